@@ -1,0 +1,66 @@
+"""The commands that check the code; `./dev test` is what CI runs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .home import repository
+
+BIN = Path(sys.executable).parent
+
+LINTS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "import-linter": ["lint-imports"],
+}
+
+
+def lint() -> int:
+    """Run every gate but the tests, up to the first that fails; its exit code."""
+    for name, command in LINTS.items():
+        print(f"== {name}", flush=True)
+        if code := subprocess.call([BIN / command[0], *command[1:]], cwd=repository()):
+            print(f"== {name} failed", flush=True)
+            return code
+    return 0
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run every gate, or pytest alone with the arguments given."""
+    if not arguments and (code := lint()):
+        return code
+    print("== pytest", flush=True)
+    return _become("pytest", *arguments)
+
+
+def format_code() -> int:
+    """Put the code into its standard form and mend what can be mended."""
+    fixed = subprocess.call([BIN / "ruff", "check", "--fix", "-q", "."], cwd=repository())
+    return subprocess.call([BIN / "ruff", "format", "."], cwd=repository()) or fixed
+
+
+def faults(arguments: Sequence[str]) -> int:
+    """Run the fault suite at its full length."""
+    return _become("pytest", "tests/faults", "--long", *arguments)
+
+
+def bench(name: str, arguments: Sequence[str]) -> int:
+    """Run a benchmark."""
+    return _become(f"benchmarks.{name}", *arguments)
+
+
+def lock() -> int:
+    """Compile requirements.lock anew from the packages' pyproject.toml files."""
+    command = "uv export -q --all-packages --all-extras --all-groups --no-emit-workspace --no-header --no-annotate"
+    command += " --format requirements.txt -o requirements.lock"
+    return subprocess.call([BIN / "uv", *command.split()[1:]], cwd=repository(), stdout=subprocess.DEVNULL)
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process with `python -m module`, so that signals and the exit code are its own."""
+    os.chdir(repository())
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - as the docstring says

@@ -1,0 +1,28 @@
+"""Where the repository is, and where the runner keeps its state."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def repository() -> Path:
+    """The repository's top folder; the package is installed editable, so it lies inside."""
+    return Path(__file__).resolve().parents[3]
+
+
+def warren_home() -> Path:
+    """The state folder: `WARREN_HOME`, or `.warren` in the repository."""
+    return Path(os.environ.get("WARREN_HOME") or repository() / ".warren").resolve()
+
+
+def secret(home: Path) -> str:
+    """The token secret all gateways share (64 hex digits), made once and readable by its owner alone."""
+    path = home / "secret"
+    if not path.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        # Written beside and renamed, so that a runner killed here never leaves a short secret.
+        new = home / f"secret.{os.getpid()}"
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        new.rename(path)
+    return path.read_text().strip()

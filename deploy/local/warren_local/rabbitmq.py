@@ -1,0 +1,103 @@
+"""A RabbitMQ node of one's own, beside whatever the system runs."""
+
+import os
+import socket
+from pathlib import Path
+
+from . import binaries
+from .ports import HOST, accepts, require_free
+from .process import Process
+
+# Only what differs from the defaults. Logs go to the console, which is the process's log file.
+CONFIG = """\
+log.console = true
+log.console.level = info
+log.file = false
+disk_free_limit.absolute = 100MB
+"""
+
+# Erlang's schedulers spin while they wait, for latency on big machines; on two cores that starves everyone else.
+ERLANG_ARGS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+
+
+class RabbitMQ(Process):
+    """A RabbitMQ node with its own data, cookie and port mapper (epmd), which ends with it."""
+
+    def __init__(self, home: Path, port: int, name: str = "warren") -> None:
+        self.port = port
+        self.data = home / f"rabbitmq-{port}"
+        log = home / "logs" / f"rabbitmq-{port}.log"
+        super().__init__(f"rabbitmq-{port}", [], home=home, log=log, env=self._environment(name))
+        self._epmd = Process(f"epmd-{port}", [], home=home, log=log.with_name(f"epmd-{port}.log"), env=self.env)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; the heartbeat finds a dead peer within 20 s."""
+        return f"amqp://guest:guest@{HOST}:{self.port}/?heartbeat=10"
+
+    def start(self) -> None:
+        """Start it and return when clients can work; data of an earlier run is kept."""
+        found = binaries.rabbitmq()
+        self.command = [str(found.server)]
+        self._epmd.command = [str(found.epmd), "-port", str(self.port + 2), "-address", HOST]
+        self.env["PATH"] = self._epmd.env["PATH"] = found.path
+        if not self._epmd.running:
+            self._start_epmd()
+        if not self.running:
+            for port, what in ((self.port, "AMQP"), (self.port + 1, "distribution")):
+                require_free(port, f"RabbitMQ ({what})")
+            self._configure()
+        super().start()
+        self.wait_ready()
+
+    def stop(self) -> None:
+        """Stop it in order, and its port mapper after it."""
+        super().stop()
+        self._epmd.stop()
+
+    def kill(self) -> None:
+        """SIGKILL it and its port mapper."""
+        super().kill()
+        self._epmd.kill()
+
+    def answers(self) -> bool:
+        """Whether it opens AMQP connections, which RabbitMQ does after everything else has recovered."""
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1.0) as wire:
+                wire.sendall(b"AMQP\x00\x00\x09\x01")
+                # The first frame is Connection.Start: method frame (1) on channel 0.
+                return wire.recv(3) == b"\x01\x00\x00"
+        except OSError:
+            return False
+
+    def _start_epmd(self) -> None:
+        require_free(self.port + 2, "RabbitMQ (epmd)")
+        self._epmd.start()
+        while not accepts(self.port + 2):
+            self._epmd.wait_ready(1.0)
+
+    def _configure(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "rabbitmq.conf").write_text(CONFIG)
+        (self.data / "enabled_plugins").write_text("[].\n")
+        (self.data / "rabbitmq-env.conf").write_text("")
+
+    def _environment(self, name: str) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_", "XDG_"))}
+        return inherited | {
+            "HOME": str(self.data),  # the Erlang cookie lies here
+            "ERL_EPMD_PORT": str(self.port + 2),
+            "ERL_EPMD_ADDRESS": HOST,
+            "RABBITMQ_NODENAME": f"{name}-{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self.port + 1),
+            "RABBITMQ_MNESIA_BASE": str(self.data / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.data / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.data / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.data / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self.data / "rabbitmq.conf"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGS,
+            # The start script then becomes the Erlang process instead of its parent, so signals reach the node itself.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }

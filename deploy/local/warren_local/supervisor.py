@@ -1,0 +1,174 @@
+"""Starts everything, starts again what dies, stops everything in order."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import pidfile, servers, state, table
+from .errors import LocalError
+from .home import secret
+from .policy import History
+from .ports import Ports, require_free
+from .servers import Server
+from .service import Service
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal."""
+    print(line, flush=True)
+
+
+@dataclass
+class Unit:
+    """A process under supervision."""
+
+    service: str
+    process: Server | Service
+    row: state.Row
+    history: History
+
+    def start(self) -> None:
+        """Start it and return when it is ready; blocks."""
+        self.process.start()
+        self.history = self.history.restarted(time.monotonic())
+        self.row.pid, self.row.started = self.process.pid, time.time()
+        if isinstance(self.process, Service):
+            self.process.wait_ready()
+
+
+class Supervisor:
+    """One running Warren. Processes are started and stopped in threads, judged in the event loop."""
+
+    def __init__(self, home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:
+        self.home = home
+        self.ports = ports
+        self.replicas = replicas
+        self.state = state.State.own(ports.base)
+        self._units: list[Unit] = []
+        self._child_ended = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGINT or SIGTERM; raises LocalError if the start fails."""
+        loop = asyncio.get_running_loop()
+        # One thread a process, so that none waits for another's start.
+        loop.set_default_executor(ThreadPoolExecutor(sum(self.replicas.values()) + 4))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGCHLD, self._child_ended.set)
+        work = asyncio.create_task(self._work())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            say("Stopping ...")
+        await self._end(work)
+        stop.cancel()
+        if work.done() and not work.cancelled() and (error := work.exception()) and not self._stop.is_set():
+            raise error
+
+    async def _work(self) -> None:
+        began = time.monotonic()
+        broker, database = await self._start_servers()
+        links = table.Links(broker.url, database.url, secret(self.home))
+        replicas = table.services(self.home, self.ports, self.replicas, links)
+        units = [self._add(service, process) for service, group in replicas.items() for process in group]
+        await self._all(units, Unit.start)
+        self.state.ready = True
+        self._save()
+        self._announce(time.monotonic() - began, links)
+        async with asyncio.TaskGroup() as group:
+            for unit in self._units:
+                group.create_task(self._keep(unit))
+
+    async def _start_servers(self) -> tuple[Server, Server]:
+        broker = await asyncio.to_thread(servers.broker, self.home, self.ports.amqp)
+        database = await asyncio.to_thread(servers.database, self.home, self.ports.mongodb)
+        units = [self._add("rabbitmq", broker), self._add("mongodb", database)]
+        say("Starting RabbitMQ and MongoDB ...")
+        await self._all(units, Unit.start)
+        say("Starting the services ...")
+        return broker, database
+
+    def _add(self, service: str, process: Server | Service) -> Unit:
+        port = {"rabbitmq": self.ports.amqp, "mongodb": self.ports.mongodb}.get(service)
+        row = state.Row(service, process.name, None, port, None)
+        if isinstance(process, Service):
+            row.port, row.health = process.port, process.health
+        unit = Unit(service, process, row, History(time.monotonic()))
+        self._units.append(unit)
+        self.state.rows.append(row)
+        return unit
+
+    async def _keep(self, unit: Unit) -> None:
+        """Start a process again whenever it dies."""
+        while True:
+            await self._death(unit)
+            unit.history = unit.history.died(time.monotonic())
+            delay = unit.history.delay
+            say(f"{unit.process.name} died; starting it again {f'in {delay:.0f} s' if delay else 'now'}.")
+            await asyncio.sleep(delay)
+            unit.row.restarts += 1
+            began = time.monotonic()
+            try:
+                await asyncio.to_thread(unit.start)
+                say(f"{unit.process.name} is back after {time.monotonic() - began:.1f} s.")
+            except LocalError as error:
+                say(str(error))
+            self._save()
+
+    async def _death(self, unit: Unit) -> None:
+        while unit.process.running:
+            self._child_ended.clear()
+            await self._child_ended.wait()
+
+    async def _end(self, work: asyncio.Task[None]) -> None:
+        """Stop all: services in the table's order, then the servers."""
+        work.cancel()
+        order = [*table.SERVICES, "rabbitmq", "mongodb"]
+        for service in order:
+            group = [unit for unit in self._units if unit.service == service]
+            await self._all(group, lambda unit: unit.process.stop())
+        await asyncio.wait([work])
+        # A start that was under way in a thread may have made its process after it was stopped above.
+        await asyncio.get_running_loop().shutdown_default_executor()
+        for unit in reversed(self._units):
+            unit.process.stop()
+        state.forget(self.home)
+
+    async def _all(self, units: Sequence[Unit], act: Callable[[Unit], None]) -> None:
+        """Do the same to several at once; the first error is raised when all are through."""
+        results = await asyncio.gather(*(asyncio.to_thread(act, unit) for unit in units), return_exceptions=True)
+        self._save()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _save(self) -> None:
+        self.state.save(self.home)
+
+    def _announce(self, seconds: float, links: table.Links) -> None:
+        def urls(service: str) -> str:
+            return "  ".join(u.process.url for u in self._units if u.service == service)
+
+        say(f"Warren is up after {seconds:.1f} s.")
+        say(f"  chat      {urls('ui')}")
+        say(f"  gateways  {urls('gateway')}")
+        say(f"  RabbitMQ  {links.amqp_url}")
+        say(f"  MongoDB   {links.mongo_url}")
+        say(f"  logs      {self.home / 'logs'}")
+
+
+def check(home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:
+    """Raise LocalError if `up` cannot work here: one runs already, or a port is taken; ends leftovers on the way."""
+    if other := state.running(home):
+        raise LocalError(f"Warren runs already (process {other.pid}, ports from {other.base}); ./dev down stops it.")
+    home.mkdir(parents=True, exist_ok=True)
+    if ended := pidfile.clear_all(home):
+        say(f"Ended what an earlier run left behind: {', '.join(ended)}.")
+    for service, count in replicas.items():
+        for i in range(1, count + 1):
+            require_free(ports.service(service, i), f"{service}-{i}")

@@ -1,0 +1,84 @@
+"""The table of what `up` runs, and each process's environment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LocalError
+from .ports import MOST_REPLICAS, Ports
+from .service import Service
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A service: its module, how many replicas run by default, and the path that tells when one is ready."""
+
+    module: str
+    replicas: int
+    health: str = "/readyz"
+
+
+SERVICES = {
+    "gateway": Kind("warren_gateway", 2),
+    "ui": Kind("warren_ui", 1, "/_stcore/health"),
+    "presence": Kind("warren_presence", 2),
+    "persistence": Kind("warren_persistence", 2),
+}
+"""In the order in which they stop: whoever takes work in goes before whoever does it. A bot gets a line here (and a
+port in `ports.Ports.service`)."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """What services are told about the world around them."""
+
+    amqp_url: str
+    mongo_url: str
+    secret: str
+
+
+def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
+    """Replicas of each service, from the defaults and wishes like `gateway=3`."""
+    replicas = {name: kind.replicas for name, kind in SERVICES.items()}
+    for wish in wishes:
+        service, _, number = wish.partition("=")
+        if service not in SERVICES:
+            raise LocalError(
+                f"--scale {wish}: there is no service {service!r}; the services are {', '.join(SERVICES)}."
+            )
+        if not number.isdecimal() or int(number) > MOST_REPLICAS[service]:
+            raise LocalError(f"--scale {wish}: {service} can have 0 to {MOST_REPLICAS[service]} replicas.")
+        replicas[service] = int(number)
+    return replicas
+
+
+def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, str]:
+    """What a service is told beyond its name and port; a service gets what it needs and no more."""
+    gateways = [f"http://127.0.0.1:{ports.service('gateway', i + 1)}" for i in range(replicas["gateway"])]
+    match service:
+        case "gateway":
+            return {"WARREN_AMQP_URL": links.amqp_url, "WARREN_SECRET": links.secret}
+        case "persistence":
+            return {"WARREN_AMQP_URL": links.amqp_url, "WARREN_MONGO_URL": links.mongo_url}
+        case "ui":
+            return {"WARREN_GATEWAYS": ",".join(gateways)}
+    return {"WARREN_AMQP_URL": links.amqp_url}
+
+
+def services(home: Path, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, list[Service]]:
+    """All replicas of all services, not yet started, in the table's order."""
+    return {
+        service: [
+            Service(
+                name=f"{service}-{i}",
+                module=kind.module,
+                env=environment(service, ports, replicas, links),
+                port=ports.service(service, i),
+                log=home / "logs" / f"{service}-{i}.log",
+                health=kind.health,
+                home=home,
+            )
+            for i in range(1, replicas[service] + 1)
+        ]
+        for service, kind in SERVICES.items()
+    }

@@ -1,0 +1,1 @@
+"""What Warren's services, bots and other consumers share."""

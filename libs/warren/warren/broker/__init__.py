@@ -1,0 +1,1 @@
+"""Supervised connections, confirmed publishes, and consumers that keep order. Imports aio-pika."""

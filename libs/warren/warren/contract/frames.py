@@ -1,0 +1,142 @@
+"""The client wire, version 1: frames from clients (strict) and to clients."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from warren.contract.ids import Key, RoomId, Text, UserId
+from warren.contract.wire import Strict, Wire
+
+SUBPROTOCOL = "warren.v1"
+FRAME_LIMIT = 64 * 1024
+"""The most bytes in one frame or request body; more closes the WebSocket with 1009."""
+REPLAY_LIMIT = 1_000
+"""The most missed events that a join replays; more is a reset."""
+
+
+class Hello(Strict):
+    """The first frame: who is there."""
+
+    type: Literal["hello"] = "hello"
+    token: str = Field(max_length=8_192)
+
+
+class Join(Strict):
+    """Subscribe to a room, from after `since` if given."""
+
+    type: Literal["join"] = "join"
+    room: RoomId
+    since: int | None = Field(default=None, ge=0)
+    epoch: str | None = Field(default=None, max_length=64)
+
+
+class Send(Strict):
+    """Say something in a room."""
+
+    type: Literal["send"] = "send"
+    room: RoomId
+    key: Key
+    text: Text
+    reply_to: int | None = Field(default=None, ge=1)
+
+
+class Leave(Strict):
+    """End the subscription to a room (not the membership)."""
+
+    type: Literal["leave"] = "leave"
+    room: RoomId
+
+
+class Ping(Strict):
+    """I am still here."""
+
+    type: Literal["ping"] = "ping"
+
+
+ClientFrame = Annotated[Hello | Join | Send | Leave | Ping, Field(discriminator="type")]
+"""The closed union of all that a client may send."""
+CLIENT_FRAME: TypeAdapter[Hello | Join | Send | Leave | Ping] = TypeAdapter(ClientFrame)
+
+
+class Person(Wire):
+    """Who somebody is."""
+
+    id: UserId
+    name: str
+
+
+class Limits(Wire):
+    """What the gateway lets one connection do."""
+
+    frame_bytes: int = FRAME_LIMIT
+    text_characters: int
+    rooms: int
+    unanswered: int
+    replay: int = REPLAY_LIMIT
+
+
+class Welcome(Wire):
+    """The answer to hello. `ping` is in seconds: send something at least that often."""
+
+    type: Literal["welcome"] = "welcome"
+    user: Person
+    ping: int
+    limits: Limits
+
+
+class Joined(Wire):
+    """The subscription stands. With `reset` the client must reload history: what it missed is not replayed."""
+
+    type: Literal["joined"] = "joined"
+    room: RoomId
+    epoch: str
+    head: int
+    number: int
+    read: int
+    reset: bool
+
+
+class Left(Wire):
+    """The subscription has ended."""
+
+    type: Literal["left"] = "left"
+    room: RoomId
+
+
+class Ack(Wire):
+    """The message is stored, with this seq and number."""
+
+    type: Literal["ack"] = "ack"
+    key: Key
+    room: RoomId
+    seq: int
+    number: int
+
+
+class Error(Wire):
+    """A frame was refused. `temporary`: the same frame, with the same key, may succeed later."""
+
+    type: Literal["error"] = "error"
+    key: str | None = None
+    room: str | None = None
+    code: str
+    detail: str
+    temporary: bool = False
+
+
+class Pong(Wire):
+    """The answer to ping."""
+
+    type: Literal["pong"] = "pong"
+
+
+class Bye(Wire):
+    """The connection is about to end with `code`; reconnect after `after_ms` milliseconds."""
+
+    type: Literal["bye"] = "bye"
+    code: int
+    after_ms: int
+
+
+ServerFrame = Welcome | Joined | Left | Ack | Error | Pong | Bye
+"""All that a client may receive besides `warren.contract.events.Events`."""

@@ -1,0 +1,33 @@
+"""Identifiers: their syntax, and how they are made."""
+
+import secrets
+import time
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+ROOM_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+USER_PATTERN = r"^[A-Za-z0-9_.@+-]{1,128}$"
+KEY_PATTERN = r"^[\x20-\x7e]{1,64}$"
+TEXT_LIMIT = 4_000
+"""The most characters (Unicode code points) that one message holds."""
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+RoomId = Annotated[str, StringConstraints(pattern=ROOM_PATTERN)]
+UserId = Annotated[str, StringConstraints(pattern=USER_PATTERN)]
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+"""Made by the client; unique for ever per (room, sender). The same key again means the same command again."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_not_blank)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)]
+DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+
+
+def new_id() -> str:
+    """Return 32 hex digits: unique, and rising with time (microseconds first) so that logs sort by it."""
+    return f"{time.time_ns() // 1_000:014x}{secrets.token_hex(9)}"

@@ -1,0 +1,107 @@
+"""The broker's exchanges, queues and routing keys, as data. `warren.broker.declare` makes them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from zlib import crc32
+
+SHARDS = 16
+"""Command queues of a deployment. Fixed: to change it, drain the queues first."""
+BUCKETS = 4_096
+"""Gateways bind to buckets instead of rooms, because a broker makes only some 1,400 topic bindings a second."""
+
+COMMANDS = "warren.commands"
+QUERIES = "warren.queries"
+EVENTS = "warren.events"
+LIVE = "warren.live"
+PRESENCE = "warren.presence"
+CONTROL = "warren.control"
+DEAD = "warren.dead"
+QUERY_KEY = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    kind: Literal["direct", "topic", "fanout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue, bound to `exchange` (None: the default exchange) with `key`."""
+
+    name: str
+    exchange: str | None = None
+    key: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def shard(room: str, shards: int = SHARDS) -> int:
+    """Return the shard that handles the room. crc32, since a consistent-hash ring may move after a broker restart."""
+    return crc32(room.encode()) % shards
+
+
+def bucket(room: str) -> int:
+    """Return the bucket that the room's events are routed by."""
+    return crc32(room.encode()) % BUCKETS
+
+
+def shard_key(number: int) -> str:
+    """Return the routing key of a shard on `warren.commands`."""
+    return f"shard.{number:02d}"
+
+
+def shard_queue(number: int) -> str:
+    """Return the name of a shard's queue."""
+    return f"{COMMANDS}.{number:02d}"
+
+
+def event_key(room: str) -> str:
+    """Return the routing key of a room's events on `warren.events`."""
+    return f"ev.{bucket(room)}.{room}"
+
+
+def bucket_binding(number: int) -> str:
+    """Return the binding that takes in all rooms of a bucket."""
+    return f"ev.{number}.*"
+
+
+EXCHANGES = (
+    Exchange(COMMANDS, "direct"),
+    Exchange(QUERIES, "direct"),
+    Exchange(EVENTS, "topic"),
+    Exchange(LIVE, "topic"),
+    Exchange(PRESENCE, "direct"),
+    Exchange(CONTROL, "fanout"),
+)
+
+
+def command_queue(number: int, max_length: int = 50_000) -> Queue:
+    """Return a shard's queue: replicated, one active consumer, bounded, refusing when full.
+
+    `x-delivery-limit` is explicit because without it RabbitMQ 3.10 puts a requeued message at the back of a quorum
+    queue, which would break the room's order.
+    """
+    return Queue(
+        name=shard_queue(number),
+        exchange=COMMANDS,
+        key=shard_key(number),
+        arguments={
+            "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
+            "x-delivery-limit": 100,
+            "x-max-length": max_length,
+            "x-overflow": "reject-publish",
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-dead-letter-routing-key": DEAD,
+        },
+    )
+
+
+QUEUES = (
+    *(command_queue(number) for number in range(SHARDS)),
+    Queue(QUERIES, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
+    Queue(DEAD, None, "", {"x-queue-type": "quorum", "x-max-length": 100_000}),
+)

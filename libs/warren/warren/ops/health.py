@@ -1,0 +1,35 @@
+"""`/healthz`, `/readyz` and `/metrics`, the same on every service."""
+
+from collections.abc import Callable, Mapping
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+Checks = Mapping[str, Callable[[], bool]]
+
+
+def health_router(checks: Checks) -> APIRouter:
+    """Return the routes; the service is ready while every check holds.
+
+    Liveness asks nothing of broker or database: restarting a process does not bring those back.
+    """
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Answer 200 while the process lives."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", responses={503: {"description": "Something that the service needs is missing."}})
+    async def readyz(response: Response) -> dict[str, bool]:
+        """Answer 200 when the service can work, else 503 and which check failed."""
+        results = {name: check() for name, check in checks.items()}
+        if not all(results.values()):
+            response.status_code = 503
+        return results
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,31 @@
+"""`python -m warren_gateway`."""
+
+from warren.contract.frames import FRAME_LIMIT
+from warren.ops.serve import serve
+
+from warren_gateway.app import create_app
+from warren_gateway.config import Settings
+from warren_gateway.socket import Socket
+
+SHUTDOWN_WITHIN = 5
+"""Seconds for requests under way when the process is told to stop."""
+
+
+def main() -> None:
+    """Run one replica until SIGTERM."""
+    settings = Settings()
+    Socket.outbox_bytes = settings.outbox_bytes
+    serve(
+        "gateway",
+        settings,
+        create_app(settings),
+        ws=Socket,
+        ws_max_size=FRAME_LIMIT,
+        ws_per_message_deflate=False,  # frames are encoded once for all connections, compression is by connection
+        ws_ping_interval=None,  # the protocol has pings of its own, which JavaScript can send
+        timeout_graceful_shutdown=SHUTDOWN_WITHIN,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""One WebSocket client: carries out what its session decides."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from starlette.websockets import WebSocket
+from warren.broker.errors import Unavailable
+from warren.contract import commands as c
+from warren.contract.codes import Code
+from warren.contract.frames import ServerFrame
+from warren.contract.ids import new_id
+
+from warren_gateway import metrics
+from warren_gateway.auth import GuestAuth, TokenRefused, User
+from warren_gateway.commands import Submitter
+from warren_gateway.hub import Hub
+from warren_gateway.queries import QueryDenied
+from warren_gateway.session import (
+    Action,
+    End,
+    Reply,
+    Session,
+    SessionLimits,
+    Submit,
+    Subscribe,
+    Unsubscribe,
+    Verify,
+    error_reply,
+)
+from warren_gateway.socket import Socket, encode
+from warren_gateway.view import Chunk
+
+log = logging.getLogger(__name__)
+
+
+class Client:
+    """The thin shell between a socket, a session and the rooms."""
+
+    def __init__(self, socket: Socket, limits: SessionLimits, auth: GuestAuth, hub: Hub, submitter: Submitter) -> None:
+        self._socket = socket
+        self._session = Session(limits, time.monotonic())
+        self._auth = auth
+        self._hub = hub
+        self._submitter = submitter
+        self._joins: set[asyncio.Task[None]] = set()
+
+    async def run(self, websocket: WebSocket) -> None:
+        """Serve the connection until it ends."""
+        try:
+            while True:
+                message = await websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                metrics.FRAMES_IN.inc()
+                text = message.get("text")
+                if text is None:
+                    self._perform(self._session.receive_binary())
+                else:
+                    self._perform(self._session.receive(text, time.monotonic()))
+        finally:
+            for task in self._joins:
+                task.cancel()
+            self._hub.leave(self, self._session.rooms)
+
+    def tick(self, now: float, wall: float) -> None:
+        """Let the session notice the time."""
+        self._perform(self._session.tick(now, wall))
+
+    def tell(self, frame: ServerFrame) -> None:
+        """Send a frame of this connection alone."""
+        self._socket.send_frame(encode(frame.model_dump_json(exclude_none=True).encode()))
+
+    def send(self, chunk: Chunk) -> None:
+        """Send events."""
+        self._socket.send_frame(chunk.encoded(encode))
+
+    async def drained(self) -> bool:
+        """Wait until what was sent is on its way; False if the connection is gone."""
+        return await self._socket.drained()
+
+    def _perform(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Reply(frame):
+                    self.tell(frame)
+                case Submit():
+                    self._submit(action)
+                case Subscribe():
+                    self._subscribe(action)
+                case Unsubscribe(room):
+                    self._hub.leave(self, [room])
+                case Verify(token):
+                    self._verify(token)
+                case End(code, reason):
+                    self._socket.end(code, reason)
+
+    def _verify(self, token: str) -> None:
+        try:
+            user = self._auth.verify(token)
+        except TokenRefused as error:
+            self._perform(self._session.refused(str(error)))
+        else:
+            self._perform(self._session.verified(user))
+
+    def _submit(self, action: Submit) -> None:
+        frame, user = action.frame, self._user()
+        command = c.Send(
+            id=new_id(),
+            room=frame.room,
+            sender=user.id,
+            name=user.name,
+            key=frame.key,
+            text=frame.text,
+            reply_to=frame.reply_to,
+        )
+        log.debug("frame", extra={"correlation_id": command.id, "room": frame.room, "key": frame.key})
+        self._submitter.submit(command, lambda answer: self._perform(self._session.answered(frame, answer)))
+
+    def _subscribe(self, action: Subscribe) -> None:
+        task = asyncio.create_task(self._join(action))
+        self._joins.add(task)
+        task.add_done_callback(self._joins.discard)
+
+    async def _join(self, action: Subscribe) -> None:
+        done = False
+        try:
+            await self._hub.join(self, action.room, self._user().id, action.since, action.epoch)
+            done = True
+        except QueryDenied as denied:
+            self._perform([error_reply(denied.code, denied.detail, room=action.room)])
+        except Unavailable as error:
+            log.info("join failed", extra={"room": action.room, "error": str(error)})
+            self._perform([error_reply(Code.UNAVAILABLE, "not possible at the moment; try again", room=action.room)])
+        finally:
+            self._session.subscribed(action.room, done=done)
+
+    def _user(self) -> User:
+        user = self._session.user
+        if user is None:
+            raise AssertionError("an action before hello")
+        return user

@@ -1,0 +1,128 @@
+"""Sends commands to the writer: many in one AMQP message when they are there already, never waiting to fill one."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warren.broker.errors import Unavailable
+from warren.broker.publisher import PERSISTENT, Publisher
+from warren.contract.codes import Code
+from warren.contract.commands import Accepted, Commands, CreateRoom, Join, Refused, Replies, Send
+from warren.contract.topology import COMMANDS, shard, shard_key
+
+from warren_gateway import metrics
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = 15.0
+"""Seconds until the client is told to try again. The command may be stored all the same; its key makes that safe."""
+PENDING_LIMIT = 20_000
+"""Commands of this gateway that wait for their answer at once."""
+MESSAGE_LIMIT = 50
+"""Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
+
+RoomCommand = Send | CreateRoom | Join
+Done = Callable[[Accepted | Refused], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    done: Done
+    submitted: float
+
+
+class Submitter:
+    """Publishes commands, shard by shard in order, and hands each its answer."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._pending: dict[str, _Pending] = {}
+        self._waiting: defaultdict[int, list[RoomCommand]] = defaultdict(list)
+        self._senders: dict[int, asyncio.Task[None]] = {}
+        self.reply_to: str | None = None
+        """The mailbox that answers come to; None while there is none."""
+
+    def submit(self, command: RoomCommand, done: Done) -> None:
+        """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
+        if self.reply_to is None:
+            done(_temporary(command.id, Code.UNAVAILABLE, "the broker is not reached at the moment"))
+            return
+        if len(self._pending) >= PENDING_LIMIT:
+            done(_temporary(command.id, Code.TOO_MANY, "too many commands wait on this gateway"))
+            return
+        self._pending[command.id] = _Pending(done, time.perf_counter())
+        metrics.PENDING.set(len(self._pending))
+        number = shard(command.room)
+        self._waiting[number].append(command)
+        if number not in self._senders:
+            self._senders[number] = asyncio.create_task(self._send(number))
+
+    async def call(self, command: RoomCommand) -> Accepted | Refused:
+        """Send the command and return its answer."""
+        future: asyncio.Future[Accepted | Refused] = asyncio.get_running_loop().create_future()
+        self.submit(command, lambda answer: None if future.done() else future.set_result(answer))
+        return await future
+
+    def answered(self, body: bytes) -> None:
+        """Take answers from the mailbox."""
+        for answer in Replies.model_validate_json(body).replies:
+            self._settle(answer)
+
+    def expire(self) -> None:
+        """Answer what has waited for too long; called every second or so."""
+        now = time.perf_counter()
+        late = []
+        for command, pending in self._pending.items():  # in the order they came
+            if now - pending.submitted < ANSWER_WITHIN:
+                break
+            late.append(command)
+        for command in late:
+            self._settle(_temporary(command, Code.UNAVAILABLE, "not stored yet; send it again with the same key"))
+
+    def fail_all(self) -> None:
+        """Answer everything that waits: the mailbox is gone, and the answers with it."""
+        for command in list(self._pending):
+            self._settle(_temporary(command, Code.UNAVAILABLE, "the broker was lost; send it again with the same key"))
+
+    async def _send(self, number: int) -> None:
+        """Publish what waits for the shard, one message at a time so that their order holds."""
+        waiting = self._waiting[number]
+        while waiting:
+            batch = waiting[:MESSAGE_LIMIT]
+            del waiting[:MESSAGE_LIMIT]
+            try:
+                await self._publish(number, batch)
+            except Unavailable as error:
+                log.warning("commands not taken", extra={"shard": number, "error": str(error)})
+                for command in batch:
+                    self._settle(_temporary(command.id, Code.UNAVAILABLE, "the broker did not take it; try again"))
+        del self._senders[number]
+
+    async def _publish(self, number: int, batch: list[RoomCommand]) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            for command in batch:
+                log.debug("command", extra={"correlation_id": command.id, "room": command.room, "shard": number})
+        await self._publisher.publish(
+            COMMANDS,
+            shard_key(number),
+            Commands(commands=batch).model_dump_json(exclude_none=True).encode(),
+            mandatory=True,
+            delivery_mode=PERSISTENT,
+            reply_to=self.reply_to,
+        )
+
+    def _settle(self, answer: Accepted | Refused) -> None:
+        pending = self._pending.pop(answer.id, None)
+        if pending is None:
+            return
+        metrics.PENDING.set(len(self._pending))
+        metrics.ACK.observe(time.perf_counter() - pending.submitted)
+        metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+        pending.done(answer)
+
+
+def _temporary(command: str, code: Code, detail: str) -> Refused:
+    return Refused(id=command, code=code, detail=detail)

@@ -1,0 +1,43 @@
+"""The queue that answers to this gateway come to."""
+
+import asyncio
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+from warren.broker.consumer import consume, open_channel
+
+from warren_gateway.commands import Submitter
+from warren_gateway.queries import Asker
+
+LENGTH = 50_000
+"""Messages that may wait for a gateway that does not read; older ones go, and their askers time out."""
+
+
+class Mailbox:
+    """An exclusive queue, new for each connection, so that nothing is read that was meant for another life."""
+
+    def __init__(self, submitter: Submitter, asker: Asker) -> None:
+        self._submitter = submitter
+        self._asker = asker
+
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Take answers on this connection until it goes away."""
+        channel = await open_channel(connection, prefetch=0)
+        queue = await channel.declare_queue(
+            exclusive=True, auto_delete=True, arguments={"x-max-length": LENGTH}, timeout=10
+        )
+        # Without acks: an answer is worth nothing a second time.
+        await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)
+        self._submitter.reply_to = self._asker.reply_to = queue.name
+        try:
+            await channel.closed()
+        finally:
+            self._submitter.reply_to = self._asker.reply_to = None
+            asyncio.get_running_loop().call_soon(self._submitter.fail_all)
+
+    def _take(self, message: DeliveredMessage) -> None:
+        properties = message.header.properties
+        if properties.message_type == "replies":
+            self._submitter.answered(message.body)
+        else:
+            self._asker.answered(properties.correlation_id, message.body)

@@ -1,0 +1,19 @@
+"""What the gateway counts. Never labelled by room or person: their number has no bound."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+CONNECTIONS = Gauge("warren_connections", "WebSocket connections that are open.")
+FRAMES_IN = Counter("warren_frames_received_total", "Frames from clients.")
+FRAMES_OUT = Counter("warren_frames_sent_total", "Frames to clients.")
+ACK = Histogram("warren_ack_seconds", "Seconds from a send to its answer.", buckets=_SECONDS)
+DELIVERY = Histogram("warren_delivery_seconds", "Seconds from stored to written to the sockets.", buckets=_SECONDS)
+CLOSED = Counter("warren_connections_closed_total", "Connections that the gateway closed, by code.", ["code"])
+SLOW = Counter("warren_slow_consumers_total", "Connections cut because they did not read.")
+COMMANDS = Counter("warren_commands_answered_total", "Commands answered, by outcome.", ["outcome"])
+PENDING = Gauge("warren_commands_pending", "Commands that wait for their answer.")
+VIEWS = Gauge("warren_room_views", "Rooms that this gateway follows.")
+HOLES = Counter("warren_holes_filled_total", "Reads from the store that filled a hole or a lost tail.")
+RESUMES = Counter("warren_joins_total", "Joins, by what came of them.", ["outcome"])
+EPOCHS = Counter("warren_epoch_changes_total", "Rooms whose epoch changed under their readers.")

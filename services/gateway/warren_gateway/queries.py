@@ -1,0 +1,74 @@
+"""Asks persistence over the broker, and gets the answers from this gateway's mailbox."""
+
+import asyncio
+from typing import TypeVar
+
+from pydantic import BaseModel
+from warren.broker.errors import Unavailable
+from warren.broker.publisher import Publisher
+from warren.contract.codes import Code
+from warren.contract.ids import new_id
+from warren.contract.queries import ANSWER, Denied
+from warren.contract.topology import QUERIES, QUERY_KEY
+
+A = TypeVar("A", bound=BaseModel)
+
+TIMEOUT = 5.0
+"""Seconds for a query. The message expires in the queue at the same time, so nobody works for an asker that left."""
+PENDING_LIMIT = 10_000
+"""Queries under way at once."""
+
+
+class QueryDenied(Exception):
+    """The answer is no, for good: `code` and `detail` say why."""
+
+    def __init__(self, denied: Denied) -> None:
+        super().__init__(denied.detail)
+        self.code = denied.code
+        self.detail = denied.detail
+
+
+class Asker:
+    """Request and reply on `warren.queries`."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._pending: dict[str, asyncio.Future[bytes]] = {}
+        self.reply_to: str | None = None
+        """The mailbox that answers come to; None while there is none."""
+
+    async def ask(self, query: BaseModel, kind: type[A]) -> A:
+        """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
+        if self.reply_to is None or len(self._pending) >= PENDING_LIMIT:
+            raise Unavailable("no mailbox, or too many queries")
+        correlation = new_id()
+        future = self._pending[correlation] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self._publisher.publish(
+                    QUERIES,
+                    QUERY_KEY,
+                    query.model_dump_json().encode(),
+                    correlation_id=correlation,
+                    reply_to=self.reply_to,
+                    expiration=str(int(TIMEOUT * 1_000)),
+                )
+                body = await future
+        except TimeoutError as error:
+            raise Unavailable("no answer in time") from error
+        finally:
+            del self._pending[correlation]
+        answer = ANSWER.validate_json(body)
+        if isinstance(answer, Denied):
+            if answer.code == Code.UNAVAILABLE:
+                raise Unavailable(answer.detail)
+            raise QueryDenied(answer)
+        if not isinstance(answer, kind):
+            raise TypeError(f"{kind.__name__} expected, not {answer.type}")
+        return answer
+
+    def answered(self, correlation: str | None, body: bytes) -> None:
+        """Take an answer from the mailbox; one that nobody waits for any more is dropped."""
+        future = self._pending.get(correlation or "")
+        if future is not None and not future.done():
+            future.set_result(body)

@@ -1,0 +1,87 @@
+"""The WebSocket below ASGI: writes that never wait, a bound on what a reader leaves lying, an end that comes.
+
+ASGI's `send` waits for a slow peer, so a loop over many sockets would wait for the slowest. The transport's own buffer
+is the outbox instead: a frame is encoded once and handed to each socket, and whoever lets more than a bound pile up
+is cut. Here, too, a later fast path finds its place.
+"""
+
+import random
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from warren.contract.codes import Close
+from warren.contract.frames import Bye
+from websockets.frames import Frame, Opcode
+
+from warren_gateway import metrics
+
+EXTENSION = "warren.socket"
+"""Where the ASGI scope carries the socket, under `extensions`."""
+CLOSE_GRACE = 10.0
+"""Seconds for the peer to read what lies in the buffer and answer the close; then the connection is aborted."""
+RETURN_WITHIN = 3_000
+"""Milliseconds over which clients that are sent away spread their return."""
+OPEN = 1
+
+
+def encode(payload: bytes) -> bytes:
+    """Return a text frame as it goes over the wire; the same bytes serve every connection (no compression)."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """Uvicorn's WebSocket protocol, with an outgoing side of our own."""
+
+    outbox_bytes = 2 * 1024 * 1024
+    """What may wait in the buffer; set once at start from the settings."""
+
+    def handle_connect(self, event: Any) -> None:
+        """Make the socket known to the application."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.close_sent or self.disconnected or self.transport.is_closing()
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send an encoded frame, or cut the connection if the peer does not read."""
+        if self.gone:
+            return
+        if self.transport.get_write_buffer_size() + len(frame) > self.outbox_bytes:
+            metrics.SLOW.inc()
+            self.end(Close.SLOW_CONSUMER, "too slow in reading")
+            return
+        metrics.FRAMES_OUT.inc()
+        self.transport.write(frame)
+
+    async def drained(self) -> bool:
+        """Wait until the buffer is below its low-water mark; False if the connection is gone."""
+        await self.writable.wait()
+        return not self.gone
+
+    def end(self, code: int, reason: str) -> None:
+        """Close with this code, without waiting; abort if the peer does not answer."""
+        if self.gone:
+            return
+        metrics.CLOSED.labels(code).inc()
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_GRACE, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Send the client away: the process is stopping, another gateway serves it as well."""
+        if self.handshake_complete and not self.gone:
+            bye = Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN))
+            self.send_frame(encode(bye.model_dump_json().encode()))
+            self.end(Close.GOING_AWAY, "going away")
+        else:
+            super().shutdown()

@@ -1,0 +1,136 @@
+"""What a gateway knows of a room that somebody here follows: its head, and its latest events. No I/O.
+
+Events come in chunks, each the JSON of a client frame, and go out as they came: nothing is decoded on the way. The
+view's promise is that what `offer` returns is gap-free, in order, and each seq once.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+RING_EVENTS = 512
+"""Events kept for those who resume; who was away for longer is served from the store."""
+RING_BYTES = 512 * 1024
+PENDING_CHUNKS = 64
+"""Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
+
+
+Encode = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Events `first` to `last` of a room as a client frame; `number`: the room's messages up to `last`."""
+
+    first: int
+    last: int
+    number: int
+    body: bytes
+    _encoded: dict[Encode, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def encoded(self, encode: Encode) -> bytes:
+        """Return the body as a transport writes it; encoded once, however many connections get it."""
+        found = self._encoded.get(encode)
+        if found is None:
+            found = self._encoded[encode] = encode(self.body)
+        return found
+
+
+class RoomView:
+    """A room's head, ring and readers. `head` is None until the store has told it."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.epoch = ""
+        self.head: int | None = None
+        self.number = 0
+        self.seen = 0
+        """The highest seq heard of: above `head` there is something to fetch."""
+        self._ring: deque[Chunk] = deque()
+        self._ring_bytes = 0
+        self._pending: list[Chunk] = []
+
+    @property
+    def behind(self) -> bool:
+        """Whether events are known to exist that the view does not have."""
+        return self.head is not None and self.seen > self.head
+
+    def load(self, epoch: str, head: int, number: int) -> list[Chunk]:
+        """Set where the room stands, as the store says; return what arrived meanwhile and follows."""
+        self.epoch, self.head, self.number = epoch, head, number
+        self.seen = max(self.seen, head)
+        self._ring.clear()
+        self._ring_bytes = 0
+        return self._drain()
+
+    def note(self, head: int) -> None:
+        """Take note that the log reaches to `head`."""
+        self.seen = max(self.seen, head)
+
+    def offer(self, chunk: Chunk) -> list[Chunk]:
+        """Take a chunk; return what now follows the head, trimmed of what was known. After a hole: nothing."""
+        self.seen = max(self.seen, chunk.last)
+        if self.head is None or chunk.first > self.head + 1:
+            if len(self._pending) >= PENDING_CHUNKS:
+                self._pending.clear()
+            self._pending.append(chunk)
+            return []
+        return self._append(chunk) + self._drain()
+
+    def replay(self, since: int, limit: int) -> list[Chunk] | None:
+        """Return the events after `since`, up to about `limit` bytes; None if the ring does not reach back so far."""
+        if self.head is None or since >= self.head:
+            return []
+        if not self._ring or self._ring[0].first > since + 1:
+            return None
+        found: list[Chunk] = []
+        for chunk in self._ring:
+            if chunk.last > since:
+                found.append(trim(chunk, since))
+                limit -= len(chunk.body)
+                if limit <= 0:
+                    break
+        return found
+
+    def _drain(self) -> list[Chunk]:
+        """Apply what waited beyond the hole, as far as it reaches now."""
+        if not self._pending:
+            return []
+        waiting, self._pending = sorted(self._pending, key=lambda chunk: chunk.first), []
+        applied: list[Chunk] = []
+        for chunk in waiting:
+            if self.head is not None and chunk.first <= self.head + 1:
+                applied += self._append(chunk)
+            else:
+                self._pending.append(chunk)
+        return applied
+
+    def _append(self, chunk: Chunk) -> list[Chunk]:
+        if self.head is None or chunk.last <= self.head:
+            return []
+        chunk = trim(chunk, self.head)
+        self.head, self.number = chunk.last, chunk.number
+        self._ring.append(chunk)
+        self._ring_bytes += len(chunk.body)
+        while self._ring and (
+            self._ring_bytes > RING_BYTES or self._ring[-1].last - self._ring[0].first >= RING_EVENTS
+        ):
+            self._ring_bytes -= len(self._ring.popleft().body)
+        return [chunk]
+
+
+def trim(chunk: Chunk, after: int) -> Chunk:
+    """Return the chunk without its events up to seq `after`."""
+    if chunk.first > after:
+        return chunk
+    frame = from_json(chunk.body)
+    return pack(frame["room"], [event for event in frame["events"] if event["seq"] > after], chunk.number)
+
+
+def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
+    """Return contiguous events as a chunk; there must be one at least."""
+    body = to_json({"type": "events", "room": room, "events": events})
+    return Chunk(events[0]["seq"], events[-1]["seq"], number, body)

@@ -1,0 +1,1 @@
+"""The writer of the room logs and the reader that answers queries."""

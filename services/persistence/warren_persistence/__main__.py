@@ -1,0 +1,16 @@
+"""`python -m warren_persistence`."""
+
+from warren.ops.serve import health_app, serve
+
+from warren_persistence.app import Persistence
+from warren_persistence.config import Settings
+
+
+def main() -> None:
+    """Run one replica until SIGTERM."""
+    settings = Settings()
+    serve("persistence", settings, health_app(lambda: Persistence(settings).run()))
+
+
+if __name__ == "__main__":
+    main()

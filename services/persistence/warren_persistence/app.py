@@ -1,0 +1,92 @@
+"""The wiring of the service: what is made of what, started and stopped in which order."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aio_pika.abc import AbstractConnection
+from warren.broker.backoff import backoff
+from warren.broker.link import Link
+from warren.broker.publisher import Publisher
+from warren.ops.health import Checks
+from warren.ops.serve import background
+
+from warren_persistence.config import Settings
+from warren_persistence.outlet import Outlet
+from warren_persistence.reader import Reader
+from warren_persistence.shards import Inbox, Shards
+from warren_persistence.store import StoreUnavailable, connect
+from warren_persistence.writer import Writer
+
+log = logging.getLogger(__name__)
+
+STORE_CHECK = 5.0
+"""Seconds between looks at MongoDB for readiness."""
+
+
+class Persistence:
+    """One replica of the persistence service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = connect(settings.mongo_url)
+        self._links: list[Link] = []
+        self._store_up = False
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[Checks]:
+        """Work in the background; leaving stops consuming first and closes the store last."""
+        try:
+            main = asyncio.create_task(self._work(), name="persistence")
+            async with background(main):
+                yield {"broker": self._broker_up, "store": lambda: self._store_up}
+        finally:
+            self._store.close()
+
+    def _broker_up(self) -> bool:
+        return bool(self._links) and all(link.up for link in self._links)
+
+    async def _work(self) -> None:
+        epoch = await self._prepare()
+        replica = self._settings.replica
+        confirmed, unconfirmed = Publisher(), Publisher(confirm=False)
+        inbox = Inbox()
+        writer = Writer(self._store, inbox, Outlet(confirmed, unconfirmed, epoch, replica))
+        shards = Shards(replica, inbox, writer.lost)
+        reader = Reader(self._store, unconfirmed, epoch)
+
+        async def publishing(connection: AbstractConnection) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(confirmed.serve(connection))
+                group.create_task(unconfirmed.serve(connection))
+
+        # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
+        self._links = [
+            Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing),
+            Link(self._settings.amqp_url, f"persistence/{replica}/commands", shards.serve),
+            Link(self._settings.amqp_url, f"persistence/{replica}/queries", reader.serve),
+        ]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.run())
+            group.create_task(self._watch_store())
+            for link in self._links:
+                group.create_task(link.run())
+
+    async def _prepare(self) -> str:
+        for wait in backoff():
+            try:
+                return await self._store.prepare()
+            except StoreUnavailable as error:
+                log.warning("waiting for MongoDB", extra={"error": str(error)})
+                await asyncio.sleep(wait)
+        raise AssertionError("backoff is endless")
+
+    async def _watch_store(self) -> None:
+        while True:
+            try:
+                await self._store.ping()
+                self._store_up = True
+            except StoreUnavailable:
+                self._store_up = False
+            await asyncio.sleep(STORE_CHECK)

@@ -1,0 +1,101 @@
+"""One batch of commands, turned into events to store and answers to give."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from warren.contract.commands import Accepted, Refused
+
+from warren_persistence.domain.judge import RoomCommand, judge
+from warren_persistence.domain.room import LogEvent, Room, apply
+
+KeyOf = tuple[str, str, str]
+"""(room, sender, key): unique for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a command's event stands in the log. `event` is None when it need not be published again."""
+
+    seq: int
+    number: int
+    event: LogEvent | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to."""
+
+    new: list[tuple[str, LogEvent, int]] = field(default_factory=list)
+    """(room, event, the room's message count at it): to be inserted, in this order."""
+    again: list[tuple[str, LogEvent, int]] = field(default_factory=list)
+    """Events found in the store, whose first writer may have died before publishing them."""
+    answers: dict[str, Accepted | Refused] = field(default_factory=dict)
+    """By command id."""
+    refused: set[str] = field(default_factory=set)
+    """The rooms in which something was refused."""
+
+
+def key_of(command: RoomCommand) -> KeyOf:
+    """Return what makes the command's event unique for ever."""
+    return (command.room, command.sender, command.key)
+
+
+def plan_batch(
+    commands: Iterable[RoomCommand], rooms: Mapping[str, Room], known: Mapping[KeyOf, Stored], now: datetime
+) -> Plan:
+    """Judge the commands in order; `rooms` advance as if all was stored, `known` are keys seen before."""
+    plan = Plan()
+    fresh: dict[KeyOf, Stored] = {}
+    for command in commands:
+        key = key_of(command)
+        stored = fresh.get(key) or known.get(key)
+        if stored is None:
+            verdict = judge(rooms[command.room], command, now)
+            if isinstance(verdict, Refused):
+                plan.answers[command.id] = verdict
+                plan.refused.add(command.room)
+                continue
+            stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
+        elif stored.event is not None:
+            plan.again.append((command.room, stored.event, stored.number))
+        plan.answers[command.id] = Accepted(id=command.id, seq=stored.seq, number=stored.number)
+    return plan
+
+
+def _advance(plan: Plan, room: Room, event: LogEvent) -> Stored:
+    apply(room, event)
+    plan.new.append((room.name, event, room.number))
+    return Stored(event.seq, room.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Events of one room without a gap: what one AMQP message carries. `number`: messages up to the last."""
+
+    room: str
+    events: list[LogEvent]
+    number: int
+
+
+def runs(events: Iterable[tuple[str, LogEvent, int]], limit: int) -> list[Run]:
+    """Group (room, event, message count) into contiguous runs of at most `limit` events."""
+    by_room: dict[str, dict[int, tuple[LogEvent, int]]] = {}
+    for room, event, number in events:
+        by_room.setdefault(room, {})[event.seq] = (event, number)
+    found: list[Run] = []
+    for room, entries in by_room.items():
+        for seqs in _contiguous(sorted(entries), limit):
+            found.append(Run(room, [entries[seq][0] for seq in seqs], entries[seqs[-1]][1]))
+    return found
+
+
+def _contiguous(seqs: list[int], limit: int) -> list[list[int]]:
+    groups = [[seqs[0]]]
+    for previous, seq in pairwise(seqs):
+        if seq == previous + 1 and len(groups[-1]) < limit:
+            groups[-1].append(seq)
+        else:
+            groups.append([seq])
+    return groups

@@ -1,0 +1,18 @@
+"""What the persistence service counts. Never labelled by room or person: their number has no bound."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+COMMANDS = Counter("warren_commands_total", "Commands settled, by outcome.", ["outcome"])
+BATCH = Histogram(
+    "warren_commit_batch_commands", "Commands in one group commit.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
+COMMIT = Histogram(
+    "warren_commit_seconds",
+    "Seconds from taking a batch to its majority write.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+CONFLICTS = Counter("warren_commit_conflicts_total", "Inserts stopped by a unique index, by which.", ["index"])
+RETRIES = Counter("warren_commit_retries_total", "Commits repeated because MongoDB was not available.")
+DEAD = Counter("warren_dead_letters_total", "Commands that could not be processed.")
+BACKLOG = Gauge("warren_inbox_deliveries", "AMQP messages delivered and waiting for the writer.")
+QUERIES = Counter("warren_queries_total", "Queries answered, by type and outcome.", ["type", "outcome"])

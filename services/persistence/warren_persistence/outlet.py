@@ -1,0 +1,116 @@
+"""Tells the world what was stored: events to whoever listens, answers to who asked, poison to the dead letters."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from warren.broker.backoff import backoff
+from warren.broker.dead import dead_letter
+from warren.broker.errors import Unavailable
+from warren.broker.publisher import PERSISTENT, Publisher
+from warren.contract.commands import Accepted, Refused, Replies
+from warren.contract.events import Events
+from warren.contract.topology import EVENTS, event_key, shard_queue
+
+from warren_persistence import metrics
+from warren_persistence.batch import Batch, Poison
+from warren_persistence.domain.plan import Plan, Run, runs
+
+log = logging.getLogger(__name__)
+
+RUN_LIMIT = 32
+"""Events in one AMQP message, and so in one client frame: below 1 MiB even when each text is as long as it may be."""
+
+
+class Outlet:
+    """Publishes with confirms what must arrive (events, dead letters), and without what is asked for again."""
+
+    def __init__(self, confirmed: Publisher, unconfirmed: Publisher, epoch: str, replica: str) -> None:
+        self._confirmed = confirmed
+        self._unconfirmed = unconfirmed
+        self._epoch = epoch
+        self._replica = replica
+
+    async def tell(self, batch: Batch, plan: Plan) -> bool:
+        """Publish everything about a stored batch; repeat until the broker has it or took the deliveries back.
+
+        Returns whether the deliveries may be acknowledged.
+        """
+        sends = runs((*plan.new, *plan.again), RUN_LIMIT)
+        for wait in backoff():
+            try:
+                await asyncio.gather(
+                    *(self._event(run) for run in sends),
+                    *(self._reply(to, replies) for to, replies in _replies(batch, plan).items()),
+                    *(self._bury(poison, shard) for poison, shard in _poison(batch)),
+                )
+            except Unavailable as error:
+                log.warning("not published", extra={"error": str(error)})
+                batch.drop_dead()
+                if not batch.parts:
+                    return False
+                await asyncio.sleep(wait)
+            else:
+                break
+        _count(plan)
+        if log.isEnabledFor(logging.DEBUG):
+            _trace(sends)
+        return True
+
+    async def _event(self, run: Run) -> None:
+        body = Events(room=run.room, events=run.events).model_dump_json(exclude_none=True).encode()
+        headers = {
+            "first": run.events[0].seq,
+            "last": run.events[-1].seq,
+            "number": run.number,
+            "epoch": self._epoch,
+            "stored": time.time_ns() // 1_000_000,
+        }
+        await self._confirmed.publish(
+            EVENTS,
+            event_key(run.room),
+            body,
+            delivery_mode=PERSISTENT,
+            headers=headers,
+            content_type="application/json",
+        )
+
+    async def _reply(self, reply_to: str, replies: list[Accepted | Refused]) -> None:
+        # Without a confirm: a gateway that misses its answer times out, and the client asks again by key.
+        body = Replies(replies=list(replies)).model_dump_json().encode()
+        await self._unconfirmed.publish("", reply_to, body, type="replies")
+
+    async def _bury(self, poison: Poison, shard: int) -> None:
+        metrics.DEAD.inc()
+        log.error("dead letter", extra={"reason": poison.reason, "shard": shard})
+        await dead_letter(
+            self._confirmed, poison.body, reason=poison.reason, source=shard_queue(shard), replica=self._replica
+        )
+
+
+def _replies(batch: Batch, plan: Plan) -> dict[str, list[Accepted | Refused]]:
+    answers: defaultdict[str, list[Accepted | Refused]] = defaultdict(list)
+    for part in batch.parts:
+        reply_to = part.delivery.message.header.properties.reply_to
+        if reply_to:
+            answers[reply_to] += [plan.answers[command.id] for command in part.commands if command.id in plan.answers]
+    return {reply_to: found for reply_to, found in answers.items() if found}
+
+
+def _poison(batch: Batch) -> Iterable[tuple[Poison, int]]:
+    return ((poison, part.delivery.lease.shard) for part in batch.parts for poison in part.poison)
+
+
+def _count(plan: Plan) -> None:
+    refused = sum(isinstance(answer, Refused) for answer in plan.answers.values())
+    metrics.COMMANDS.labels("stored").inc(len(plan.new))
+    metrics.COMMANDS.labels("refused").inc(refused)
+    metrics.COMMANDS.labels("known").inc(len(plan.answers) - refused - len(plan.new))
+
+
+def _trace(sends: Iterable[Run]) -> None:
+    for run in sends:
+        for event in run.events:
+            log.debug("stored", extra={"correlation_id": event.id, "room": run.room, "seq": event.seq})

@@ -1,0 +1,148 @@
+"""The group-commit writer: the one place where something becomes part of a room's log.
+
+One loop for all shards that the replica holds, because big batches are everything: take all that waits, judge it,
+store it in one ordered insert with majority concern. A second stage publishes a batch's events and answers while the
+first already inserts the next. Only when both are done are the deliveries acknowledged; whoever dies before leaves
+them to the next writer, which finds the keys stored and says the same again.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from warren.broker.backoff import backoff
+from warren.contract.wire import utc_now
+
+from warren_persistence import metrics
+from warren_persistence.batch import Batch, decode
+from warren_persistence.cache import Cache
+from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch
+from warren_persistence.domain.room import LogEvent
+from warren_persistence.outlet import Outlet
+from warren_persistence.shards import Inbox, settle
+from warren_persistence.store import Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+BATCH_LIMIT = 500
+"""Commands in one commit (a delivery is never split, so it may be a few more)."""
+RETRY_CAP = 2.0
+"""Seconds between tries while MongoDB is away, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A batch that is stored, and what is to be told about it."""
+
+    batch: Batch
+    plan: Plan
+
+
+class Writer:
+    """Takes from the inbox, commits, and passes on to the outlet."""
+
+    def __init__(self, store: Store, inbox: Inbox, outlet: Outlet) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._outlet = outlet
+        self._cache = Cache()
+        self._committed: asyncio.Queue[Committed] = asyncio.Queue(maxsize=1)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commits())
+            group.create_task(self._publishes())
+
+    def lost(self, shard: int) -> None:
+        """Forget what is cached of a shard whose channel has ended."""
+        self._cache.forget_shard(shard)
+
+    async def _commits(self) -> None:
+        while True:
+            batch = await self._take()
+            started = time.perf_counter()
+            plan = await self._commit(batch)
+            metrics.COMMIT.observe(time.perf_counter() - started)
+            await self._committed.put(Committed(batch, plan))
+
+    async def _publishes(self) -> None:
+        while True:
+            committed = await self._committed.get()
+            if await self._outlet.tell(committed.batch, committed.plan):
+                await settle([part.delivery for part in committed.batch.parts])
+
+    async def _take(self) -> Batch:
+        batch = Batch([decode(await self._inbox.take())])
+        size = len(batch.parts[0].commands)
+        while size < BATCH_LIMIT and (delivery := self._inbox.take_now()) is not None:
+            batch.parts.append(decode(delivery))
+            size += len(batch.parts[-1].commands)
+        metrics.BATCH.observe(size)
+        metrics.BACKLOG.set(len(self._inbox))
+        return batch
+
+    async def _commit(self, batch: Batch) -> Plan:
+        """Store the batch, however long MongoDB is away; only deliveries that went back to the broker drop out."""
+        waits = backoff(cap=RETRY_CAP)
+        resolve = any(part.delivery.message.redelivered for part in batch.parts)
+        while batch.parts:
+            try:
+                plan = await self._attempt(batch, resolve=resolve)
+            except StoreUnavailable as error:
+                log.warning("store unavailable", extra={"error": str(error), "deliveries": len(batch.parts)})
+                metrics.RETRIES.inc()
+                plan = None
+                await asyncio.sleep(next(waits))
+            if plan is not None:
+                return plan
+            # What was assumed may be wrong, or half of it stored: read it all again.
+            self._cache.forget_rooms({command.room for command in batch.commands()})
+            resolve = True
+            batch.drop_dead()
+        return Plan()
+
+    async def _attempt(self, batch: Batch, *, resolve: bool) -> Plan | None:
+        """Store the batch, or return None when it was judged by a state that proved old."""
+        commands = list(batch.commands())
+        loaded = await self._load(batch)
+        known = self._cache.known_keys(commands)
+        if resolve:
+            known |= await self._store.find_keys(key_of(command) for command in commands)
+        plan = plan_batch(commands, self._cache.rooms, known, utc_now())
+        if not plan.refused <= loaded:
+            # A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now.
+            return None
+        conflict = await self._store.append(plan.new)
+        if conflict is None:
+            await self._store.project((room, event) for room, event, _ in plan.new)
+            self._remember(plan)
+            return plan
+        metrics.CONFLICTS.labels(conflict.kind).inc()
+        lease = batch.lease_of(conflict.room)
+        if conflict.kind == "seq" and lease is not None:
+            lease.fence()
+        return None
+
+    async def _load(self, batch: Batch) -> set[str]:
+        """Read the rooms and memberships that the batch needs and the cache lacks; return the rooms just read."""
+        names = {command.room for command in batch.commands()}
+        missing = self._cache.missing_rooms(names)
+        if missing:
+            self._cache.add_rooms(await self._store.load_rooms(missing), len(names))
+        pairs = self._cache.missing_members(batch.commands())
+        members = await self._store.members(pairs)
+        for room, user in pairs:
+            self._cache.rooms[room].members[user] = (room, user) in members
+        return set(missing)
+
+    def _remember(self, plan: Plan) -> None:
+        for room, event, number in plan.new:
+            self._cache.remember(_key(room, event), Stored(event.seq, number))
+        for room, event, number in plan.again:
+            self._cache.remember(_key(room, event), Stored(event.seq, number))
+
+
+def _key(room: str, event: LogEvent) -> tuple[str, str, str]:
+    return (room, event.sender, event.key)

@@ -1,0 +1,16 @@
+"""`python -m warren_presence`."""
+
+from warren.ops.serve import health_app, serve
+
+from warren_presence.app import work
+from warren_presence.config import Settings
+
+
+def main() -> None:
+    """Run one replica until SIGTERM."""
+    settings = Settings()
+    serve("presence", settings, health_app(lambda: work(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The Streamlit script: the login page, or the sidebar and the chat. Streamlit runs it from the top at every rerun."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from warren_ui import rooms, session
+from warren_ui.api import ApiError, Refused
+from warren_ui.component import chat, wish
+
+_STYLES = Path(__file__).parent / "styles"
+_DIALOGS: dict[str, Callable[[], None]] = {"new": rooms.new_room, "browse": rooms.browse}
+
+
+def _sign_in_page() -> None:
+    st.html(_STYLES / "login.css")
+    with st.container(key="login"):
+        st.title("Warren", anchor=False)
+        st.caption("Many rooms, connected. Choose the name that others will see.")
+        if st.session_state.notice:
+            st.warning(st.session_state.notice)
+        with st.form("guest", border=False):
+            name = st.text_input("Name", max_chars=64, placeholder="Your name", label_visibility="collapsed").strip()
+            if st.form_submit_button("Enter", type="primary", width="stretch"):
+                _sign_in(name)
+
+
+def _sign_in(name: str) -> None:
+    if not name:
+        st.error("Enter a name.")
+        return
+    try:
+        session.sign_in(name)
+    except ApiError as error:
+        st.error(str(error))
+        return
+    st.rerun()
+
+
+def _sidebar(user: dict[str, str] | None) -> str:
+    """Draw it, and return which dialog it asks for."""
+    wanted = ""
+    with st.sidebar:
+        st.subheader("Warren", anchor=False)
+        if user is None:
+            st.warning("The server can't be reached just now. You stay signed in.")
+        if st.button("New room", icon=":material/add:", width="stretch"):
+            wanted = "new"
+        if st.button("Browse rooms", icon=":material/search:", width="stretch"):
+            wanted = "browse"
+        with st.container(key="account"):
+            st.caption("Signed in as")
+            st.text(user["name"] if user else "…")
+            st.button("Sign out", icon=":material/logout:", width="stretch", on_click=session.sign_out)
+    return wanted
+
+
+def _wished() -> None:
+    """Obey the component before the page is drawn."""
+    if wish() == "expired":
+        session.sign_out("Your session has ended. Sign in again.")
+
+
+def _chat_page(user: dict[str, str] | None) -> None:
+    st.html(_STYLES / "chat.css")
+    wanted = _sidebar(user) or wish()
+    chat(
+        gateways=session.settings().browser_gateways,
+        token=session.token(),
+        user=user,
+        rooms=session.rooms() if user else None,
+        active=st.session_state.get("active"),
+        on_wish=_wished,
+    )
+    if wanted in _DIALOGS:
+        _DIALOGS[wanted]()
+
+
+def _page() -> None:
+    user = session.verify() if session.token() else None
+    if session.token():
+        _chat_page(user)
+    else:
+        _sign_in_page()
+
+
+def main() -> None:
+    """Draw the page that fits."""
+    st.set_page_config(page_title="Warren", page_icon=_STYLES / "icon.svg", layout="wide", initial_sidebar_state=240)
+    session.restore()
+    try:
+        _page()
+    except Refused as refusal:
+        if not refusal.unauthorized:
+            raise
+        session.sign_out("Your session has ended. Sign in again.")
+        st.rerun()
+    session.keep_cookie()
+
+
+if __name__ == "__main__":
+    main()

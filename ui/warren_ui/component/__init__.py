@@ -1,0 +1,76 @@
+"""The chat component and the cookie keeper: JavaScript in the page (components v2), no iframe, no build step."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+_CHAT = ("client.js", "timeline.js", "draw.js", "chat.js")
+_IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+
+
+class RoomInfo(TypedDict):
+    """A room as the chat lists it."""
+
+    room: str
+    kind: str
+    title: str
+    number: int
+    read: int
+
+
+class Active(TypedDict):
+    """The room to open, once for each new `turn`."""
+
+    room: str
+    turn: int
+
+
+class Wish(TypedDict):
+    """What the person asked the script for inside the component: `new`, `browse`, `refresh`, `expired`."""
+
+    wish: str
+    at: float
+
+
+def bundle(*names: str) -> str:
+    """Return the modules `names` as one, dependencies first: Streamlit takes a component's script as one text."""
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _text(name))) for name in names)
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+_chat = st.components.v2.component("warren.chat", js=bundle(*_CHAT), css=_text("chat.css"))
+_cookie = st.components.v2.component("warren.cookie", js=_text("cookie.js"))
+
+
+def chat(
+    *,
+    gateways: list[str],
+    token: str,
+    user: dict[str, str] | None,
+    rooms: list[RoomInfo] | None,
+    active: Active | None,
+    on_wish: Callable[[], None],
+) -> None:
+    """Draw the chat. `rooms` None: they could not be asked for, the component will."""
+    data = {"gateways": gateways, "token": token, "user": user, "rooms": rooms, "active": active}
+    _chat(key="chat", data=data, on_wish_change=on_wish)
+
+
+def wish() -> str:
+    """Return what the component asked for in this run, or the empty text."""
+    state: Any = st.session_state.get("chat")
+    asked: Wish | None = state.get("wish") if state else None
+    return asked["wish"] if asked else ""
+
+
+def cookie(order: dict[str, str | int]) -> None:
+    """Have the browser keep (`keep`, `seconds`) or forget (`forget`) a token."""
+    _cookie(key="cookie", data=order)

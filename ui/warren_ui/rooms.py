@@ -1,0 +1,89 @@
+"""The dialogs that make and find rooms."""
+
+import re
+import secrets
+import unicodedata
+
+import streamlit as st
+
+from warren_ui import session
+from warren_ui.api import ApiError
+
+_ROOM_LENGTH = 64
+_KINDS = {"public": "Public: anybody can find and join it", "private": "Private: its members alone see it"}
+
+
+def slug(title: str) -> str:
+    """Return the room id nearest to `title`, empty if none is left of it: `Café Übersee!` is `cafe-ubersee`."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:_ROOM_LENGTH].rstrip("-_")
+
+
+@st.dialog("New room")
+def new_room() -> None:
+    """Ask for a name and open the room."""
+    with st.form("new-room", border=False):
+        title = st.text_input("Name", max_chars=80, placeholder="Garden planning").strip()
+        room = st.text_input("Address", max_chars=_ROOM_LENGTH, placeholder="made from the name").strip()
+        kind = st.radio("Who may read it?", list(_KINDS), format_func=_KINDS.__getitem__)
+        if st.form_submit_button("Create room", type="primary", width="stretch"):
+            _create(room or slug(title), kind, title)
+
+
+def _create(room: str, kind: str, title: str) -> None:
+    if not title or not room:
+        st.error("Give the room a name." if not title else "Give the room an address: a-z, 0-9, - and _.")
+        return
+    try:
+        session.gateway().create_room(session.token(), room, kind, title, _key(room, kind, title))
+    except ApiError as error:
+        st.error(str(error))
+        return
+    session.open_room(room)
+    st.rerun()
+
+
+def _key(*wanted: str) -> str:
+    """Return the same key for the same wish, so that pressing the button again after a failure repeats the command."""
+    keys: dict[tuple[str, ...], str] = st.session_state.setdefault("keys", {})
+    return keys.setdefault(wanted, secrets.token_hex(16))
+
+
+@st.dialog("Browse rooms")
+def browse() -> None:
+    """List the public rooms to join."""
+    try:
+        listed = session.gateway().directory(session.token())
+        mine = {room["room"] for room in session.gateway().rooms(session.token())}
+    except ApiError as error:
+        st.error(str(error))
+        return
+    wanted = st.text_input("Find", placeholder="Find a room", label_visibility="collapsed").strip().lower()
+    found = [room for room in listed if wanted in room["title"].lower() or wanted in room["room"]]
+    if not found:
+        st.caption("No public room of that name." if listed else "There is no public room yet. Open the first one.")
+    with st.container(height=min(420, 20 + 62 * len(found)) if found else "content", border=False):
+        for room in sorted(found, key=lambda room: str(room["title"]).lower()):
+            _entry(room, room["room"] in mine)
+
+
+def _entry(room: dict[str, str], member: bool) -> None:
+    name, button = st.columns([4, 1], vertical_alignment="center")
+    with name, st.container(gap=None):
+        st.text(room["title"])
+        people = f" · {room['members']} members" if room.get("members") else ""
+        st.caption(f"`{room['room']}`{people}")
+    label = "Open" if member else "Join"
+    if button.button(label, key=f"join-{room['room']}", type="secondary" if member else "primary", width="stretch"):
+        _join(room["room"], member)
+
+
+def _join(room: str, member: bool) -> None:
+    try:
+        if not member:
+            session.gateway().join(session.token(), room)
+    except ApiError as error:
+        st.error(str(error))
+        return
+    session.open_room(room)
+    st.rerun()

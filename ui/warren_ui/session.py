@@ -1,0 +1,85 @@
+"""Who is signed in, in this Streamlit session and over a reload of the page."""
+
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+from warren_ui.api import Gateway, Refused, Unreachable
+from warren_ui.component import cookie
+from warren_ui.config import Settings
+
+COOKIE = "warren_token"
+_DAY = 86_400
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings, read once."""
+    return Settings()
+
+
+@cache
+def gateway() -> Gateway:
+    """Return the gateway client that all sessions share."""
+    return Gateway(settings().server_gateways)
+
+
+def restore() -> None:
+    """At the start of a session, take the token that the browser kept. (Later the cookie is as old as the session.)"""
+    if "token" not in st.session_state:
+        st.session_state.update(token=st.context.cookies.get(COOKIE, ""), user=None, cookie={}, notice="")
+
+
+def token() -> str:
+    """Return the token in use, empty if nobody is signed in."""
+    return str(st.session_state.token)
+
+
+def sign_in(name: str) -> None:
+    """Become the guest `name`. Raises ApiError."""
+    answer = gateway().guest(name)
+    seconds = int(answer.get("expires_in") or 30 * _DAY)
+    order = {"keep": answer["token"], "seconds": seconds}
+    st.session_state.update(token=answer["token"], user=answer["user"], cookie=order, notice="")
+
+
+def sign_out(notice: str = "") -> None:
+    """Forget the token, here and in the browser; `notice` says why on the login page."""
+    order = {"forget": token()}
+    st.session_state.update(token="", user=None, cookie=order, notice=notice, active=None)
+
+
+def verify() -> dict[str, str] | None:
+    """Return who is signed in, None while no gateway can say. A token that is no good signs out."""
+    if st.session_state.user is None:
+        try:
+            st.session_state.user = gateway().me(token())
+        except Unreachable:
+            return None
+        except Refused as refusal:
+            if not refusal.unauthorized:
+                raise
+            sign_out("Your session has ended. Sign in again.")
+    user: dict[str, str] | None = st.session_state.user
+    return user
+
+
+def rooms() -> list[Any] | None:
+    """Return one's rooms, None while no gateway can say."""
+    try:
+        return gateway().rooms(token())
+    except Unreachable:
+        return None
+
+
+def open_room(room: str) -> None:
+    """Have the chat open `room`."""
+    turn = st.session_state.get("turn", 0) + 1
+    st.session_state.update(turn=turn, active={"room": room, "turn": turn})
+
+
+def keep_cookie() -> None:
+    """Carry out what was decided about the cookie; needs to be drawn on every page."""
+    with st.container(key="hidden"):
+        cookie(st.session_state.cookie)
