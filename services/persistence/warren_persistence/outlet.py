@@ -80,7 +80,7 @@ class Outlet:
     async def _reply(self, reply_to: str, replies: list[Accepted | Refused]) -> None:
         # Without a confirm: a gateway that misses its answer times out, and the client asks again by key.
         body = Replies(replies=list(replies)).model_dump_json().encode()
-        await self._unconfirmed.publish("", reply_to, body, type="replies")
+        await self._unconfirmed.publish("", reply_to, body, message_type="replies")
 
     async def _bury(self, poison: Poison, shard: int) -> None:
         metrics.DEAD.inc()

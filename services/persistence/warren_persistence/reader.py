@@ -66,7 +66,7 @@ class Reader:
             if properties.reply_to:
                 body = answer.model_dump_json().encode()
                 await self._publisher.publish(
-                    "", properties.reply_to, body, correlation_id=properties.correlation_id, type="answer"
+                    "", properties.reply_to, body, correlation_id=properties.correlation_id, message_type="answer"
                 )
         except Unavailable as error:
             log.warning("answer not sent", extra={"error": str(error)})

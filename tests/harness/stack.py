@@ -1,0 +1,56 @@
+"""All of Warren as real processes on ports of its own."""
+
+from pathlib import Path
+
+from warren_local.mongodb import MongoDB
+from warren_local.rabbitmq import RabbitMQ
+from warren_local.service import Service
+
+SECRET = "only-for-tests-only-for-tests-only-for-tests"
+READY_WITHIN = 60.0
+
+
+class Stack:
+    """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499)."""
+
+    def __init__(
+        self, home: Path, base: int, *, gateways: int = 2, persistence: int = 2, presence: int = 0, heartbeat: int = 10,
+        env: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.home = home
+        self.rabbitmq = RabbitMQ(home, base + 300, name=f"test{base}")
+        self.mongodb = MongoDB(home, base + 400)
+        self._env = {
+            "WARREN_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{base + 300}/?heartbeat={heartbeat}",
+            "WARREN_MONGO_URL": self.mongodb.url,
+            "WARREN_SECRET": SECRET,
+            **(env or {}),
+        }
+        self.gateways = [self._service("gateway", number, base + 10 * number) for number in range(gateways)]
+        self.persistence = [self._service("persistence", number, base + 101 + number) for number in range(persistence)]
+        self.presence = [self._service("presence", number, base + 201 + number) for number in range(presence)]
+
+    @property
+    def services(self) -> list[Service]:
+        """Every replica, gateways first."""
+        return [*self.gateways, *self.persistence, *self.presence]
+
+    def start(self) -> None:
+        """Start everything and wait until it is ready."""
+        self.rabbitmq.start()
+        self.mongodb.start()
+        for service in self.services:
+            service.start()
+        for service in self.services:
+            service.wait_ready(READY_WITHIN)
+
+    def stop(self) -> None:
+        """Stop everything, gateways first and servers last."""
+        for process in (*self.services, self.mongodb, self.rabbitmq):
+            process.stop()
+
+    def _service(self, kind: str, number: int, port: int) -> Service:
+        name = f"{kind}-{number + 1}"
+        return Service(
+            name, f"warren_{kind}", self._env, port, self.home / "logs" / f"{name}.log", home=self.home
+        )
