@@ -42,17 +42,18 @@ def _sidebar(user: dict[str, str] | None) -> str:
     """Draw it, and return which dialog it asks for."""
     wanted = ""
     with st.sidebar:
-        st.subheader("Warren", anchor=False)
+        with st.container(key="brand"):
+            st.subheader("Warren", anchor=False)
         if user is None:
             st.warning("The server can't be reached just now. You stay signed in.")
-        if st.button("New room", icon=":material/add:", width="stretch"):
+        if st.button("New room", icon=":material/add:", key="new-room", width="stretch"):
             wanted = "new"
-        if st.button("Browse rooms", icon=":material/search:", width="stretch"):
+        if st.button("Browse rooms", icon=":material/search:", key="browse-rooms", width="stretch"):
             wanted = "browse"
         with st.container(key="account"):
             st.caption("Signed in as")
             st.text(user["name"] if user else "…")
-            st.button("Sign out", icon=":material/logout:", width="stretch", on_click=session.sign_out)
+            st.button("Sign out", icon=":material/logout:", key="sign-out", width="stretch", on_click=session.sign_out)
     return wanted
 
 

@@ -71,8 +71,7 @@ def _entry(room: dict[str, str], member: bool) -> None:
     name, button = st.columns([4, 1], vertical_alignment="center")
     with name, st.container(gap=None):
         st.text(room["title"])
-        people = f" · {room['members']} members" if room.get("members") else ""
-        st.caption(f"`{room['room']}`{people}")
+        st.caption(room["room"])
     label = "Open" if member else "Join"
     if button.button(label, key=f"join-{room['room']}", type="secondary" if member else "primary", width="stretch"):
         _join(room["room"], member)

@@ -13,7 +13,6 @@ from warren.ops.health import health_router
 from warren.ops.serve import background
 
 from warren_gateway import http, problems, ws
-from warren_gateway.body_limit import BodyLimit
 from warren_gateway.config import Settings
 from warren_gateway.state import Gateway
 
@@ -31,13 +30,18 @@ def create_app(settings: Settings) -> FastAPI:
         async with background(*tasks):
             yield
 
-    app = FastAPI(title="Warren", version="1", lifespan=lifespan, description="Chat on a message broker.")
+    app = FastAPI(
+        title="Warren",
+        version="1",
+        description="Chat on a message broker.",
+        lifespan=lifespan,
+        max_body_size=FRAME_LIMIT,
+    )
     app.state.gateway = gateway
     app.include_router(health_router({"broker": lambda: all(link.up for link in links)}))
     app.include_router(http.router)
     app.include_router(ws.router)
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=FRAME_LIMIT)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins.split(","),

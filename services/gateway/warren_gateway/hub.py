@@ -14,7 +14,7 @@ from warren.contract.topology import bucket
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.queries import Asker, QueryDenied
-from warren_gateway.view import Chunk, RoomView, pack
+from warren_gateway.view import Chunk, RoomView, cut, pack
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,9 @@ class Hub:
         while epoch == room.view.epoch:
             chunks = room.view.replay(since, REPLAY_BYTES)
             if chunks is None:
-                chunks = [await self._read(room, since)]
+                # The store may be ahead of the view; a reader must not be, or it would be shown those again.
+                page = await self._read(room, since)
+                chunks = [cut(page, room.view.head or 0)]
             for chunk in chunks:
                 reader.send(chunk)
                 since = chunk.last

@@ -130,6 +130,14 @@ def trim(chunk: Chunk, after: int) -> Chunk:
     return pack(frame["room"], [event for event in frame["events"] if event["seq"] > after], chunk.number)
 
 
+def cut(chunk: Chunk, at: int) -> Chunk:
+    """Return the chunk without its events after seq `at`."""
+    if chunk.last <= at:
+        return chunk
+    frame = from_json(chunk.body)
+    return pack(frame["room"], [event for event in frame["events"] if event["seq"] <= at], chunk.number)
+
+
 def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
     """Return contiguous events as a chunk; there must be one at least."""
     body = to_json({"type": "events", "room": room, "events": events})

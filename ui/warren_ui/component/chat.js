@@ -457,10 +457,10 @@ class Chat {
     if (opened) this.#clear();
     this.#drawnRoom = this.#active;
     const anchor = this.#stuck ? null : this.#anchor();
-    const grown = timeline ? this.#drawRows(timeline) : false;
+    const changed = timeline ? this.#drawRows(timeline) : false;
     this.#drawAside(timeline);
     if (anchor) log.scrollTop += anchor.node.offsetTop - anchor.top;
-    else if (grown && this.#stuck) this.#toEnd(timeline);
+    else if (changed && this.#stuck) this.#toEnd(timeline);
     if (timeline?.more && log.scrollHeight <= log.clientHeight) this.#loadOlder();
   }
 
@@ -479,7 +479,7 @@ class Chat {
     return null;
   }
 
-  /** Bring the log's children to what the rows say; nodes of unchanged rows stay. @param {Timeline} timeline */
+  /** Bring the log's children to what the rows say; nodes of unchanged rows stay. @param {Timeline} timeline @returns {boolean} whether anything changed */
   #drawRows(timeline) {
     const { log } = this.parts;
     const rows = timeline.rows(this.client.user?.id ?? "", this.client.outbox.of(this.client.user?.id ?? "", timeline.room));
@@ -499,7 +499,7 @@ class Chat {
       if (node === next) next = next.nextElementSibling;
       else log.insertBefore(node, next);
     }
-    return before.size !== this.#drawn.size || [...before.keys()].at(-1) !== [...this.#drawn.keys()].at(-1);
+    return before.size !== kept.size || [...before.values()].some(({ node }) => !kept.has(node));
   }
 
   /** What stands in the log when there is nothing to read. @param {Timeline | undefined} timeline */

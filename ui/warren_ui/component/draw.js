@@ -65,7 +65,7 @@ function linked(text) {
 /** @param {string} at RFC 3339 */
 function clock(at) {
   const moment = new Date(at);
-  const short = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const short = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
   return el("time", { datetime: at, title: moment.toLocaleString() }, short);
 }
 

@@ -1,0 +1,91 @@
+"""Rooms full of members who all talk, for as long as a test likes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+
+from harness.checker import check, read_store
+from harness.member import Member, become_member, fresh_room, make_room, sign_in
+
+PAUSE = 0.05
+"""Seconds between an ack and the next message of the same person."""
+SETTLE_WITHIN = 90.0
+"""Seconds for everybody to be shown everything; a lost tail is found after 30 at the latest."""
+
+
+class Crowd:
+    """Members who talk; `said` counts their acked messages."""
+
+    def __init__(self, members: Sequence[Member], gateways: Sequence[str]) -> None:
+        self.members = members
+        self.gateways = gateways
+        self.said = dict.fromkeys(range(len(members)), 0)
+        self._talking = True
+        self._more = asyncio.Event()
+
+    async def everyone_says(self, more: int) -> None:
+        """Wait until each member has had `more` further messages acked."""
+        goal = {number: count + more for number, count in self.said.items()}
+        while any(self.said[number] < count for number, count in goal.items()):
+            self._more.clear()
+            await self._more.wait()
+
+    async def talk(self, number: int) -> None:
+        """Say one thing after the other, until told to stop; the last one is acked, too."""
+        member = self.members[number]
+        rooms = list(member.logs)
+        while self._talking:
+            room = rooms[self.said[number] % len(rooms)]
+            await member.send(room, f"{member.user} says {self.said[number]}")
+            self.said[number] += 1
+            self._more.set()
+            await asyncio.sleep(PAUSE)
+
+    def hush(self) -> None:
+        """Let everybody finish what they are saying, and no more."""
+        self._talking = False
+
+    async def violations(self, mongo_url: str) -> list[str]:
+        """Wait until everybody has been shown everything, then check all invariants."""
+        rooms = {room for member in self.members for room in member.logs}
+        store = await asyncio.to_thread(read_store, mongo_url, rooms)
+        with contextlib.suppress(TimeoutError):  # the checker names who is missing what
+            async with asyncio.timeout(SETTLE_WITHIN):
+                for member in self.members:
+                    for room in member.logs:
+                        await member.reached(room, len(store[room]))
+        return check(self.members, await asyncio.to_thread(read_store, mongo_url, rooms))
+
+
+async def gather_crowd(gateways: Sequence[str], *, rooms: int, per_room: int) -> list[Member]:
+    """Return members, `per_room` in each of `rooms` fresh rooms, spread over the gateways."""
+    members = []
+    async with httpx.AsyncClient(timeout=30) as http:
+        for index in range(rooms):
+            room = fresh_room("crowd")
+            for place in range(per_room):
+                first = (index + place) % len(gateways)
+                order = [*gateways[first:], *gateways[:first]]
+                token, user = await sign_in(http, order[0], f"m{index}-{place}")
+                await (make_room if place == 0 else become_member)(http, order[0], room, token)
+                members.append(Member(token, user, order, [room]))
+    return members
+
+
+@asynccontextmanager
+async def talking(members: Sequence[Member], gateways: Sequence[str]) -> AsyncIterator[Crowd]:
+    """Connect the members and let them talk; on leaving they have said their last and are still connected."""
+    crowd = Crowd(members, gateways)
+    async with asyncio.TaskGroup() as connections:
+        running = [connections.create_task(member.run()) for member in members]
+        try:
+            async with asyncio.TaskGroup() as talks:
+                for number in range(len(members)):
+                    talks.create_task(crowd.talk(number))
+                yield crowd
+        finally:
+            for task in running:
+                task.cancel()
