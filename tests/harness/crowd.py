@@ -23,6 +23,7 @@ class Crowd:
         self.members = members
         self.gateways = gateways
         self.said = dict.fromkeys(range(len(members)), 0)
+        self.talks: list[asyncio.Task[None]] = []
         self._talking = True
         self._more = asyncio.Event()
 
@@ -44,9 +45,10 @@ class Crowd:
             self._more.set()
             await asyncio.sleep(PAUSE)
 
-    def hush(self) -> None:
+    async def finish(self) -> None:
         """Let everybody finish what they are saying, and no more."""
         self._talking = False
+        await asyncio.gather(*self.talks)
 
     async def violations(self, mongo_url: str) -> list[str]:
         """Wait until everybody has been shown everything, then check all invariants."""
@@ -77,15 +79,17 @@ async def gather_crowd(gateways: Sequence[str], *, rooms: int, per_room: int) ->
 
 @asynccontextmanager
 async def talking(members: Sequence[Member], gateways: Sequence[str]) -> AsyncIterator[Crowd]:
-    """Connect the members and let them talk; on leaving they have said their last and are still connected."""
+    """Connect the members and let them talk; leaving disconnects them."""
     crowd = Crowd(members, gateways)
-    async with asyncio.TaskGroup() as connections:
-        running = [connections.create_task(member.run()) for member in members]
-        try:
-            async with asyncio.TaskGroup() as talks:
-                for number in range(len(members)):
-                    talks.create_task(crowd.talk(number))
-                yield crowd
-        finally:
-            for task in running:
-                task.cancel()
+    connections = [asyncio.create_task(member.run()) for member in members]
+    crowd.talks = [asyncio.create_task(crowd.talk(number)) for number in range(len(members))]
+    try:
+        yield crowd
+    finally:
+        tasks = [*connections, *crowd.talks]
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    failures = [error for error in ended if isinstance(error, Exception)]
+    if failures:
+        raise ExceptionGroup("members failed", failures)

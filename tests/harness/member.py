@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from warren.broker.backoff import backoff
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
-
-from warren.broker.backoff import backoff
 
 ANSWER_WITHIN = 25.0
 """Seconds to wait for an ack before sending again; above the gateway's own limit."""
@@ -102,7 +101,9 @@ class Member:
         await socket.send(json.dumps({"type": "hello", "token": self.token}))
         for room, log in self.logs.items():
             await socket.send(
-                json.dumps({"type": "join", "room": room, "since": log.cursor, **({"epoch": log.epoch} if log.epoch else {})})
+                json.dumps(
+                    {"type": "join", "room": room, "since": log.cursor, **({"epoch": log.epoch} if log.epoch else {})}
+                )
             )
         self._socket = socket
         waiting = set(self.logs)

@@ -51,6 +51,4 @@ class Stack:
 
     def _service(self, kind: str, number: int, port: int) -> Service:
         name = f"{kind}-{number + 1}"
-        return Service(
-            name, f"warren_{kind}", self._env, port, self.home / "logs" / f"{name}.log", home=self.home
-        )
+        return Service(name, f"warren_{kind}", self._env, port, self.home / "logs" / f"{name}.log", home=self.home)

@@ -57,7 +57,7 @@ def _up_detached(home: Path, base: int, scale: Sequence[str]) -> int:
             child.send_signal(signal.SIGTERM)
             child.wait(DOWN_TIMEOUT)
         print(lines.read(), end="", flush=True)
-    return child.poll() or 0
+    return 0 if _is_ready(home, child.pid) else child.poll() or 1
 
 
 def _is_ready(home: Path, pid: int) -> bool:
@@ -70,12 +70,12 @@ def down() -> int:
     home = warren_home()
     now = state.running(home)
     if now is not None:
-        process = psutil.Process(now.pid)
-        process.terminate()
-        try:
-            process.wait(DOWN_TIMEOUT)
-        except psutil.TimeoutExpired as error:
-            raise LocalError(f"The supervisor (process {now.pid}) did not stop within {DOWN_TIMEOUT:.0f} s.") from error
+        os.kill(now.pid, signal.SIGTERM)
+        deadline = time.monotonic() + DOWN_TIMEOUT
+        while pidfile.alive(now.pid, now.created):
+            if time.monotonic() > deadline:
+                raise LocalError(f"The supervisor (process {now.pid}) did not stop within {DOWN_TIMEOUT:.0f} s.")
+            time.sleep(POLL)
     ended = pidfile.clear_all(home)
     state.forget(home)
     if ended:
@@ -100,6 +100,8 @@ def status() -> int:
 
 
 def _ready(row: state.Row) -> str:
+    if not row.started:
+        return "no"
     if row.health and row.port:
         return "yes" if responds(row.port, row.health) else "no"
     return "yes" if row.pid is None or psutil.pid_exists(row.pid) else "no"

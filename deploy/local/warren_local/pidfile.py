@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,40 +49,59 @@ def clear(path: Path) -> bool:
 
     Raises LocalError if the owner still lives: then the process is in use.
     """
-    try:
-        record = json.loads(path.read_text())
-        pid, made, owner, owner_made = (record[key] for key in ("pid", "created", "owner", "owner_created"))
-    except (FileNotFoundError, ValueError, KeyError):
-        path.unlink(missing_ok=True)
-        return False
-    ours = alive(pid, made)
-    if ours and alive(owner, owner_made):
-        raise LocalError(f"{path.stem} runs already as process {pid}, started by process {owner}.")
-    if ours:
-        _end(pid)
+    pid = _leftover(path)
+    if pid is not None:
+        _end([pid])
     path.unlink(missing_ok=True)
-    return ours
+    return pid is not None
 
 
 def clear_all(home: Path) -> list[str]:
     """End every leftover recorded under a state folder, and return their names; those in use are left alone."""
-    ended = []
+    found: dict[Path, int] = {}
     for path in sorted((home / "run").glob("*.json")):
         try:
-            if clear(path):
-                ended.append(path.stem)
+            pid = _leftover(path)
         except LocalError:
             continue
-    return ended
+        if pid is None:
+            path.unlink(missing_ok=True)
+        else:
+            found[path] = pid
+    _end(list(found.values()))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return [path.stem for path in found]
 
 
-def _end(pid: int) -> None:
-    """Stop a process group that is not our child's: in order if it can, else by force."""
-    process = psutil.Process(pid)
-    for number in (signal.SIGTERM, signal.SIGCONT):
-        os.killpg(pid, number)
+def _leftover(path: Path) -> int | None:
+    """The pid of a record's process if it lives and its owner does not; LocalError if both do."""
     try:
-        process.wait(STOP_TIMEOUT)
-    except psutil.TimeoutExpired:
-        os.killpg(pid, signal.SIGKILL)
-        process.wait(STOP_TIMEOUT)
+        record = json.loads(path.read_text())
+        pid, made, owner, owner_made = (record[key] for key in ("pid", "created", "owner", "owner_created"))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    if not alive(pid, made):
+        return None
+    if alive(owner, owner_made):
+        raise LocalError(f"{path.stem} runs already as process {pid}, started by process {owner}.")
+    return int(pid)
+
+
+def _end(pids: Sequence[int]) -> None:
+    """Stop process groups that are not our children's: in order if they can, else by force."""
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        _signal(pids, number)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    # Not psutil's wait, for which a zombie lives; some containers' init reaps orphans late.
+    while left := [pid for pid in pids if created(pid) is not None]:
+        if time.monotonic() > deadline:
+            _signal(left, signal.SIGKILL)
+            return
+        time.sleep(0.05)
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, number)

@@ -55,6 +55,7 @@ class Supervisor:
     async def run(self) -> None:
         """Run until SIGINT or SIGTERM; raises LocalError if the start fails."""
         loop = asyncio.get_running_loop()
+        self._save()
         # One thread a process, so that none waits for another's start.
         loop.set_default_executor(ThreadPoolExecutor(sum(self.replicas.values()) + 4))
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,6 +102,7 @@ class Supervisor:
         unit = Unit(service, process, row, History(time.monotonic()))
         self._units.append(unit)
         self.state.rows.append(row)
+        self._save()
         return unit
 
     async def _keep(self, unit: Unit) -> None:

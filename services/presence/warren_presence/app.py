@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
-from warren.broker.link import Link
+from warren.broker.link import Link, until_closed
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
@@ -22,4 +22,4 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
 
 async def _serve(connection: AbstractConnection) -> None:
     """Keep the connection; consumers of `warren.presence` find their place here."""
-    await connection.closed()
+    await until_closed(connection)

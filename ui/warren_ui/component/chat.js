@@ -92,6 +92,8 @@ class Chat {
     this.#hearClient();
     parent.append(this.parts.root);
     this.#resize.observe(this.parts.log);
+    this.#typed();
+    this.#draw();
     this.client.start();
   }
 
@@ -229,10 +231,13 @@ class Chat {
   }
 
   /** @param {RoomInfo} info */
-  #newTimeline({ room, kind, title }) {
+  #newTimeline({ room, kind, title, number = 0, read = 0 }) {
     const timeline = new Timeline(room, kind, title);
     timeline.draft = sessionStorage.getItem(`warren:draft:${room}`) ?? "";
-    timeline.read = Number(localStorage.getItem(this.#readSlot(room)) ?? 0);
+    const slot = this.#readSlot(room);
+    // What was said before one came is not unread. (The server keeps no read marks yet; where it has one, it counts.)
+    if (localStorage.getItem(slot) === null) localStorage.setItem(slot, String(read || number));
+    timeline.read = Number(localStorage.getItem(slot));
     return timeline;
   }
 
@@ -383,6 +388,7 @@ class Chat {
     status.dataset.state = state;
     status.dataset.gateway = this.client.gateway;
     status.textContent = { online: "Online", connecting: "Connecting", reconnecting: "Reconnecting" }[state] ?? "Offline";
+    this.#draw();
     clearTimeout(this.#bannerTimer);
     if (state === "connecting") this.#bannerTimer = setTimeout(() => this.#showBanner("wait", "Connecting…"), 1_000);
     if (state === "reconnecting") this.#showBanner("wait", "Reconnecting… What you write is kept and sent.");
@@ -443,7 +449,7 @@ class Chat {
     const { title, about, input, root } = this.parts;
     const timeline = this.#timelines.get(this.#active);
     root.classList.toggle("empty", !timeline);
-    title.textContent = timeline?.title ?? "Welcome";
+    title.textContent = timeline?.title ?? (this.client.state === "online" ? "Welcome" : "");
     about.textContent = timeline ? `${timeline.kind === "private" ? "Private room" : "Public room"} · ${timeline.room}` : "";
     input.placeholder = timeline ? `Message ${timeline.title}` : "";
     const unread = [...this.#timelines.values()].reduce((sum, one) => sum + one.unread, 0);

@@ -188,6 +188,7 @@ export class WarrenClient extends EventTarget {
       this.#cursors.set(room, { seq: 0, epoch: null, joined: false, tries: 0 });
       if (this.#state === "online") this.#join(room);
     }
+    this.#drain();
   }
 
   /** Does the gateway send us the room's events now? @param {string} room */

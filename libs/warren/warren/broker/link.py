@@ -69,7 +69,7 @@ class Link:
 
     async def _until_closed(self, connection: AbstractConnection) -> None:
         serving = asyncio.ensure_future(self._serve(connection))
-        closed = asyncio.ensure_future(connection.closed())
+        closed = asyncio.ensure_future(until_closed(connection))
         try:
             await asyncio.wait({serving, closed}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
@@ -80,3 +80,19 @@ class Link:
             closed.cancel()
             serving.cancel()
             await asyncio.gather(serving, closed, return_exceptions=True)
+
+
+async def until_closed(connection: AbstractConnection) -> None:
+    """Return when the connection is lost or closed.
+
+    `connection.closed()` will not do: aio-pika 10 resolves it when we close the connection, not when the peer does.
+    """
+    gone = asyncio.Event()
+
+    def on_close(*_: object) -> None:
+        gone.set()
+
+    connection.close_callbacks.add(on_close)
+    if connection.transport is None or connection.transport.connection.is_closed:
+        return
+    await gone.wait()

@@ -1,0 +1,51 @@
+"""Fixtures that all tests share."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.stack import Stack
+
+BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "21000"))
+"""The first port of the tests' processes; each stack takes 500."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch between the short form of fault runs and the long one."""
+    parser.addoption("--long", action="store_true", help="run the long form of fault and load tests")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the tests' processes keep data and logs."""
+    return tmp_path_factory.mktemp("warren")
+
+
+@pytest.fixture(scope="session")
+def stack(home: Path) -> Iterator[Stack]:
+    """Start all of Warren once for the tests that kill nothing."""
+    stack = Stack(home / "stack", BASE_PORT, presence=1, env={"WARREN_LOG_LEVEL": "debug"})
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def gateways(stack: Stack) -> list[str]:
+    """Return the base URLs of the gateways."""
+    return [gateway.url for gateway in stack.gateways]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """Return an HTTP client."""
+    async with httpx.AsyncClient(timeout=30) as client:
+        yield client

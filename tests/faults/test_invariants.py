@@ -1,0 +1,129 @@
+"""I1 to I5 under load while one thing after the other dies. 20 rooms, 5 members each, all of them talking."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import BASE_PORT
+from harness.crowd import Crowd, gather_crowd, talking
+from harness.stack import Stack
+from warren_local.service import Service
+
+HEARTBEAT = 2
+"""Seconds; the broker gives up a silent consumer after about two of them."""
+OUTAGE = 10.0
+"""Seconds that MongoDB is away: longer than a driver's patience, shorter than a client's."""
+WITHIN = 120.0
+"""Seconds for a scenario's conversation to get anywhere; a bound, not an expectation."""
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path) -> Iterator[Stack]:
+    """Start a stack of its own, since this one is not spared."""
+    stack = Stack(home / "faults", BASE_PORT + 500, heartbeat=HEARTBEAT)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """Return how often each fault is repeated."""
+    return 10 if request.config.getoption("--long") else 1
+
+
+@asynccontextmanager
+async def conversation(stack: Stack) -> AsyncIterator[Crowd]:
+    """Let a crowd talk before, during and after the fault; then everything must be right."""
+    gateways = [gateway.url for gateway in stack.gateways]
+    members = await gather_crowd(gateways, rooms=20, per_room=5)
+    async with asyncio.timeout(WITHIN * 5), talking(members, gateways) as crowd:
+        await crowd.everyone_says(3)
+        yield crowd
+        async with asyncio.timeout(WITHIN):
+            await crowd.everyone_says(3)
+        await crowd.finish()
+        violations = await crowd.violations(stack.mongodb.url)
+    assert violations == []
+    assert sum(crowd.said.values()) >= 6 * len(members)
+
+
+async def restart(service: Service) -> None:
+    service.kill()
+    service.start()
+    await asyncio.to_thread(service.wait_ready, WITHIN)
+
+
+async def stored_by(persistence: Service) -> float:
+    """Return how many commands a replica has stored."""
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"{persistence.url}/metrics")).text
+    rows = (line for line in text.splitlines() if line.startswith('warren_commands_total{outcome="stored"}'))
+    return float(next(rows, "x 0").split()[-1])
+
+
+async def busiest(stack: Stack) -> Service:
+    """Return the persistence replica that writes most."""
+    counts = [await stored_by(persistence) for persistence in stack.persistence]
+    return stack.persistence[counts.index(max(counts))]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_gateway_is_killed(stack: Stack, number: int, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            await restart(stack.gateways[number])
+            await crowd.everyone_says(2)
+
+
+async def test_the_active_writer_is_killed(stack: Stack, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            await restart(await busiest(stack))
+            await crowd.everyone_says(2)
+
+
+async def test_the_broker_is_killed(stack: Stack, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            stack.rabbitmq.kill()
+            await asyncio.to_thread(stack.rabbitmq.start)
+            await crowd.everyone_says(2)
+
+
+async def test_mongodb_is_stopped_for_a_while(stack: Stack, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            await asyncio.to_thread(stack.mongodb.stop)
+            said = sum(crowd.said.values())
+            await asyncio.sleep(OUTAGE)  # not a wait for something: the length of the outage
+            # What was under way may still be acked; nothing new is.
+            assert sum(crowd.said.values()) <= said + len(crowd.members)
+            await asyncio.to_thread(stack.mongodb.start)
+            await crowd.everyone_says(2)
+
+
+async def test_mongodb_is_killed(stack: Stack, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            stack.mongodb.kill()
+            await asyncio.to_thread(stack.mongodb.start)
+            await crowd.everyone_says(2)
+
+
+async def test_the_active_writer_is_paused_past_its_heartbeat(stack: Stack, rounds: int) -> None:
+    async with conversation(stack) as crowd:
+        for _ in range(rounds):
+            writer = await busiest(stack)
+            writer.pause()
+            try:
+                # Everybody is heard again only once the broker has given the writer up and the other took over.
+                await crowd.everyone_says(2)
+            finally:
+                writer.resume()
+            await crowd.everyone_says(2)
