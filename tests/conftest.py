@@ -1,12 +1,15 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from warren_local.home import warren_home
+from warren_local.pidfile import clear_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -22,9 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where the tests' processes keep data and logs."""
-    return tmp_path_factory.mktemp("warren")
+def home() -> Path:
+    """Return where the tests' processes keep data and logs: empty, and without leftovers of a killed run."""
+    home = warren_home() / "tests"
+    for stack_home in home.glob("*"):
+        clear_all(stack_home)
+    shutil.rmtree(home, ignore_errors=True)
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 import logging
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 """Seconds. A room is created with a write that waits for the store, so an answer may take some."""
+_DIRECTORY_LIMIT = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +57,14 @@ class Gateway:
         return rooms
 
     def directory(self, token: str) -> list[dict[str, Any]]:
-        """Return the public rooms."""
-        rooms: list[dict[str, Any]] = self._ask("GET", "/v1/directory", token)["rooms"]
+        """Return the public rooms, by id, up to a number that can still be looked through."""
+        rooms: list[dict[str, Any]] = []
+        more = True
+        while more and len(rooms) < _DIRECTORY_LIMIT:
+            after = quote(rooms[-1]["room"]) if rooms else ""
+            page = self._ask("GET", f"/v1/directory?after={after}", token)
+            rooms += page["rooms"]
+            more = bool(page.get("more") and page["rooms"])
         return rooms
 
     def create_room(self, token: str, room: str, kind: str, title: str, key: str) -> None:

@@ -465,7 +465,8 @@ class Chat {
     const anchor = this.#stuck ? null : this.#anchor();
     const changed = timeline ? this.#drawRows(timeline) : false;
     this.#drawAside(timeline);
-    if (anchor) log.scrollTop += anchor.node.offsetTop - anchor.top;
+    const anchored = anchor && this.#drawn.get(anchor.key)?.node;
+    if (anchored) log.scrollTop += anchored.offsetTop - anchor.top;
     else if (changed && this.#stuck) this.#toEnd(timeline);
     if (timeline?.more && log.scrollHeight <= log.clientHeight) this.#loadOlder();
   }
@@ -475,12 +476,12 @@ class Chat {
     this.parts.log.replaceChildren();
   }
 
-  /** The first visible row: what is added above it must not move it. */
+  /** The first visible row, by key (its node may be drawn anew): what is added above must not move it. */
   #anchor() {
     const { log } = this.parts;
-    for (const { node } of this.#drawn.values()) {
+    for (const [key, { node }] of this.#drawn) {
       const visible = node.dataset.testid === "message" && node.offsetTop + node.offsetHeight > log.scrollTop;
-      if (visible) return { node, top: node.offsetTop };
+      if (visible) return { key, top: node.offsetTop };
     }
     return null;
   }

@@ -27,7 +27,9 @@ const WELCOME_TIMEOUT_MS = 8_000;
 const ANSWER_TIMEOUT_MS = 15_000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 15_000;
-const PROBE_MS = 4_000;
+const PONG_TIMEOUT_MS = 10_000;
+const WAKE_TIMEOUT_MS = 4_000;
+const JOINS_AT_ONCE = 20;
 const STABLE_MS = 5_000;
 const TOKEN_REFUSED = 4503;
 
@@ -125,12 +127,12 @@ export class WarrenClient extends EventTarget {
   /** @type {string[]} */ #gateways;
   /** @type {{code: number, after_ms: number} | null} */ #bye = null;
   #token;
+  /** Rooms whose turn to be joined, on this connection, has not come yet. @type {string[]} */ #unjoined = [];
   #turn = 0;
   #attempt = 0;
   #refusals = 0;
   #onlineSince = 0;
   #lastHeard = 0;
-  #ping = 25;
   #seenOnline = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #resend;
@@ -186,8 +188,9 @@ export class WarrenClient extends EventTarget {
     for (const room of rooms) {
       if (this.#cursors.has(room)) continue;
       this.#cursors.set(room, { seq: 0, epoch: null, joined: false, tries: 0 });
-      if (this.#state === "online") this.#join(room);
+      if (this.#state === "online") this.#unjoined.push(room);
     }
+    this.#joinSome();
     this.#drain();
   }
 
@@ -199,7 +202,8 @@ export class WarrenClient extends EventTarget {
   /** Say something. It is in the outbox when this returns. @param {string} room @param {string} text */
   send(room, text) {
     if (!this.user) return;
-    this.outbox.add({ key: newKey(), room, user: this.user.id, text, at: new Date().toISOString(), failed: null });
+    const sound = text.toWellFormed?.() ?? text; // half a surrogate pair is no JSON to the gateway
+    this.outbox.add({ key: newKey(), room, user: this.user.id, text: sound, at: new Date().toISOString(), failed: null });
     this.#emit("outbox", { room });
     this.#drain();
   }
@@ -283,20 +287,14 @@ export class WarrenClient extends EventTarget {
   #wakeUp() {
     if (document.visibilityState === "hidden" || this.#state === "refused" || this.#state === "stopped") return;
     if (!this.#socket) this.reconnect();
-    else if (this.#state === "online") this.#probe();
+    else if (this.#state === "online") this.#beat(WAKE_TIMEOUT_MS);
   }
 
-  /** After a sleep the socket may look open and be dead: ask for a sign of life with a short deadline. */
-  #probe() {
+  /** Ask for a sign of life: a dead connection looks open for minutes. @param {number} patience in ms */
+  #beat(patience) {
     const [socket, asked] = [this.#socket, Date.now()];
-    this.#beat();
-    setTimeout(() => socket === this.#socket && this.#lastHeard < asked && this.#giveUp(), PROBE_MS);
-  }
-
-  #beat() {
-    const silent = Date.now() - this.#lastHeard;
-    if (silent > (this.#ping + 10) * 1000) return this.#giveUp();
     this.#transmit({ type: "ping" });
+    setTimeout(() => socket === this.#socket && this.#lastHeard < asked && this.#giveUp(), patience);
     const oldest = Math.min(...this.#inFlight.values());
     if (Date.now() - oldest > ANSWER_TIMEOUT_MS) this.#sendAgain();
   }
@@ -325,12 +323,12 @@ export class WarrenClient extends EventTarget {
   #welcomed(frame) {
     clearTimeout(this.#timer);
     this.user = frame.user;
-    this.#ping = frame.ping;
     this.#onlineSince = Date.now();
     this.#seenOnline = true;
-    this.#pulse = setInterval(() => this.#beat(), frame.ping * 1000);
+    this.#pulse = setInterval(() => this.#beat(PONG_TIMEOUT_MS), frame.ping * 1000);
     this.#emit("welcome", { user: frame.user, limits: frame.limits });
-    for (const room of this.#cursors.keys()) this.#join(room);
+    this.#unjoined = [...this.#cursors.keys()];
+    this.#joinSome();
     this.#setState("online");
     this.#drain();
   }
@@ -343,6 +341,11 @@ export class WarrenClient extends EventTarget {
   }
 
   // --- rooms ----------------------------------------------------------------------------------------------------
+
+  /** Join the next few of the rooms: all at once could look like a flood. */
+  #joinSome() {
+    for (const room of this.#unjoined.splice(0, JOINS_AT_ONCE)) this.#join(room);
+  }
 
   /** @param {string} room */
   #join(room) {
@@ -368,6 +371,7 @@ export class WarrenClient extends EventTarget {
     cursor.epoch = frame.epoch;
     cursor.joined = true;
     cursor.tries = 0;
+    if (![...this.#cursors.values()].some((one) => one.asked && !one.joined)) this.#joinSome();
     this.#emit("joined", { room: frame.room, number: frame.number, read: frame.read, fresh });
   }
 
