@@ -27,7 +27,7 @@ def new_room() -> None:
         room = st.text_input("Address", max_chars=_ROOM_LENGTH, placeholder="made from the name").strip()
         kind = st.radio("Who may read it?", list(_KINDS), format_func=_KINDS.__getitem__)
         if st.form_submit_button("Create room", type="primary", width="stretch"):
-            _create(room or slug(title), kind, title)
+            _create(slug(room or title), kind, title)
 
 
 def _create(room: str, kind: str, title: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -34,6 +34,15 @@ class Lease:
     def live(self) -> bool:
         """Whether its deliveries are still ours: a closed channel gave them back to the broker."""
         return not (self.fenced.is_set() or self.channel.is_closed)
+
+    async def over(self, closed: Awaitable[object]) -> None:
+        """Wait until the channel is closed or the lease fenced."""
+        waits = [asyncio.ensure_future(closed), asyncio.ensure_future(self.fenced.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def fence(self) -> None:
         """Give the shard back: somebody else has written to it. It is consumed again, with nothing cached."""
@@ -132,11 +141,7 @@ class Shards:
         try:
             await consume(channel, shard_queue(shard), sink, arguments={"x-priority": self.priority(shard)})
             opened.set()
-            closed = asyncio.ensure_future(channel.closed())
-            fenced = asyncio.ensure_future(lease.fenced.wait())
-            await asyncio.wait({closed, fenced}, return_when=asyncio.FIRST_COMPLETED)
-            closed.cancel()
-            fenced.cancel()
+            await lease.over(channel.closed())
         finally:
             # Closing, not cancelling the consumer: the unacked deliveries go back before the next one starts.
             with contextlib.suppress(Unavailable), translated():

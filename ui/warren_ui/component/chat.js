@@ -171,7 +171,7 @@ class Chat {
     counter.classList.toggle("over", length > TEXT_LIMIT);
     send.disabled = !timeline || !this.client.user || length === 0 || length > TEXT_LIMIT;
     input.style.height = "auto";
-    input.style.height = `${input.scrollHeight}px`;
+    if (input.scrollHeight) input.style.height = `${input.scrollHeight}px`; // 0 while the composer is hidden
   }
 
   #send() {
@@ -518,8 +518,6 @@ class Chat {
       log.prepend(el("div", { class: "aside" }, el("p", {}, timeline.problem), again));
     } else if (timeline.history !== "loaded") {
       log.prepend(el("div", { class: "aside loading", "aria-label": "Loading" }, el("i"), el("i"), el("i")));
-    } else if (timeline.events.size === 0 && !timeline.more && this.#drawn.size <= 1) {
-      log.append(el("p", { class: "aside" }, "Nobody has said anything yet. Be the first."));
     }
   }
 

@@ -29,7 +29,6 @@ const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 15_000;
 const PONG_TIMEOUT_MS = 10_000;
 const WAKE_TIMEOUT_MS = 4_000;
-const JOINS_AT_ONCE = 20;
 const STABLE_MS = 5_000;
 const TOKEN_REFUSED = 4503;
 
@@ -127,7 +126,6 @@ export class WarrenClient extends EventTarget {
   /** @type {string[]} */ #gateways;
   /** @type {{code: number, after_ms: number} | null} */ #bye = null;
   #token;
-  /** Rooms whose turn to be joined, on this connection, has not come yet. @type {string[]} */ #unjoined = [];
   #turn = 0;
   #attempt = 0;
   #refusals = 0;
@@ -188,9 +186,8 @@ export class WarrenClient extends EventTarget {
     for (const room of rooms) {
       if (this.#cursors.has(room)) continue;
       this.#cursors.set(room, { seq: 0, epoch: null, joined: false, tries: 0 });
-      if (this.#state === "online") this.#unjoined.push(room);
+      if (this.#state === "online") this.#join(room);
     }
-    this.#joinSome();
     this.#drain();
   }
 
@@ -327,8 +324,7 @@ export class WarrenClient extends EventTarget {
     this.#seenOnline = true;
     this.#pulse = setInterval(() => this.#beat(PONG_TIMEOUT_MS), frame.ping * 1000);
     this.#emit("welcome", { user: frame.user, limits: frame.limits });
-    this.#unjoined = [...this.#cursors.keys()];
-    this.#joinSome();
+    for (const room of this.#cursors.keys()) this.#join(room);
     this.#setState("online");
     this.#drain();
   }
@@ -341,11 +337,6 @@ export class WarrenClient extends EventTarget {
   }
 
   // --- rooms ----------------------------------------------------------------------------------------------------
-
-  /** Join the next few of the rooms: all at once could look like a flood. */
-  #joinSome() {
-    for (const room of this.#unjoined.splice(0, JOINS_AT_ONCE)) this.#join(room);
-  }
 
   /** @param {string} room */
   #join(room) {
@@ -371,7 +362,6 @@ export class WarrenClient extends EventTarget {
     cursor.epoch = frame.epoch;
     cursor.joined = true;
     cursor.tries = 0;
-    if (![...this.#cursors.values()].some((one) => one.asked && !one.joined)) this.#joinSome();
     this.#emit("joined", { room: frame.room, number: frame.number, read: frame.read, fresh });
   }
 

@@ -135,10 +135,10 @@ export function rowNode(row, timeline) {
 }
 
 /** @param {Timeline} timeline */
-function startNode({ title, kind }) {
+function startNode({ title, kind, number }) {
   const about = kind === "private" ? "Only its members can read it." : "Anybody signed in can read it and join.";
   const badge = el("span", { class: "badge-big" }, icon(kind === "private" ? "lock" : "hash"));
-  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, title), el("p", {}, `This is the beginning of the room. ${about}`));
+  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, title), el("p", {}, `This is the beginning of the room. ${about}${number ? "" : " Be the first to say something."}`));
 }
 
 /** What a row shows, in short: an unchanged row keeps its node. @param {Row} row */

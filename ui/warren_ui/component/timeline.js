@@ -128,7 +128,7 @@ export class Timeline {
   /** @param {(Line | Note)[]} lines @returns {Row[]} */
   #withDividers(lines) {
     /** @type {Row[]} */
-    const rows = this.history === "loaded" && !this.more ? [{ kind: "start", key: "start" }] : [];
+    const rows = this.history === "loaded" && !this.more ? [{ kind: "start", key: this.number ? "start" : "start of nothing" }] : [];
     let day = "";
     let marked = false;
     /** @type {Line | Note | null} */

@@ -1,0 +1,255 @@
+"""A closed-loop load: so many messages in flight, each until its sender has the ack and every member has it.
+
+The members of a room get the same bytes, so a frame is parsed once and counted for each connection. Order and
+completeness are checked for each connection all the same.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+CACHE = 2_000
+"""Parsed frames kept; far more than are ever on their way."""
+SETTLE = 30.0
+"""Seconds for what is in flight at the end to complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Messages shown to a connection: their keys, and the seqs if the system has such."""
+
+    room: str
+    keys: tuple[str, ...]
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The server has the message with this key for good."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The connection is in its room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something that must not happen in a benchmark."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Something that the server wants answered."""
+
+    text: str
+
+
+Heard = Delivered | Acked | Ready | Failed | Answer | None
+
+
+class Dialect(Protocol):
+    """How a chat system is spoken to over WebSocket."""
+
+    def hello(self, room: str, member: int) -> Sequence[str]:
+        """Return the frames that open a connection of this member in this room."""
+
+    def send(self, room: str, key: str, text: str) -> str:
+        """Return the frame that says something."""
+
+    def hear(self, payload: bytes) -> Heard:
+        """Return what a frame means; None if nothing."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run measured. Latencies are in seconds."""
+
+    messages: int
+    seconds: float
+    acks: list[float] = field(default_factory=list)
+    deliveries: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Messages a second that were acked and delivered to every member."""
+        return self.messages / self.seconds
+
+    def quantile(self, values: list[float], share: float) -> float:
+        """Return the quantile of latencies, in milliseconds."""
+        ordered = sorted(values)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1_000 if ordered else float("nan")
+
+    def __str__(self) -> str:
+        p50, p99 = self.quantile(self.acks, 0.5), self.quantile(self.acks, 0.99)
+        d50, d99 = self.quantile(self.deliveries, 0.5), self.quantile(self.deliveries, 0.99)
+        return (
+            f"{self.rate:8.0f} msg/s   ack p50 {p50:6.1f} ms  p99 {p99:6.1f} ms   "
+            f"at all members p50 {d50:6.1f} ms  p99 {d99:6.1f} ms"
+        )
+
+
+@dataclass(slots=True)
+class _Flight:
+    sent: float
+    missing: int
+    acked: bool = False
+
+
+class _Line(WSListener):
+    """One connection."""
+
+    def __init__(self, load: "Load", room: str, member: int) -> None:
+        self._load = load
+        self.room = room
+        self.member = member
+        self.cursor: int | None = None
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        for frame in self._load.dialect.hello(self.room, self.member):
+            self.say(frame)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT:
+            self._load.heard(self, frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._load.lost(self)
+
+    def say(self, text: str) -> None:
+        if self.transport is not None:
+            self.transport.send(WSMsgType.TEXT, text.encode())
+
+
+class Load:
+    """Members in rooms, and messages in flight."""
+
+    def __init__(self, dialect: Dialect, urls: Sequence[str], rooms: Sequence[str], members: int) -> None:
+        self.dialect = dialect
+        self._urls = urls
+        self._lines = {room: [_Line(self, room, number) for number in range(members)] for room in rooms}
+        self._rooms = list(rooms)
+        self._members = members
+        self._parsed: dict[bytes, Heard] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._serial = 0
+        self._ready = 0
+        self._refill = False
+        self._result = Result(0, 0.0)
+        self._changed = asyncio.Event()
+        self._closing = False
+
+    async def connect(self) -> None:
+        """Connect everybody and wait until all are in their rooms."""
+        lines = [line for found in self._lines.values() for line in found]
+        for start in range(0, len(lines), 50):
+            await asyncio.gather(*(self._connect(line) for line in lines[start : start + 50]))
+        async with asyncio.timeout(60):
+            while self._ready < len(lines):
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def run(self, in_flight: int, warm_up: float, seconds: float) -> Result:
+        """Keep `in_flight` messages on their way; count those that complete after `warm_up` seconds."""
+        self._refill = True
+        for _ in range(in_flight):
+            self._launch()
+        await asyncio.sleep(warm_up)
+        self._result = Result(0, 0.0)
+        started = time.perf_counter()
+        await asyncio.sleep(seconds)
+        result, self._result = self._result, Result(0, 0.0)
+        result.seconds = time.perf_counter() - started
+        self._refill = False
+        async with asyncio.timeout(SETTLE):
+            while self._flights:
+                self._changed.clear()
+                await self._changed.wait()
+        return result
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self._closing = True
+        for lines in self._lines.values():
+            for line in lines:
+                if line.transport is not None:
+                    line.transport.disconnect(graceful=False)
+
+    def heard(self, line: _Line, payload: bytes) -> None:
+        """Take a frame that came to a connection."""
+        if payload in self._parsed:
+            heard = self._parsed[payload]
+        else:
+            if len(self._parsed) > CACHE:
+                self._parsed.clear()
+            heard = self._parsed[payload] = self.dialect.hear(payload)
+        match heard:
+            case Delivered():
+                self._delivered(line, heard)
+            case Acked(key):
+                self._acked(key)
+            case Ready():
+                self._ready += 1
+                self._changed.set()
+            case Answer(text):
+                line.say(text)
+            case Failed(why):
+                raise AssertionError(why)
+
+    def lost(self, line: _Line) -> None:
+        """Take note that a connection ended."""
+        if not self._closing:
+            os.write(2, f"connection of member {line.member} in {line.room} was lost\n".encode())
+            os._exit(1)
+
+    async def _connect(self, line: _Line) -> None:
+        url = self._urls[line.member % len(self._urls)]
+        await ws_connect(lambda: line, url)
+
+    def _launch(self) -> None:
+        self._serial += 1
+        room = self._rooms[self._serial % len(self._rooms)]
+        line = self._lines[room][self._serial // len(self._rooms) % self._members]
+        key = f"b{self._serial}"
+        self._flights[key] = _Flight(time.perf_counter(), self._members)
+        line.say(self.dialect.send(room, key, f"{key} ".ljust(200, "x")))
+
+    def _delivered(self, line: _Line, heard: Delivered) -> None:
+        if heard.first is not None:
+            if line.cursor is not None and heard.first != line.cursor + 1:
+                raise AssertionError(f"member {line.member} of {line.room} got {heard.first} after {line.cursor}")
+            line.cursor = heard.last
+        for key in heard.keys:
+            flight = self._flights[key]
+            flight.missing -= 1
+            if not flight.missing:
+                self._result.deliveries.append(time.perf_counter() - flight.sent)
+                self._complete(key, flight)
+
+    def _acked(self, key: str) -> None:
+        flight = self._flights[key]
+        flight.acked = True
+        self._result.acks.append(time.perf_counter() - flight.sent)
+        self._complete(key, flight)
+
+    def _complete(self, key: str, flight: _Flight) -> None:
+        if flight.missing or not flight.acked:
+            return
+        del self._flights[key]
+        self._result.messages += 1
+        if self._refill:
+            self._launch()
+        else:
+            self._changed.set()
