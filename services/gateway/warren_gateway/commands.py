@@ -1,6 +1,12 @@
-"""Sends commands to the writer: many in one AMQP message when they are there already, never waiting to fill one."""
+"""Sends commands to the writer, many in one AMQP message whenever they are there already.
+
+An idle shard's command goes at once. While a message of the shard is unanswered, what comes gathers and goes together
+as soon as the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not
+take it up sooner, and a message costs the broker the same with fifty commands in it as with one.
+"""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -21,6 +27,9 @@ ANSWER_WITHIN = 15.0
 """Seconds until the client is told to try again. The command may be stored all the same; its key makes that safe."""
 PENDING_LIMIT = 20_000
 """Commands of this gateway that wait for their answer at once."""
+GATHER_WITHIN = 0.2
+"""Seconds after which the next message of a shard goes even though the last is unanswered: the durable queue, not this
+process, is where commands wait out an absence of the writer."""
 MESSAGE_LIMIT = 50
 """Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
 
@@ -28,10 +37,31 @@ RoomCommand = Send | CreateRoom | Join
 Done = Callable[[Accepted | Refused], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
+    command: RoomCommand
     done: Done
     submitted: float
+    batch: "_Batch | None" = None
+
+
+class _Batch:
+    """The commands of one AMQP message that have no answer yet."""
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self._answered = asyncio.Event()
+
+    def settle(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._answered.set()
+
+    async def gather(self) -> None:
+        """Wait until all are answered, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_WITHIN):
+                await self._answered.wait()
 
 
 class Submitter:
@@ -40,7 +70,7 @@ class Submitter:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._pending: dict[str, _Pending] = {}
-        self._waiting: defaultdict[int, list[RoomCommand]] = defaultdict(list)
+        self._waiting: defaultdict[int, list[_Pending]] = defaultdict(list)
         self._senders: dict[int, asyncio.Task[None]] = {}
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
@@ -53,10 +83,10 @@ class Submitter:
         if len(self._pending) >= PENDING_LIMIT:
             done(_temporary(command.id, Code.TOO_MANY, "too many commands wait on this gateway"))
             return
-        self._pending[command.id] = _Pending(done, time.perf_counter())
+        pending = self._pending[command.id] = _Pending(command, done, time.perf_counter())
         metrics.PENDING.set(len(self._pending))
         number = shard(command.room)
-        self._waiting[number].append(command)
+        self._waiting[number].append(pending)
         if number not in self._senders:
             self._senders[number] = asyncio.create_task(self._send(number))
 
@@ -91,14 +121,20 @@ class Submitter:
         """Publish what waits for the shard, one message at a time so that their order holds."""
         waiting = self._waiting[number]
         while waiting:
-            batch = waiting[:MESSAGE_LIMIT]
+            found = waiting[:MESSAGE_LIMIT]
             del waiting[:MESSAGE_LIMIT]
+            batch = _Batch(len(found))
+            for pending in found:
+                pending.batch = batch
             try:
-                await self._publish(number, batch)
+                await self._publish(number, [pending.command for pending in found])
             except Unavailable as error:
                 log.warning("commands not taken", extra={"shard": number, "error": str(error)})
-                for command in batch:
-                    self._settle(_temporary(command.id, Code.UNAVAILABLE, "the broker did not take it; try again"))
+                for pending in found:
+                    detail = "the broker did not take it; send it again with the same key"
+                    self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
+            else:
+                await batch.gather()
         del self._senders[number]
 
     async def _publish(self, number: int, batch: list[RoomCommand]) -> None:
@@ -118,6 +154,8 @@ class Submitter:
         pending = self._pending.pop(answer.id, None)
         if pending is None:
             return
+        if pending.batch is not None:
+            pending.batch.settle()
         metrics.PENDING.set(len(self._pending))
         metrics.ACK.observe(time.perf_counter() - pending.submitted)
         metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()

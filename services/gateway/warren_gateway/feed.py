@@ -15,7 +15,7 @@ from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import EVENTS, bucket_binding
 
 from warren_gateway import metrics
-from warren_gateway.view import Chunk
+from warren_gateway.view import Chunk, merge
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Feed:
         self._bound: set[int] = set()
         self._channel: UnderlayChannel | None = None
         self._unacked: int | None = None
+        self._arrived: dict[tuple[str, str], list[Chunk]] = {}
         self._acks: set[asyncio.Task[None]] = set()
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -80,20 +81,21 @@ class Feed:
                 await queue.unbind(EVENTS, bucket_binding(number), timeout=BIND_TIMEOUT)
 
     def _sink(self, message: DeliveredMessage) -> None:
+        """Gather what arrives in one turn of the event loop, so that a room's readers get it in one frame."""
         headers: dict[str, Any] = message.header.properties.headers or {}
         room = (message.routing_key or "").split(".", 2)[2]
         chunk = Chunk(headers["first"], headers["last"], headers["number"], message.body)
-        self._take(room, str(headers["epoch"]), chunk)
-        metrics.DELIVERY.observe(max(0.0, time.time() - headers["stored"] / 1_000))
-        self._ack_soon(message.delivery_tag)
-
-    def _ack_soon(self, tag: int | None) -> None:
-        """Acknowledge once for all that arrives in one turn of the event loop."""
         if self._unacked is None:
-            asyncio.get_running_loop().call_soon(self._ack)
-        self._unacked = tag
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unacked = message.delivery_tag
+        self._arrived.setdefault((room, str(headers["epoch"])), []).append(chunk)
+        metrics.DELIVERY.observe(max(0.0, time.time() - headers["stored"] / 1_000))
 
-    def _ack(self) -> None:
+    def _flush(self) -> None:
+        arrived, self._arrived = self._arrived, {}
+        for (room, epoch), chunks in arrived.items():
+            for chunk in merge(room, chunks):
+                self._take(room, epoch, chunk)
         tag, self._unacked = self._unacked, None
         if tag is not None and self._channel is not None and not self._channel.is_closed:
             task = asyncio.create_task(_ack(self._channel, tag))

@@ -14,6 +14,8 @@ from pydantic_core import from_json, to_json
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
 RING_BYTES = 512 * 1024
+MERGE_BYTES = 64 * 1024
+"""Chunks that arrive together are joined up to this size."""
 PENDING_CHUNKS = 64
 """Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
 
@@ -128,6 +130,29 @@ def trim(chunk: Chunk, after: int) -> Chunk:
         return chunk
     frame = from_json(chunk.body)
     return pack(frame["room"], [event for event in frame["events"] if event["seq"] > after], chunk.number)
+
+
+def merge(room: str, chunks: list[Chunk]) -> list[Chunk]:
+    """Join chunks of a room that follow each other, up to MERGE_BYTES, without decoding what is in them."""
+    opening = b'{"type":"events","room":"%s","events":[' % room.encode()
+    merged: list[list[Chunk]] = []
+    size = 0
+    for chunk in chunks:
+        plain = chunk.body.startswith(opening) and chunk.body.endswith(b"]}")
+        size += len(chunk.body)
+        if merged and plain and chunk.first == merged[-1][-1].last + 1 and size <= MERGE_BYTES:
+            merged[-1].append(chunk)
+        else:
+            merged.append([chunk])
+            size = len(chunk.body) if plain else MERGE_BYTES
+    return [_join(opening, group) for group in merged]
+
+
+def _join(opening: bytes, group: list[Chunk]) -> Chunk:
+    if len(group) == 1:
+        return group[0]
+    body = opening + b",".join(chunk.body[len(opening) : -2] for chunk in group) + b"]}"
+    return Chunk(group[0].first, group[-1].last, group[-1].number, body)
 
 
 def cut(chunk: Chunk, at: int) -> Chunk:
