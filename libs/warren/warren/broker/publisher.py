@@ -58,5 +58,5 @@ class Publisher:
         if channel is None:
             raise ConnectionError("channel lost")
         await channel.basic_publish(
-            body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=self._confirm
+            body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=False
         )
