@@ -119,23 +119,27 @@ class Submitter:
 
     async def _send(self, number: int) -> None:
         """Publish what waits for the shard, one message at a time so that their order holds."""
-        waiting = self._waiting[number]
-        while waiting:
-            found = waiting[:MESSAGE_LIMIT]
-            del waiting[:MESSAGE_LIMIT]
-            batch = _Batch(len(found))
+        try:
+            while self._waiting[number]:
+                await self._send_batch(number)
+        finally:
+            del self._senders[number]
+
+    async def _send_batch(self, number: int) -> None:
+        found = self._waiting[number][:MESSAGE_LIMIT]
+        del self._waiting[number][:MESSAGE_LIMIT]
+        batch = _Batch(len(found))
+        for pending in found:
+            pending.batch = batch
+        try:
+            await self._publish(number, [pending.command for pending in found])
+        except Unavailable as error:
+            log.warning("commands not taken", extra={"shard": number, "error": str(error)})
+            detail = "the broker did not take it; send it again with the same key"
             for pending in found:
-                pending.batch = batch
-            try:
-                await self._publish(number, [pending.command for pending in found])
-            except Unavailable as error:
-                log.warning("commands not taken", extra={"shard": number, "error": str(error)})
-                for pending in found:
-                    detail = "the broker did not take it; send it again with the same key"
-                    self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
-            else:
-                await batch.gather()
-        del self._senders[number]
+                self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
+        else:
+            await batch.gather()
 
     async def _publish(self, number: int, batch: list[RoomCommand]) -> None:
         if log.isEnabledFor(logging.DEBUG):

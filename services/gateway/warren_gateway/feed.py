@@ -40,6 +40,7 @@ class Feed:
         self._channel: UnderlayChannel | None = None
         self._unacked: int | None = None
         self._arrived: dict[tuple[str, str], list[Chunk]] = {}
+        self._stored: list[float] = []
         self._acks: set[asyncio.Task[None]] = set()
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -89,13 +90,17 @@ class Feed:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unacked = message.delivery_tag
         self._arrived.setdefault((room, str(headers["epoch"])), []).append(chunk)
-        metrics.DELIVERY.observe(max(0.0, time.time() - headers["stored"] / 1_000))
+        self._stored.append(headers["stored"] / 1_000)
 
     def _flush(self) -> None:
         arrived, self._arrived = self._arrived, {}
         for (room, epoch), chunks in arrived.items():
             for chunk in merge(room, chunks):
                 self._take(room, epoch, chunk)
+        now = time.time()
+        for stored in self._stored:
+            metrics.DELIVERY.observe(max(0.0, now - stored))
+        self._stored.clear()
         tag, self._unacked = self._unacked, None
         if tag is not None and self._channel is not None and not self._channel.is_closed:
             task = asyncio.create_task(_ack(self._channel, tag))

@@ -14,7 +14,7 @@ from warren.contract.topology import bucket
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.queries import Asker, QueryDenied
-from warren_gateway.view import Chunk, RoomView, cut, pack
+from warren_gateway.view import Chunk, RoomView, cut, identities, pack
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ class Hub:
 
         That finds a lost tail, which has no successor to show it. Rooms that nobody follows any more go then, too.
         """
+        waits = backoff()
         while True:
             try:
                 async with asyncio.timeout(every):
@@ -103,8 +104,12 @@ class Hub:
             self._compare.clear()
             try:
                 await self._compare_all()
+                waits = backoff()
             except (Unavailable, QueryDenied) as error:
+                # Soon again: after a reconnect the mailbox may come back later than the events.
                 log.warning("heads not compared", extra={"error": str(error)})
+                self._compare.set()
+                await asyncio.sleep(next(waits))
 
     def _buckets(self) -> Iterable[int]:
         return {bucket(name) for name in self._rooms}
@@ -119,7 +124,10 @@ class Hub:
         if room.view.epoch and room.view.epoch != epoch:
             self._compare.set()
             return
-        self._fan_out(room, room.view.offer(chunk))
+        applied = room.view.offer(chunk)
+        self._fan_out(room, applied)
+        if log.isEnabledFor(logging.DEBUG):
+            _trace(room, applied)
         self._mend(room)
 
     def _fan_out(self, room: _Room, chunks: Iterable[Chunk]) -> None:
@@ -142,7 +150,9 @@ class Hub:
         name = room.view.room
         await self.feed.bind(bucket(name))
         answer = await self._asker.ask(Heads(rooms=[name]), HeadsAnswer)
-        head = answer.heads[name]
+        head = answer.heads.get(name)
+        if head is None:
+            raise Unavailable(f"the store has no log of {name}")
         self._fan_out(room, room.view.load(answer.epoch, head.head, head.number))
 
     async def _reach(self, room: _Room, head: int) -> None:
@@ -254,3 +264,10 @@ class Hub:
         self._fan_out(room, view.load(epoch, head, number))
         for reader in tuple(room.readers):
             reader.tell(Joined(room=view.room, epoch=epoch, head=head, number=number, read=0, reset=True))
+
+
+def _trace(room: _Room, chunks: Iterable[Chunk]) -> None:
+    for chunk in chunks:
+        for identity, seq in identities(chunk):
+            detail = {"correlation_id": identity, "room": room.view.room, "seq": seq, "readers": len(room.readers)}
+            log.debug("fan-out", extra=detail)

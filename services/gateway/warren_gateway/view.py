@@ -163,6 +163,11 @@ def cut(chunk: Chunk, at: int) -> Chunk:
     return pack(frame["room"], [event for event in frame["events"] if event["seq"] <= at], chunk.number)
 
 
+def identities(chunk: Chunk) -> list[tuple[str, int]]:
+    """Return the id and seq of each event, for the log."""
+    return [(event["id"], event["seq"]) for event in from_json(chunk.body)["events"]]
+
+
 def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
     """Return contiguous events as a chunk; there must be one at least."""
     body = to_json({"type": "events", "room": room, "events": events})

@@ -16,8 +16,9 @@ from warren.contract.topology import SHARDS, shard_queue
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 64
-"""AMQP messages delivered and not yet acked, a shard: what bounds the writer's memory."""
+PREFETCH = 16
+"""AMQP messages delivered and not yet acked, a shard: what bounds the writer's memory. A gateway has one or two
+unanswered at a time."""
 REOPEN_AFTER = 0.2
 """Seconds before a closed channel is opened again, so that a shard that keeps closing does not spin."""
 

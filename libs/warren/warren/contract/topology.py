@@ -92,6 +92,7 @@ def command_queue(number: int, max_length: int = 50_000) -> Queue:
             "x-single-active-consumer": True,
             "x-delivery-limit": 100,
             "x-max-length": max_length,
+            "x-max-length-bytes": 512 * 1024 * 1024,
             "x-overflow": "reject-publish",
             "x-dead-letter-exchange": "",
             "x-dead-letter-strategy": "at-least-once",
