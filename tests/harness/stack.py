@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from warren_local.mongodb import MongoDB
-from warren_local.rabbitmq import RabbitMQ
+from warren_local.servers import broker, database
 from warren_local.service import Service
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
@@ -18,10 +17,10 @@ class Stack:
         env: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.home = home
-        self.rabbitmq = RabbitMQ(home, base + 300, name=f"test{base}")
-        self.mongodb = MongoDB(home, base + 400)
+        self.rabbitmq = broker(home, base + 300)
+        self.mongodb = database(home, base + 400)
         self._env = {
-            "WARREN_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{base + 300}/?heartbeat={heartbeat}",
+            "WARREN_AMQP_URL": self.rabbitmq.url.replace("heartbeat=10", f"heartbeat={heartbeat}"),
             "WARREN_MONGO_URL": self.mongodb.url,
             "WARREN_SECRET": SECRET,
             **(env or {}),

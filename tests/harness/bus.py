@@ -1,0 +1,118 @@
+"""The broker as another service or a bot uses it: commands and queries by hand, dead letters, raw bytes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from warren.contract.ids import new_id
+from warren.contract.topology import COMMANDS, DEAD, QUERIES, QUERY_KEY, shard, shard_key
+
+WITHIN = 30.0
+"""Seconds for an answer; a bound, not an expectation."""
+BATCH = 50
+"""Commands in one message, as gateways send them."""
+
+
+class Bus:
+    """A channel, and a queue for the answers."""
+
+    def __init__(self, channel: AbstractChannel, answers: AbstractQueue) -> None:
+        self._channel = channel
+        self._answers = answers
+        self._arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+
+    async def publish(self, exchange: str, key: str, body: bytes, **properties: Any) -> None:
+        """Publish raw bytes, with this bus to answer to."""
+        target = await self._channel.get_exchange(exchange, ensure=False)
+        message = aio_pika.Message(body, reply_to=self._answers.name, **properties)
+        await target.publish(message, key, timeout=WITHIN)
+
+    async def answer(self) -> dict[str, Any]:
+        """Return the next answer, decoded."""
+        async with asyncio.timeout(WITHIN):
+            message = await self._arrived.get()
+        found = json.loads(message.body)
+        assert isinstance(found, dict)
+        return found
+
+    async def silent(self, seconds: float) -> bool:
+        """Whether no answer comes for so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.get()
+        except TimeoutError:
+            return True
+        return False
+
+    async def command(self, *commands: dict[str, Any], to: int | None = None) -> None:
+        """Publish commands in one message, to their room's shard unless told otherwise."""
+        number = shard(commands[0]["room"]) if to is None else to
+        await self.publish(COMMANDS, shard_key(number), json.dumps({"commands": commands}).encode())
+
+    async def replies(self, count: int) -> dict[str, dict[str, Any]]:
+        """Return the next `count` replies to commands, by command id."""
+        found: dict[str, dict[str, Any]] = {}
+        while len(found) < count:
+            found |= {reply["id"]: reply for reply in (await self.answer())["replies"]}
+        return found
+
+    async def ask(self, body: bytes | dict[str, Any], **properties: Any) -> dict[str, Any]:
+        """Return the answer to a query."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        await self.publish(QUERIES, QUERY_KEY, raw, correlation_id=new_id(), **properties)
+        return await self.answer()
+
+    async def fill(self, room: str, user: str, texts: Sequence[str]) -> int:
+        """Store one message for each text; return the seq of the last."""
+        commands = [send_command(room, user, text) for text in texts]
+        for start in range(0, len(commands), BATCH):
+            await self.command(*commands[start : start + BATCH])
+        found = await self.replies(len(commands))
+        assert all(reply["type"] == "accepted" for reply in found.values()), found
+        return max(int(reply["seq"]) for reply in found.values())
+
+    async def dead(self, containing: bytes) -> AbstractIncomingMessage:
+        """Take the dead letter whose body contains these bytes; others go back."""
+        queue = await self._channel.get_queue(DEAD, ensure=False)
+        async with asyncio.timeout(WITHIN):
+            while True:
+                passed = []
+                found = None
+                while (message := await queue.get(fail=False)) is not None and found is None:
+                    if containing in message.body:
+                        found = message
+                        break
+                    passed.append(message)
+                for other in passed:
+                    await other.nack(requeue=True)
+                if found is not None:
+                    await found.ack()
+                    return found
+                await asyncio.sleep(0.05)  # basic.get has no way to wait
+
+    async def start(self) -> None:
+        """Take in answers from now on."""
+        await self._answers.consume(self._arrived.put, no_ack=True)
+
+
+def send_command(room: str, user: str, text: str, **fields: Any) -> dict[str, Any]:
+    """Return a send command as JSON."""
+    key = new_id()
+    command = {"type": "send", "id": key, "room": room, "sender": user, "name": user, "key": key, "text": text}
+    return {**command, **fields}
+
+
+@asynccontextmanager
+async def bus(amqp_url: str) -> AsyncIterator[Bus]:
+    """Connect to the broker."""
+    connection = await aio_pika.connect(amqp_url, timeout=WITHIN)
+    async with connection:
+        channel = await connection.channel()
+        answers = await channel.declare_queue(exclusive=True, auto_delete=True)
+        found = Bus(channel, answers)
+        await found.start()
+        yield found

@@ -1,0 +1,35 @@
+"""What an operator sees of a process: metrics, memory, open connections, logs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+from warren_local.service import Service
+
+
+async def metric(url: str, name: str, **labels: str) -> float:
+    """Return a metric's value, the sum over the labels that are not given; 0 if there is none."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        text = (await http.get(f"{url}/metrics")).text
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(
+        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+    )  # fmt: skip
+
+
+def resident_mib(service: Service) -> float:
+    """Return the resident memory of a running service in MiB."""
+    return float(psutil.Process(service.pid).memory_info().rss) / 2**20
+
+
+def connected(service: Service, port: int) -> bool:
+    """Whether the service holds a connection whose other end is on this local port."""
+    return any(found.raddr and found.raddr.port == port for found in psutil.Process(service.pid).net_connections("tcp"))
+
+
+def log_lines(log: Path, containing: str) -> list[dict[str, Any]]:
+    """Return the structured log lines in which a text occurs."""
+    return [json.loads(line) for line in log.read_text(errors="replace").splitlines() if containing in line]

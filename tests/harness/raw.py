@@ -1,0 +1,111 @@
+"""A WebSocket client below any library: it can do what a polite client never does."""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import struct
+from typing import Any
+from urllib.parse import urlsplit
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
+
+
+def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, length: int | None = None) -> bytes:
+    """Return a masked frame (the mask is zero); `length` is what the header says if not the truth."""
+    said = len(payload) if length is None else length
+    head = bytes([(0x80 if fin else 0) | opcode])
+    if said < 126:
+        head += bytes([0x80 | said])
+    elif said < 65_536:
+        head += bytes([0x80 | 126]) + struct.pack("!H", said)
+    else:
+        head += bytes([0x80 | 127]) + struct.pack("!Q", said)
+    return head + bytes(4) + payload
+
+
+def message(**fields: Any) -> bytes:
+    """Return a JSON object as a frame."""
+    return frame(json.dumps(fields).encode())
+
+
+class RawClient:
+    """A connection after its handshake: bytes out, frames in, and nothing in between."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.texts: list[bytes] = []
+        """The messages read so far."""
+
+    async def push(self, data: bytes) -> bool:
+        """Send bytes as fast as the server takes them; False if it has hung up."""
+        try:
+            self.writer.write(data)
+            await self.writer.drain()
+        except OSError:
+            return False
+        return True
+
+    async def read_frame(self) -> tuple[int, bytes]:
+        """Return opcode and payload of the next frame. Raises OSError or EOFError."""
+        head = await self.reader.readexactly(2)
+        length = head[1] & 0x7F
+        if length == 126:
+            (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+        elif length == 127:
+            (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
+        return head[0] & 0x0F, await self.reader.readexactly(length)
+
+    async def read_json(self, kind: str) -> dict[str, Any]:
+        """Return the next message of this type, passing over others."""
+        while True:
+            opcode, payload = await self.read_frame()
+            if opcode == TEXT and (found := json.loads(payload))["type"] == kind:
+                assert isinstance(found, dict)
+                return found
+            assert opcode != CLOSE, payload
+
+    async def close_code(self) -> int | None:
+        """Read on to the close frame and return its code; None if the connection ended without one."""
+        try:
+            while True:
+                opcode, payload = await self.read_frame()
+                if opcode == CLOSE:
+                    return int(struct.unpack("!H", payload[:2])[0])
+                if opcode == TEXT:
+                    self.texts.append(payload)
+        except (OSError, EOFError):
+            return None
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.writer.transport.abort()
+
+
+async def raw_connect(url: str, *, receive_buffer: int | None = None) -> RawClient:
+    """Connect to a gateway's `/v1/ws`; a small `receive_buffer` makes a reader that stops stop the sender soon."""
+    where = urlsplit(url)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await asyncio.get_running_loop().sock_connect(sock, (where.hostname, where.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16)
+    key = base64.b64encode(os.urandom(16)).decode()
+    writer.write(
+        f"GET /v1/ws HTTP/1.1\r\nHost: {where.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    answer = await reader.readuntil(b"\r\n\r\n")
+    assert b" 101 " in answer.splitlines()[0], answer
+    return RawClient(reader, writer)
+
+
+async def raw_sign_in(url: str, token: str, *, receive_buffer: int | None = None) -> RawClient:
+    """Connect and say hello."""
+    client = await raw_connect(url, receive_buffer=receive_buffer)
+    await client.push(message(type="hello", token=token))
+    await client.read_json("welcome")
+    return client
