@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Send
 from warren.contract.events import RoomKind
-from warren.contract.ids import DisplayName, Key, RoomId, Text, Title, UserId, new_id
+from warren.contract.ids import Cursor, DisplayName, Key, RoomId, Seq, Text, Title, UserId, new_id
 from warren.contract.wire import Strict
 
 from warren_gateway.auth import TokenRefused, User
@@ -86,7 +86,7 @@ class MessageRequest(Strict):
     """Something to say."""
 
     text: Text
-    reply_to: int | None = Field(default=None, ge=1)
+    reply_to: Seq | None = None
 
 
 class StoredResponse(BaseModel):
@@ -216,8 +216,8 @@ async def history(
     room: Room,
     user: Me,
     here: Here,
-    before: Annotated[int | None, Query(ge=1)] = None,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    before: Annotated[Seq | None, Query()] = None,
+    after: Annotated[Cursor | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = 50,
 ) -> PageResponse:
     """Read messages before or after a seq; without either the newest."""

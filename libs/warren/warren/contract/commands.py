@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from warren.contract.events import RoomKind
-from warren.contract.ids import Key, RoomId, Text, Title, UserId
+from warren.contract.ids import Key, RoomId, Seq, Text, Title, UserId
 from warren.contract.wire import Wire
 
 
@@ -23,7 +23,7 @@ class Send(_Command):
 
     type: Literal["send"] = "send"
     text: Text
-    reply_to: int | None = Field(default=None, ge=1)
+    reply_to: Seq | None = None
 
 
 class CreateRoom(_Command):

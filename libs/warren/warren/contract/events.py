@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Key, RoomId, Text, Title, UserId
+from warren.contract.ids import Key, RoomId, Seq, Text, Title, UserId
 from warren.contract.wire import Timestamp, Wire
 
 RoomKind = Literal["public", "private"]
 
 
 class _Event(Wire):
-    seq: int = Field(ge=1)
+    seq: Seq
     id: str
     """The id of the command that made the event: it follows a message from the frame to the fan-out."""
     sender: UserId
@@ -24,9 +24,9 @@ class Message(_Event):
     """Somebody said something. `number` counts the room's messages alone: unread = head number - read number."""
 
     type: Literal["message"] = "message"
-    number: int = Field(ge=1)
+    number: Seq
     text: Text
-    reply_to: int | None = None
+    reply_to: Seq | None = None
 
 
 class RoomCreated(_Event):

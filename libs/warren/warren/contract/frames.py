@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Key, RoomId, Text, UserId
+from warren.contract.ids import Cursor, Key, RoomId, Seq, Text, UserId
 from warren.contract.wire import Strict, Wire
 
 SUBPROTOCOL = "warren.v1"
@@ -26,7 +26,7 @@ class Join(Strict):
 
     type: Literal["join"] = "join"
     room: RoomId
-    since: int | None = Field(default=None, ge=0)
+    since: Cursor | None = None
     epoch: str | None = Field(default=None, max_length=64)
 
 
@@ -37,7 +37,7 @@ class Send(Strict):
     room: RoomId
     key: Key
     text: Text
-    reply_to: int | None = Field(default=None, ge=1)
+    reply_to: Seq | None = None
 
 
 class Leave(Strict):

@@ -4,7 +4,7 @@ import secrets
 import time
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 ROOM_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 USER_PATTERN = r"^[A-Za-z0-9_.@+-]{1,128}$"
@@ -25,6 +25,10 @@ Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 """Made by the client; unique for ever per (room, sender). The same key again means the same command again."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_not_blank)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)]
+Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
+"""A place in a room's log. Its bound is what a JavaScript number holds exactly, and well within BSON's."""
+Cursor = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""The last seq that somebody has; 0 before the first."""
 DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from warren.contract.events import RoomKind
-from warren.contract.ids import RoomId, UserId
+from warren.contract.ids import Cursor, RoomId, Seq, UserId
 from warren.contract.wire import Wire
 
 StoredEvent = dict[str, Any]
@@ -30,7 +30,7 @@ class EventRange(Wire):
 
     type: Literal["events"] = "events"
     room: RoomId
-    after: int = Field(ge=0)
+    after: Cursor
     limit: int = Field(default=RANGE_LIMIT, ge=1, le=RANGE_LIMIT)
 
 
@@ -40,8 +40,8 @@ class History(Wire):
     type: Literal["history"] = "history"
     room: RoomId
     user: UserId
-    before: int | None = Field(default=None, ge=1)
-    after: int | None = Field(default=None, ge=0)
+    before: Seq | None = None
+    after: Cursor | None = None
     limit: int = Field(default=50, ge=1, le=PAGE_LIMIT)
 
 
