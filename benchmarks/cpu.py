@@ -1,5 +1,6 @@
 """CPU seconds of processes, from the operating system's own accounting."""
 
+import time
 from collections.abc import Mapping
 
 import psutil
@@ -11,17 +12,32 @@ def cpu_seconds(pid: int) -> float:
     return float(times.user + times.system)
 
 
+def busy_seconds() -> float:
+    """Return the CPU seconds that all cores together were not idle since the machine started."""
+    times = psutil.cpu_times()
+    # On Linux guests' time is part of user time already; the names are absent elsewhere.
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return float(sum(times) - idle - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+
+
 class CpuMeter:
-    """Measures named processes from `start` to `stop`."""
+    """Measures named processes from `start` to `stop`, and how much of the machine everything else took."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
         self._before: dict[str, float] = {}
+        self._began = self._busy = 0.0
+        self.others = 0.0
+        """Share of the machine, 0 to 1, that went to processes not measured, and to the kernel beside them."""
 
     def start(self) -> None:
         """Take the first reading."""
+        self._began, self._busy = time.monotonic(), busy_seconds()
         self._before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
 
     def stop(self) -> dict[str, float]:
         """Return the CPU seconds that each process used since `start`."""
-        return {name: cpu_seconds(pid) - self._before[name] for name, pid in self._pids.items()}
+        used = {name: cpu_seconds(pid) - self._before[name] for name, pid in self._pids.items()}
+        available = (time.monotonic() - self._began) * (psutil.cpu_count() or 1)
+        self.others = max(0.0, busy_seconds() - self._busy - sum(used.values())) / available
+        return used

@@ -1,13 +1,15 @@
 """A closed-loop load: so many messages in flight, each until its sender has the ack and every member has it.
 
-The members of a room get the same bytes, so a frame is parsed once and counted for each connection. Order and
-completeness are checked for each connection all the same.
+The members of a room get the same bytes, so a frame is parsed once and counted for each connection. What each
+connection is shown is checked all the same: every message reaches every member of its room exactly once and nobody
+else, whatever the system; where the system numbers a room's messages, their numbers have no gap and no step back.
+Without such numbers nothing is checked about order.
 """
 
 import asyncio
-import os
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,14 +57,22 @@ class Answer:
     text: str
 
 
-Heard = Delivered | Acked | Ready | Failed | Answer | None
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """The server awaits the next turn of the hello."""
+
+
+Heard = Delivered | Acked | Ready | Failed | Answer | Proceed | None
 
 
 class Dialect(Protocol):
     """How a chat system is spoken to over WebSocket."""
 
-    def hello(self, room: str, member: int) -> Sequence[str]:
-        """Return the frames that open a connection of this member in this room."""
+    def hello(self, room: str, member: int) -> Sequence[Sequence[str]]:
+        """Return what brings a connection of this member into this room: the frames of each turn.
+
+        The first turn is said at once, each further one when the server lets the connection proceed.
+        """
 
     def send(self, room: str, key: str, text: str) -> str:
         """Return the frame that says something."""
@@ -90,8 +100,12 @@ class Result:
         ordered = sorted(values)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1_000 if ordered else float("nan")
 
+    def ack(self, share: float) -> float:
+        """Return the quantile of the time from send to ack, in milliseconds."""
+        return self.quantile(self.acks, share)
+
     def __str__(self) -> str:
-        p50, p99 = self.quantile(self.acks, 0.5), self.quantile(self.acks, 0.99)
+        p50, p99 = self.ack(0.5), self.ack(0.99)
         d50, d99 = self.quantile(self.deliveries, 0.5), self.quantile(self.deliveries, 0.99)
         return (
             f"{self.rate:8.0f} msg/s   ack p50 {p50:6.1f} ms  p99 {p99:6.1f} ms   "
@@ -101,8 +115,9 @@ class Result:
 
 @dataclass(slots=True)
 class _Flight:
+    room: str
     sent: float
-    missing: int
+    missing: int  # a bit for each member that has not got it
     acked: bool = False
 
 
@@ -113,13 +128,14 @@ class _Line(WSListener):
         self._load = load
         self.room = room
         self.member = member
+        self.bit = 1 << member
         self.cursor: int | None = None
         self.transport: WSTransport | None = None
+        self._hello: Iterator[Sequence[str]] = iter(load.dialect.hello(room, member))
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
-        for frame in self._load.dialect.hello(self.room, self.member):
-            self.say(frame)
+        self.proceed()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
@@ -127,6 +143,10 @@ class _Line(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._load.lost(self)
+
+    def proceed(self) -> None:
+        for frame in next(self._hello, ()):
+            self.say(frame)
 
     def say(self, text: str) -> None:
         if self.transport is not None:
@@ -142,6 +162,7 @@ class Load:
         self._lines = {room: [_Line(self, room, number) for number in range(members)] for room in rooms}
         self._rooms = list(rooms)
         self._members = members
+        self._everyone = (1 << members) - 1
         self._parsed: dict[bytes, Heard] = {}
         self._flights: dict[str, _Flight] = {}
         self._serial = 0
@@ -150,33 +171,40 @@ class Load:
         self._result = Result(0, 0.0)
         self._changed = asyncio.Event()
         self._closing = False
+        self._wrong: str | None = None
+
+    @property
+    def sent(self) -> int:
+        """How many messages were said so far; after a run each of them is acked and at all members."""
+        return self._serial
 
     async def connect(self) -> None:
-        """Connect everybody and wait until all are in their rooms."""
+        """Connect everybody and wait until all are in their rooms; raise AssertionError if that fails."""
         lines = [line for found in self._lines.values() for line in found]
         for start in range(0, len(lines), 50):
             await asyncio.gather(*(self._connect(line) for line in lines[start : start + 50]))
-        async with asyncio.timeout(60):
-            while self._ready < len(lines):
-                self._changed.clear()
-                await self._changed.wait()
+        await self._until(lambda: self._ready >= len(lines), 60.0)
+        if self._ready < len(lines):
+            raise AssertionError(f"only {self._ready} of {len(lines)} connections got into their rooms")
 
     async def run(self, in_flight: int, warm_up: float, seconds: float) -> Result:
-        """Keep `in_flight` messages on their way; count those that complete after `warm_up` seconds."""
+        """Keep `in_flight` messages on their way; count those that complete after `warm_up` seconds.
+
+        Raises AssertionError if anything is lost, doubled, misplaced, refused or, where seqs tell, out of order.
+        """
         self._refill = True
         for _ in range(in_flight):
             self._launch()
-        await asyncio.sleep(warm_up)
+        await self._until(lambda: False, warm_up)
         self._result = Result(0, 0.0)
         started = time.perf_counter()
-        await asyncio.sleep(seconds)
+        await self._until(lambda: False, seconds)
         result, self._result = self._result, Result(0, 0.0)
         result.seconds = time.perf_counter() - started
         self._refill = False
-        async with asyncio.timeout(SETTLE):
-            while self._flights:
-                self._changed.clear()
-                await self._changed.wait()
+        await self._until(lambda: not self._flights, SETTLE)
+        if self._flights:
+            raise AssertionError(f"{len(self._flights)} messages were not acked or not at every member in {SETTLE} s")
         return result
 
     def close(self) -> None:
@@ -189,6 +217,17 @@ class Load:
 
     def heard(self, line: _Line, payload: bytes) -> None:
         """Take a frame that came to a connection."""
+        try:
+            self._take(line, payload)
+        except AssertionError as error:
+            self._fail(str(error))
+
+    def lost(self, line: _Line) -> None:
+        """Take note that a connection ended."""
+        if not self._closing:
+            self._fail(f"connection of member {line.member} in {line.room} was lost")
+
+    def _take(self, line: _Line, payload: bytes) -> None:
         if payload in self._parsed:
             heard = self._parsed[payload]
         else:
@@ -205,14 +244,26 @@ class Load:
                 self._changed.set()
             case Answer(text):
                 line.say(text)
+            case Proceed():
+                line.proceed()
             case Failed(why):
                 raise AssertionError(why)
 
-    def lost(self, line: _Line) -> None:
-        """Take note that a connection ended."""
-        if not self._closing:
-            os.write(2, f"connection of member {line.member} in {line.room} was lost\n".encode())
-            os._exit(1)
+    def _fail(self, why: str) -> None:
+        """Keep the first thing that went wrong; whoever waits raises it, and so stops what was started."""
+        self._wrong = self._wrong or why
+        self._refill = False
+        self._changed.set()
+
+    async def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Return when it is done or the seconds have passed; raise what went wrong meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (done() or self._wrong):
+                    self._changed.clear()
+                    await self._changed.wait()
+        if self._wrong:
+            raise AssertionError(self._wrong)
 
     async def _connect(self, line: _Line) -> None:
         url = self._urls[line.member % len(self._urls)]
@@ -223,7 +274,7 @@ class Load:
         room = self._rooms[self._serial % len(self._rooms)]
         line = self._lines[room][self._serial // len(self._rooms) % self._members]
         key = f"b{self._serial}"
-        self._flights[key] = _Flight(time.perf_counter(), self._members)
+        self._flights[key] = _Flight(room, time.perf_counter(), self._everyone)
         line.say(self.dialect.send(room, key, f"{key} ".ljust(200, "x")))
 
     def _delivered(self, line: _Line, heard: Delivered) -> None:
@@ -232,14 +283,20 @@ class Load:
                 raise AssertionError(f"member {line.member} of {line.room} got {heard.first} after {line.cursor}")
             line.cursor = heard.last
         for key in heard.keys:
-            flight = self._flights[key]
-            flight.missing -= 1
+            flight = self._flights.get(key)
+            if flight is None or not flight.missing & line.bit:
+                raise AssertionError(f"member {line.member} of {line.room} got {key} twice")
+            if flight.room != line.room:
+                raise AssertionError(f"member {line.member} of {line.room} got {key} of {flight.room}")
+            flight.missing ^= line.bit
             if not flight.missing:
                 self._result.deliveries.append(time.perf_counter() - flight.sent)
                 self._complete(key, flight)
 
     def _acked(self, key: str) -> None:
-        flight = self._flights[key]
+        flight = self._flights.get(key)
+        if flight is None or flight.acked:
+            raise AssertionError(f"{key} was acked twice")
         flight.acked = True
         self._result.acks.append(time.perf_counter() - flight.sent)
         self._complete(key, flight)

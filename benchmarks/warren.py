@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +14,8 @@ from pydantic_core import from_json
 from warren_local.home import warren_home
 from warren_local.pidfile import clear_all
 
-from benchmarks.load import Acked, Delivered, Failed, Heard, Ready
+from benchmarks.load import Acked, Delivered, Failed, Heard, Load, Ready
+from benchmarks.system import LOAD, Running
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -30,12 +33,10 @@ class WarrenDialect:
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tokens
 
-    def hello(self, room: str, member: int) -> Sequence[str]:
-        """Say hello and join the room."""
-        return [
-            json.dumps({"type": "hello", "token": self._tokens[member]}),
-            json.dumps({"type": "join", "room": room}),
-        ]
+    def hello(self, room: str, member: int) -> Sequence[Sequence[str]]:
+        """Say hello and join the room, in one turn."""
+        hello = json.dumps({"type": "hello", "token": self._tokens[member]})
+        return [[hello, json.dumps({"type": "join", "room": room})]]
 
     def send(self, room: str, key: str, text: str) -> str:
         """Say something."""
@@ -59,17 +60,31 @@ class WarrenDialect:
 
 
 @asynccontextmanager
-async def running_stack(gateways: int, persistence: int) -> AsyncIterator[Stack]:
-    """Start Warren on ports of its own, with limits that suit a load of few connections."""
-    home = warren_home() / "bench"
+async def running_stack(gateways: int, persistence: int, **settings: str) -> AsyncIterator[Stack]:
+    """Start Warren, empty, on ports of its own, with limits that suit a load of few connections."""
+    home = warren_home() / "bench" / "warren"
     clear_all(home)
-    env = {"WARREN_FRAMES_PER_SECOND": "100000", "WARREN_FRAMES_BURST": "100000", "WARREN_UNANSWERED": "10000"}
+    shutil.rmtree(home, ignore_errors=True)
+    limits = {"WARREN_FRAMES_PER_SECOND": "100000", "WARREN_FRAMES_BURST": "100000", "WARREN_UNANSWERED": "10000"}
+    env = {**limits, **settings}
     stack = Stack(home, BASE_PORT, gateways=gateways, persistence=persistence, env=env)
     try:
         await asyncio.to_thread(stack.start)
         yield stack
     finally:
         await asyncio.to_thread(stack.stop)
+
+
+@asynccontextmanager
+async def running_warren(gateways: int, persistence: int, rooms: int, members: int) -> AsyncIterator[Running]:
+    """Start Warren and connect the load, its members spread over the gateways."""
+    async with running_stack(gateways, persistence) as stack:
+        urls = [gateway.url.replace("http", "ws", 1) + "/v1/ws" for gateway in stack.gateways]
+        names, tokens = await fill_rooms(stack.gateways[0].url, rooms, members)
+        load = Load(WarrenDialect(tokens), urls, names, members)
+        await load.connect()
+        yield Running(load, {LOAD: os.getpid(), **pids(stack)})
+        load.close()
 
 
 async def fill_rooms(gateway: str, rooms: int, members: int) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ is cut. Here, too, a later fast path finds its place.
 """
 
 import random
+import socket
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -21,7 +22,8 @@ CLOSE_GRACE = 10.0
 """Seconds for the peer to read what lies in the buffer and answer the close; then the connection is aborted."""
 RETURN_WITHIN = 3_000
 """Milliseconds over which clients that are sent away spread their return."""
-OPEN = 1
+SEND_BUFFER = 128 * 1024
+"""Bytes in the kernel for each connection (Linux doubles it for its own book-keeping)."""
 
 
 def encode(payload: bytes) -> bytes:
@@ -34,6 +36,11 @@ class Socket(WebSocketsSansIOProtocol):
 
     outbox_bytes = 2 * 1024 * 1024
     """What may wait in the buffer; set once at start from the settings."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Bound what the kernel keeps for this peer; left alone it takes megabytes before the buffer here grows."""
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def handle_connect(self, event: Any) -> None:
         """Make the socket known to the application."""
