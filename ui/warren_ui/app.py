@@ -46,14 +46,16 @@ def _sidebar(user: dict[str, str] | None) -> str:
             st.subheader("Warren", anchor=False)
         if user is None:
             st.warning("The server can't be reached just now. You stay signed in.")
-        if st.button("New room", icon=":material/add:", key="new-room", width="stretch"):
-            wanted = "new"
-        if st.button("Browse rooms", icon=":material/search:", key="browse-rooms", width="stretch"):
-            wanted = "browse"
-        with st.container(key="account"):
-            st.caption("Signed in as")
-            st.text(user["name"] if user else "…")
-            st.button("Sign out", icon=":material/logout:", key="sign-out", width="stretch", on_click=session.sign_out)
+        with st.container(key="actions", gap=None):
+            if st.button("New room", icon=":material/add:", key="new-room", type="tertiary", width="stretch"):
+                wanted = "new"
+            if st.button(
+                "Browse rooms", icon=":material/search:", key="browse-rooms", type="tertiary", width="stretch"
+            ):
+                wanted = "browse"
+        with st.container(key="account", horizontal=True, vertical_alignment="center"):
+            st.text(user["name"] if user else "…", width="stretch")
+            st.button("Sign out", icon=":material/logout:", key="sign-out", type="tertiary", on_click=session.sign_out)
     return wanted
 
 
@@ -88,7 +90,7 @@ def _page() -> None:
 
 def main() -> None:
     """Draw the page that fits."""
-    st.set_page_config(page_title="Warren", page_icon=_STYLES / "icon.svg", layout="wide", initial_sidebar_state=240)
+    st.set_page_config(page_title="Warren", page_icon=_STYLES / "icon.svg", layout="wide", initial_sidebar_state=256)
     session.restore()
     try:
         _page()

@@ -71,7 +71,7 @@ def _entry(room: dict[str, str], member: bool) -> None:
     name, button = st.columns([4, 1], vertical_alignment="center")
     with name, st.container(gap=None):
         st.text(room["title"])
-        st.caption(room["room"])
+        st.caption(room["room"].replace("_", r"\_"))  # a caption is Markdown, where these would slant it
     label = "Open" if member else "Join"
     if button.button(label, key=f"join-{room['room']}", type="secondary" if member else "primary", width="stretch"):
         _join(room["room"], member)

@@ -8,7 +8,11 @@ from typing import Any, TypedDict
 import streamlit as st
 
 _HERE = Path(__file__).parent
-_CHAT = ("client.js", "timeline.js", "draw.js", "chat.js")
+_CHAT = (
+    "outbox.js", "connection.js", "client.js", "timeline.js", "draw.js",
+    "memory.js", "page.js", "banner.js", "composer.js", "log.js", "chat.js",
+)  # fmt: skip
+"""The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 _IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 

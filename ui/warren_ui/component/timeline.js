@@ -2,7 +2,7 @@
 /** What is known of one room: its messages, how far it was read, what waits in the outbox. No DOM, no network. */
 
 /** @typedef {import("./client.js").RoomEvent} RoomEvent */
-/** @typedef {import("./client.js").Outgoing} Outgoing */
+/** @typedef {import("./outbox.js").Outgoing} Outgoing */
 /** @typedef {{kind: "day", key: string, label: string} | {kind: "new", key: string} | {kind: "start", key: string}} Divider */
 /** @typedef {{kind: "note", key: string, event: RoomEvent}} Note */
 /**
@@ -55,7 +55,6 @@ export class Timeline {
   number = 0;
   read = 0;
   /** The last message that was read when the room was opened: the "New" line comes after it. */ newAfter = Infinity;
-  draft = "";
 
   /** @param {string} room @param {string} kind @param {string} title */
   constructor(room, kind, title) {
@@ -136,6 +135,7 @@ export class Timeline {
     for (const line of lines) {
       const label = dayLabel(new Date(line.event.at));
       if (label !== day) rows.push({ kind: "day", key: `day ${line.key}`, label });
+      /** @type {boolean} */
       const isNew = !marked && line.kind === "message" && !line.mine && (line.event.number ?? 0) > this.newAfter;
       if (isNew) rows.push({ kind: "new", key: "new" });
       if (label !== day || isNew) previous = null;

@@ -1,0 +1,21 @@
+"""Finds the Chromium of the machine: none is downloaded."""
+
+import os
+import shutil
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+MISSING = (
+    "The tests of the page need a Chromium or Google Chrome, and none was found: "
+    "apt-get install chromium (Debian, Ubuntu), or set WARREN_CHROMIUM to its path."
+)
+
+
+def chromium() -> str | None:
+    """Return the path of the browser: WARREN_CHROMIUM, or the first of the usual names; None if there is none."""
+    named = os.environ.get("WARREN_CHROMIUM")
+    if named:
+        return named if Path(named).exists() else None
+    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    return next(filter(None, map(shutil.which, NAMES)), str(mac) if mac.exists() else None)

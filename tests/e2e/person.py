@@ -1,0 +1,157 @@
+"""A person at the page: what they do, what they see, and what the browser complains of meanwhile."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+COMPOSER = "[data-testid=composer]"
+MESSAGE = "[data-testid=message]"
+WITHIN_MS = 30_000
+"""Milliseconds for anything to appear; a bound, not an expectation."""
+OUTAGE = re.compile(
+    r"WebSocket connection to .* failed|net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|status of 503"
+)
+"""What Chromium itself writes to the console of a page whose server is away or not ready; no page can prevent it."""
+
+_SEEN = """nodes => nodes.map(node => ({
+    seq: Number(node.dataset.seq), key: node.dataset.key, sender: node.dataset.sender, state: node.dataset.state,
+    text: node.querySelector("[data-testid=text]").textContent,
+}))"""
+_WATCH_BANNER = """banner => {
+    window.moods = [];
+    new MutationObserver(() => window.moods.push(banner.textContent ? banner.dataset.state : "")).observe(
+        banner, { childList: true, attributes: true });
+}"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A message as the page shows it."""
+
+    seq: int
+    key: str
+    sender: str
+    state: str
+    text: str
+
+
+class Person:
+    """One browser profile with one page. `troubles` are the console's errors and the uncaught ones."""
+
+    def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
+        self.context = context
+        self.page = page
+        self.url = url
+        self.troubles: list[str] = []
+        self.in_outage = False
+        """Whether a gateway is away now by intent, so that the browser may say so."""
+        page.set_default_timeout(WITHIN_MS)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.troubles.append(f"uncaught: {error}"))
+
+    @classmethod
+    async def arrive(cls, context: BrowserContext, url: str) -> Self:
+        """Open the page."""
+        person = cls(context, await context.new_page(), url)
+        await person.page.goto(url)
+        return person
+
+    # --- what they do
+
+    async def sign_in(self, name: str) -> None:
+        await self.page.get_by_placeholder("Your name").fill(name)
+        await self.page.get_by_role("button", name="Enter").click()
+        await self.is_online()
+
+    async def sign_out(self) -> None:
+        await self.page.locator(".st-key-sign-out button").click()
+        await self.page.get_by_placeholder("Your name").wait_for()
+
+    async def create_room(self, title: str, room: str) -> None:
+        await self.page.locator(".st-key-new-room button").click()
+        await self.page.get_by_label("Name", exact=True).fill(title)
+        await self.page.get_by_label("Address", exact=True).fill(room)
+        await self.page.get_by_role("button", name="Create room").click()
+        await self.is_in(room)
+
+    async def browse(self) -> Locator:
+        """Open the list of public rooms."""
+        await self.page.locator(".st-key-browse-rooms button").click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_placeholder("Find a room").wait_for()
+        return dialog
+
+    async def join(self, room: str) -> None:
+        await self.browse()
+        await self.page.locator(f".st-key-join-{room} button").click()
+        await self.is_in(room)
+
+    async def open(self, room: str) -> None:
+        await self.room_item(room).click()
+        await self.is_in(room)
+
+    async def say(self, text: str) -> None:
+        """Write and press Enter; the message is on its way then."""
+        await self.page.locator(COMPOSER).fill(text)
+        await self.page.locator(COMPOSER).press("Enter")
+
+    # --- what they see
+
+    def room_item(self, room: str) -> Locator:
+        return self.page.locator(f"[data-testid=room-item][data-room={room}]")
+
+    def message(self, text: str, state: str = "stored") -> Locator:
+        """Find the messages of exactly this text."""
+        bubble = self.page.get_by_test_id("text").filter(has_text=re.compile(f"^{re.escape(text)}$"))
+        return self.page.locator(f"{MESSAGE}[data-state={state}]").filter(has=bubble)
+
+    async def is_in(self, room: str) -> None:
+        await self.page.locator(f"[data-testid=room-item][data-room={room}][aria-current]").wait_for()
+        await self.page.get_by_role("dialog").wait_for(state="detached")
+
+    async def is_online(self) -> None:
+        await self.page.locator("[data-testid=status][data-state=online]").wait_for()
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until each text is shown once, and stored."""
+        for text in texts:
+            await expect(self.message(text)).to_have_count(1, timeout=WITHIN_MS)
+
+    async def seen(self) -> list[Seen]:
+        """All messages in the open room, in the order of the page."""
+        found: list[dict[str, Any]] = await self.page.locator(MESSAGE).evaluate_all(_SEEN)
+        return [Seen(**fields) for fields in found]
+
+    async def token(self) -> str:
+        """The token that the browser keeps."""
+        return next(
+            str(cookie.get("value")) for cookie in await self.context.cookies() if cookie.get("name") == "warren_token"
+        )
+
+    async def gateway(self) -> str:
+        """The base URL of the gateway in use."""
+        url = await self.page.get_by_test_id("status").get_attribute("data-gateway")
+        assert url
+        return url
+
+    async def watch_banner(self) -> None:
+        """Have all moods of the banner written down from now on: one may be too short to be caught by looking."""
+        await self.page.get_by_test_id("banner").evaluate(_WATCH_BANNER)
+
+    async def banner_was(self, *moods: str) -> None:
+        """Wait until the banner has had these moods, in this order; the empty one is: nothing to say."""
+        await self.page.wait_for_function(
+            """wanted => {
+                let next = 0;
+                for (const mood of window.moods) if (mood === wanted[next]) next += 1;
+                return next === wanted.length;
+            }""",
+            arg=list(moods),
+        )
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type != "error" or (self.in_outage and OUTAGE.search(message.text)):
+            return
+        self.troubles.append(f"{message.text} ({message.location.get('url', '')})")

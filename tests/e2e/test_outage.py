@@ -1,0 +1,80 @@
+"""Gateways are killed while people chat; nobody reloads, nothing is lost, doubled or out of order."""
+
+import asyncio
+
+from e2e.conftest import Arrive
+from e2e.person import Person
+from harness.member import fresh_room
+from harness.stack import READY_WITHIN, Stack
+from warren_local.service import Service
+
+
+async def restart(*services: Service) -> None:
+    for service in services:
+        service.start()
+    for service in services:
+        await asyncio.to_thread(service.wait_ready, READY_WITHIN)
+
+
+async def two_in_a_room(arrive: Arrive) -> tuple[Person, Person]:
+    room = fresh_room("outage")
+    ana, ben = await asyncio.gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
+    await ana.create_room("Outage", room)
+    await ben.join(room)
+    await ana.say("Before")
+    await ben.sees("Before")
+    for person in (ana, ben):
+        person.in_outage = True
+        await person.watch_banner()
+        await person.page.evaluate("window.same = true")
+    return ana, ben
+
+
+async def check_same(ana: Person, ben: Person, texts: set[str]) -> None:
+    """Both see each text once, in the same order, on the page that they had."""
+    for person in (ana, ben):
+        await person.sees(*texts)
+    shown = await ana.seen()
+    assert shown == await ben.seen()
+    assert sorted(message.text for message in shown) == sorted(texts)
+    assert [message.seq for message in shown] == sorted(message.seq for message in shown)
+
+
+async def test_the_gateway_in_use_is_killed(arrive: Arrive, stack: Stack) -> None:
+    ana, ben = await two_in_a_room(arrive)
+    texts = {"Before"}
+    for turn in range(2):  # the second time through the gateway that was restarted
+        used = await ana.gateway()
+        service = next(gateway for gateway in stack.gateways if gateway.url == used)
+        service.kill()
+        await ana.say(f"Ana, {turn}")
+        await ben.say(f"Ben, {turn}")
+        texts |= {f"Ana, {turn}", f"Ben, {turn}"}
+        await check_same(ana, ben, texts)
+        assert await ana.gateway() != used
+        await ana.banner_was(*["wait", "good", ""] * (turn + 1))
+        await restart(service)
+    assert await ana.page.evaluate("window.same") is True
+    assert await ben.page.evaluate("window.same") is True
+
+
+async def test_all_gateways_are_killed(arrive: Arrive, stack: Stack) -> None:
+    ana, ben = await two_in_a_room(arrive)
+    for gateway in stack.gateways:
+        gateway.kill()
+    for person in (ana, ben):
+        await person.banner_was("wait")
+    said = {"Ana": ["Ana 1", "Ana 2", "Ana 3"], "Ben": ["Ben 1", "Ben 2", "Ben 3"]}
+    for person, texts in zip((ana, ben), said.values(), strict=True):
+        for text in texts:
+            await person.say(text)
+        for text in texts:
+            await person.message(text, "pending").wait_for()
+    await ben.page.reload()  # with the server away: what was said is kept all the same
+    await restart(*stack.gateways)
+    await ana.banner_was("wait", "good", "")
+    await check_same(ana, ben, {"Before", *said["Ana"], *said["Ben"]})
+    assert await ana.page.evaluate("window.same") is True
+    order = [message.text for message in await ana.seen()]
+    for texts in said.values():
+        assert [text for text in order if text in texts] == texts

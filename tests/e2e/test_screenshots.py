@@ -1,0 +1,118 @@
+"""The pictures of the README: `WARREN_SCREENSHOTS=1` writes them to docs/images, else nothing is done here."""
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from e2e.conftest import Arrive
+from e2e.person import Person
+from harness.member import bearer, sign_in
+from httpx import AsyncClient
+from playwright.async_api import Browser, Route
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+MINUTE = timedelta(minutes=1)
+ROOMS = {
+    "allotment": "Allotment 14",
+    "book-club": "Book club",
+    "general": "General",
+    "kitchen": "Kitchen rota",
+    "trail-runners": "Trail runners",
+}
+OPENED = "allotment"
+EARLIER = [
+    ("Maya Lindqvist", "Morning all! The frost got two of the squash, the rest look fine."),
+    ("Tomás Herrera", "Oh no. Which ones?"),
+    ("Maya Lindqvist", "The two by the gate. We should have covered them, my fault."),
+    ("Maya Lindqvist", "The beans are up, though, all of them."),
+    ("Priya Nair", "I have six spare seedlings on the windowsill. Swap you for some compost?"),
+    ("Maya Lindqvist", "Deal! You are a treasure."),
+    ("Priya Nair", "For Saturday: shall we do the fence first? It needs two people and somebody with a drill."),
+    ("Tomás Herrera", "I'll bring mine, and the long screws."),
+    ("Tomás Herrera", "And the big hammer, it helped last time."),
+    ("Tomás Herrera", "These are the posts I had in mind, they last: https://example.org/oak-posts"),
+]
+UNREAD = {"book-club": 3, "trail-runners": 12}
+WANTED = os.environ.get("WARREN_SCREENSHOTS") == "1"
+
+
+class Town:
+    """The other people, over HTTP."""
+
+    def __init__(self, http: AsyncClient, gateway: str) -> None:
+        self.http = http
+        self.gateway = gateway
+        self.tokens: dict[str, str] = {}
+
+    async def token(self, name: str) -> str:
+        if name not in self.tokens:
+            self.tokens[name], _ = await sign_in(self.http, self.gateway, name)
+        return self.tokens[name]
+
+    async def ask(self, method: str, path: str, name: str, **body: str) -> None:
+        headers = bearer(await self.token(name))
+        answer = await self.http.request(method, self.gateway + path, json=body or None, headers=headers)
+        answer.raise_for_status()
+
+    async def build(self) -> None:
+        for room, title in ROOMS.items():
+            await self.ask("POST", "/v1/rooms", "Maya Lindqvist", room=room, title=title)
+            for name in ("Tomás Herrera", "Priya Nair"):
+                await self.ask("PUT", f"/v1/rooms/{room}/members/me", name)
+
+    async def say(self, room: str, name: str, text: str) -> None:
+        await self.ask("POST", f"/v1/rooms/{room}/messages", name, text=text)
+
+
+async def spread_over_time(route: Route) -> None:
+    """Answer with the history as if its messages had been written over half an hour: here all are of this second."""
+    response = await route.fetch()
+    page = await response.json()
+    for index, message in enumerate(reversed(page["messages"])):
+        at = datetime.fromisoformat(message["at"]) - (index + 1) * 3.5 * MINUTE
+        message["at"] = at.isoformat()
+    await route.fulfill(response=response, body=json.dumps(page))
+
+
+async def live(ana: Person, town: Town) -> None:
+    """The end of the conversation, as it happens."""
+    await ana.say("Perfect. I can be there from nine with coffee and the level.")
+    await ana.say("Does anybody have a post hole digger?")
+    await town.say(OPENED, "Priya Nair", "My neighbour does! I'll ask him tonight.")
+    await ana.sees("My neighbour does! I'll ask him tonight.")
+    for room, count in UNREAD.items():
+        for number in range(count):
+            await town.say(room, "Tomás Herrera", f"Message {number}")
+        await ana.room_item(room).get_by_test_id("unread").filter(has_text=f"{count}").wait_for()
+
+
+@pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
+async def test_screenshots(arrive: Arrive, browser: Browser, gateways: list[str], http: AsyncClient) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    town = Town(http, gateways[0])
+    await town.build()
+    for name, text in EARLIER:
+        await town.say(OPENED, name, text)
+    ana = await arrive("Ana Ruiz", timezone_id="Europe/Berlin", device_scale_factor=1)
+    await ana.page.route(f"**/{OPENED}/messages?*", spread_over_time)
+    for room in (*(room for room in ROOMS if room != OPENED), OPENED):
+        await ana.join(room)
+    await ana.sees(EARLIER[-1][1])
+    await live(ana, town)
+    await picture(ana, "chat-light")
+    await ana.page.emulate_media(color_scheme="dark")
+    await ana.page.locator(".warren[data-theme=dark]").wait_for()
+    await picture(ana, "chat-dark")
+    await ana.page.emulate_media(color_scheme="light")
+    await ana.page.locator(".warren[data-theme=light]").wait_for()
+    await ana.page.set_viewport_size({"width": 390, "height": 800})
+    await ana.page.reload()
+    await ana.sees(EARLIER[-1][1])
+    await picture(ana, "chat-phone")
+
+
+async def picture(person: Person, name: str) -> None:
+    await person.page.mouse.move(700, 400)
+    await person.page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")

@@ -1,0 +1,155 @@
+// @ts-check
+/** The scrolling list of a conversation: draws what changed, and keeps the reader where they read. */
+
+import { el, icon, rowNode, signature } from "./draw.js";
+
+/** @typedef {import("./timeline.js").Row} Row */
+/** @typedef {import("./timeline.js").Timeline} Timeline */
+
+const NEAR_PX = 60;
+const LOAD_OLDER_PX = 300;
+
+export class Log {
+  /** @type {Map<string, {node: HTMLElement, signature: string}>} */ #drawn = new Map();
+  #room = "";
+  #below = 0; // messages that came while the reader was further up
+  /** Whether the list stays at its end: as long as the reader is there. */ stuck = true;
+  #resize = new ResizeObserver(() => this.stuck && this.toBottom());
+
+  /**
+   * @param {import("./page.js").Parts} parts
+   * @param {{older: () => void, seen: () => void}} owner `older`: more of the past is wanted; `seen`: the end is in sight
+   */
+  constructor({ log, pill }, { older, seen }) {
+    this.log = log;
+    this.pill = pill;
+    this.older = older;
+    this.seen = seen;
+    log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#resize.observe(log);
+  }
+
+  stop() {
+    this.#resize.disconnect();
+  }
+
+  /** From now on another room, or the same one from its end. */
+  open() {
+    this.stuck = true;
+    this.#below = 0;
+  }
+
+  toBottom() {
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  /** The end of the list has been seen. */
+  reached() {
+    this.#below = 0;
+  }
+
+  /** So many messages were added at the end. @param {number} count */
+  arrived(count) {
+    if (!this.stuck) this.#below += count;
+  }
+
+  /** @param {Timeline | undefined} timeline @param {Row[]} rows @param {Node} [aside] what to say when there is no room */
+  draw(timeline, rows, aside) {
+    if (this.#room !== timeline?.room || !timeline) this.#clear();
+    this.#room = timeline?.room ?? "";
+    const anchor = this.stuck ? null : this.#anchor();
+    const changed = timeline ? this.#drawRows(timeline, rows) : false;
+    this.#drawAside(timeline, aside);
+    const anchored = anchor && this.#drawn.get(anchor.key)?.node;
+    if (anchored) this.log.scrollTop += anchored.getBoundingClientRect().bottom - anchor.bottom;
+    else if (changed && this.stuck) this.#toEnd(timeline);
+    if (timeline?.more && this.log.scrollHeight <= this.log.clientHeight) this.older();
+    this.#drawPill();
+  }
+
+  #scrolled() {
+    const { log } = this;
+    this.stuck = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
+    if (this.stuck) this.seen();
+    if (log.scrollTop < LOAD_OLDER_PX) this.older();
+    this.#drawPill();
+  }
+
+  #clear() {
+    this.#drawn.clear();
+    this.log.replaceChildren();
+  }
+
+  /**
+   * The first visible row, by key (its node may be drawn anew): what is added above must not move its lower edge. (The
+   * upper one does move, when the row turns out to continue an older one and loses its author's name.)
+   */
+  #anchor() {
+    const { top } = this.log.getBoundingClientRect();
+    for (const [key, { node }] of this.#drawn) {
+      const { bottom } = node.getBoundingClientRect(); // exact: offsetTop and offsetHeight round
+      if (node.dataset.testid === "message" && bottom > top) return { key, bottom };
+    }
+    return null;
+  }
+
+  /** Bring the list's children to what the rows say; nodes of unchanged rows stay. @param {Timeline} timeline @param {Row[]} rows @returns {boolean} whether anything changed */
+  #drawRows(timeline, rows) {
+    const before = this.#drawn;
+    this.#drawn = new Map();
+    for (const row of rows) {
+      const old = before.get(row.key);
+      const now = signature(row);
+      this.#drawn.set(row.key, old?.signature === now ? old : { node: rowNode(row, timeline), signature: now });
+    }
+    const kept = new Set([...this.#drawn.values()].map(({ node }) => node));
+    this.#place(kept);
+    return before.size !== kept.size || [...before.values()].some(({ node }) => !kept.has(node));
+  }
+
+  /** Make these the list's children, moving none that stands right. @param {Set<HTMLElement>} nodes */
+  #place(nodes) {
+    for (const child of [...this.log.children]) {
+      if (!nodes.has(/** @type {HTMLElement} */ (child))) child.remove();
+    }
+    let next = this.log.firstElementChild;
+    for (const node of nodes) {
+      if (node === next) next = next.nextElementSibling;
+      else this.log.insertBefore(node, next);
+    }
+  }
+
+  /** What stands in the list when there is nothing to read. @param {Timeline | undefined} timeline @param {Node} [aside] */
+  #drawAside(timeline, aside) {
+    if (!timeline) return this.log.append(aside ?? loading());
+    if (timeline.history === "failed") {
+      const again = el("button", { type: "button", class: "button", "data-act": "reload" }, "Try again");
+      this.log.prepend(el("div", { class: "aside" }, el("p", {}, timeline.problem), again));
+    } else if (timeline.history !== "loaded") {
+      this.log.prepend(loading());
+    }
+  }
+
+  /** To the end, or to the first unread message if that is further up. @param {Timeline | undefined} timeline */
+  #toEnd(timeline) {
+    const { log } = this;
+    const line = this.#drawn.get("new")?.node;
+    const unseen = line && timeline && timeline.unread > 0 && line.offsetTop < log.scrollHeight - log.clientHeight;
+    if (unseen) log.scrollTop = line.offsetTop - NEAR_PX;
+    else this.toBottom();
+    this.stuck = !unseen;
+    this.seen();
+  }
+
+  #drawPill() {
+    const { pill } = this;
+    pill.hidden = this.stuck || !this.#room;
+    const label = this.#below === 0 ? "Latest" : this.#below === 1 ? "1 new message" : `${this.#below} new messages`;
+    if (pill.textContent !== label) pill.replaceChildren(icon("down"), label);
+    pill.classList.toggle("fresh", this.#below > 0);
+  }
+}
+
+function loading() {
+  return el("div", { class: "aside loading", role: "img", "aria-label": "Loading" }, el("i"), el("i"), el("i"));
+}

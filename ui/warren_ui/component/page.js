@@ -1,0 +1,55 @@
+// @ts-check
+/** The page's nodes: all that are written to later, in their frame. */
+
+import { el, icon } from "./draw.js";
+
+/** @typedef {ReturnType<typeof skeleton>} Parts */
+
+/** The room list, the conversation, the composer. */
+export function skeleton() {
+  const parts = {
+    list: el("ul"),
+    title: el("h1", { dir: "auto" }),
+    about: el("span", { class: "about" }),
+    status: el("span", { class: "status", "data-testid": "status" }),
+    banner: el("div", { class: "banner", role: "status", "aria-live": "polite", "data-testid": "banner" }),
+    log: el("div", { class: "messages", role: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: 0, "data-testid": "messages" }),
+    pill: el("button", { type: "button", class: "pill", "data-act": "bottom", "data-testid": "pill", hidden: true }),
+    input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: "send", "data-testid": "composer" }),
+    counter: el("span", { class: "counter", "aria-live": "polite", "data-testid": "counter" }),
+    send: el("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)", "data-testid": "send" }, icon("send")),
+  };
+  const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send);
+  const frame = el("div", { class: "frame" }, rooms(parts.list), talk(parts, form));
+  const root = el("div", { class: "warren" }, frame); // the container that the frame's layout asks for its width
+  return { ...parts, form, root };
+}
+
+/** @param {HTMLElement} list */
+function rooms(list) {
+  const button = (/** @type {string} */ act, /** @type {string} */ label, /** @type {"plus" | "search"} */ glyph) =>
+    el("button", { type: "button", class: "round", "data-act": act, "data-testid": act, "aria-label": label, title: label }, icon(glyph));
+  const heading = el("header", {}, el("h2", {}, "Rooms"), button("browse", "Browse rooms", "search"), button("new", "New room", "plus"));
+  return el("nav", { class: "rooms", "aria-label": "Rooms" }, heading, list);
+}
+
+/** @param {Record<"title" | "about" | "status" | "log" | "banner" | "pill", HTMLElement>} parts @param {HTMLElement} form */
+function talk({ title, about, status, log, banner, pill }, form) {
+  return el(
+    "section",
+    { class: "talk", "aria-label": "Conversation" },
+    el("header", {}, el("div", { class: "names" }, title, about), status),
+    el("div", { class: "stage" }, log, banner, pill),
+    form,
+  );
+}
+
+/** Is the colour a dark one? Streamlit says the colours of the theme, not whether it is dark. @param {string} colour */
+export function isDark(colour) {
+  const context = document.createElement("canvas").getContext("2d");
+  if (!context) return false;
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
