@@ -156,9 +156,12 @@ class _Line(WSListener):
 class Load:
     """Members in rooms, and messages in flight."""
 
-    def __init__(self, dialect: Dialect, urls: Sequence[str], rooms: Sequence[str], members: int) -> None:
+    def __init__(
+        self, dialect: Dialect, urls: Sequence[str], rooms: Sequence[str], members: int, text: int = 200
+    ) -> None:
         self.dialect = dialect
         self._urls = urls
+        self._text = text
         self._lines = {room: [_Line(self, room, number) for number in range(members)] for room in rooms}
         self._rooms = list(rooms)
         self._members = members
@@ -275,7 +278,7 @@ class Load:
         line = self._lines[room][self._serial // len(self._rooms) % self._members]
         key = f"b{self._serial}"
         self._flights[key] = _Flight(room, time.perf_counter(), self._everyone)
-        line.say(self.dialect.send(room, key, f"{key} ".ljust(200, "x")))
+        line.say(self.dialect.send(room, key, f"{key} ".ljust(self._text, "x")))
 
     def _delivered(self, line: _Line, heard: Delivered) -> None:
         if heard.first is not None:

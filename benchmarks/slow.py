@@ -24,8 +24,8 @@ MEMBERS = 5
 IN_FLIGHT = 10
 SLOW_PER_ROOM = 10
 WARM_UP = 2.0
-OUTBOX = 64 * 1024
-"""Bytes that the gateway keeps for a reader here: the least that it can be set to, so that some are cut."""
+TEXT = 4_000
+"""Characters of a message, as many as there may be, so that the bound of 2 MiB is reached soon."""
 RECEIVE_BUFFER = 4_096
 """Bytes that a slow reader's kernel takes; small, so that the server notices soon."""
 
@@ -39,11 +39,11 @@ def main() -> None:
 
 async def bench(seconds: float) -> None:
     """Measure without, with and without slow readers."""
-    async with running_stack(2, 2, WARREN_OUTBOX_BYTES=str(OUTBOX)) as stack:
+    async with running_stack(2, 2) as stack:
         bases = [gateway.url for gateway in stack.gateways]
         urls = [base.replace("http", "ws", 1) + "/v1/ws" for base in bases]
         rooms, tokens = await fill_rooms(bases[0], ROOMS, MEMBERS)
-        load = Load(WarrenDialect(tokens), urls, rooms, MEMBERS)
+        load = Load(WarrenDialect(tokens), urls, rooms, MEMBERS, TEXT)
         await load.connect()
         print(f"{ROOMS} rooms x {MEMBERS} members, {IN_FLIGHT} in flight", flush=True)
         print(f"      alone {await load.run(IN_FLIGHT, WARM_UP, seconds)}", flush=True)

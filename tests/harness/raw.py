@@ -79,6 +79,18 @@ class RawClient:
         except (OSError, EOFError):
             return None
 
+    def stop_reading(self) -> None:
+        """Read nothing from now on: what comes piles up at the sender."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
+    def go_on_reading(self) -> None:
+        """Read again."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.resume_reading()
+
     def abort(self) -> None:
         """Drop the connection."""
         self.writer.transport.abort()

@@ -48,6 +48,13 @@ class Stack:
         for process in (*self.services, self.mongodb, self.rabbitmq):
             process.stop()
 
+    def extra_gateway(self, number: int, **env: str) -> Service:
+        """Return one more gateway with settings of its own, not started; `number` from 3 to 8 gives it its port."""
+        name = f"gateway-{number}"
+        port = self.gateways[0].port + 10 * (number - 1)
+        log = self.home / "logs" / f"{name}.log"
+        return Service(name, "warren_gateway", {**self._env, **env}, port, log, home=self.home)
+
     def _service(self, kind: str, number: int, port: int) -> Service:
         name = f"{kind}-{number + 1}"
         return Service(name, f"warren_{kind}", self._env, port, self.home / "logs" / f"{name}.log", home=self.home)

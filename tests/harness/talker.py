@@ -104,9 +104,3 @@ async def talk(gateway: str, token: str | None = None) -> AsyncIterator[Talker]:
         if token is not None:
             await talker.ask("welcome", type="hello", token=token)
         yield talker
-
-
-async def say_at_once(socket: Talker, *frames: dict[str, Any]) -> None:
-    """Send many JSON objects without waiting in between."""
-    for fields in frames:
-        await socket.say(**fields)

@@ -134,6 +134,9 @@ class Client:
             log.info("join failed", extra={"room": action.room, "error": str(error)})
             self._perform([error_reply(Code.UNAVAILABLE, "not possible at the moment; try again", room=action.room)])
         finally:
+            if not done:
+                # A second join of a room that was joined already may have failed half-way.
+                self._hub.leave(self, [action.room])
             self._session.subscribed(action.room, done=done)
 
     def _user(self) -> User:

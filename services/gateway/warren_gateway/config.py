@@ -24,7 +24,8 @@ class Settings(ServiceSettings):
     unanswered: int = Field(default=100, ge=1)
     """Sends of one connection that wait for their ack at once."""
     rooms_per_connection: int = Field(default=200, ge=1)
-    outbox_bytes: int = Field(default=2 * 1024 * 1024, ge=64 * 1024)
-    """What may wait for a reader in the socket's buffer; more closes it with 4008."""
+    outbox_bytes: int = Field(default=2 * 1024 * 1024, ge=2 * 1024 * 1024)
+    """What may wait for a reader in the socket's buffer; more closes it with 4008. At least what one step of a replay
+    sends to a healthy reader, even when each text is as long as it may be."""
     heads_seconds: float = Field(default=30.0, gt=0)
     """How often the heads of all rooms are compared with the store, to find a lost tail."""

@@ -13,7 +13,7 @@ from warren.contract.codes import TEMPORARY, Code
 
 from warren_gateway.queries import QueryDenied
 
-_STATUS = {
+_STATUS: dict[str, int] = {
     Code.INVALID: 422,
     Code.UNAUTHORIZED: 401,
     Code.FORBIDDEN: 403,
@@ -67,11 +67,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
-        return problem_response(_STATUS.get(Code(error.code), 400), error.code, error.detail)
+        return problem_response(_STATUS.get(error.code, 400), error.code, error.detail)
 
     @app.exception_handler(QueryDenied)
     async def on_denied(_: Request, error: QueryDenied) -> JSONResponse:
-        return problem_response(_STATUS.get(Code(error.code), 400), error.code, error.detail)
+        return problem_response(_STATUS.get(error.code, 400), error.code, error.detail)
 
     @app.exception_handler(Unavailable)
     async def on_unavailable(_: Request, error: Unavailable) -> JSONResponse:

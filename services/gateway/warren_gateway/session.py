@@ -135,13 +135,15 @@ class Session:
 
     def verified(self, user: User) -> list[Action]:
         """Take the answer to Verify: the token is good."""
+        if self.ended:
+            return []
         self.user = user
         limits = f.Limits(text_characters=TEXT_LIMIT, rooms=self.limits.rooms, unanswered=self.limits.unanswered)
         return [Reply(f.Welcome(user=f.Person(id=user.id, name=user.name), ping=PING_EVERY, limits=limits))]
 
     def refused(self, reason: str) -> list[Action]:
         """Take the answer to Verify: the token is not good."""
-        return self._end(Close.TOKEN_REFUSED, reason)
+        return [] if self.ended else self._end(Close.TOKEN_REFUSED, reason)
 
     def subscribed(self, room: str, *, done: bool) -> None:
         """Take the outcome of Subscribe."""
@@ -152,6 +154,8 @@ class Session:
     def answered(self, frame: f.Send, answer: Accepted | Refused) -> list[Action]:
         """Take the outcome of Submit."""
         self.unanswered -= 1
+        if self.ended:
+            return []
         if isinstance(answer, Accepted):
             return [Reply(f.Ack(key=frame.key, room=frame.room, seq=answer.seq, number=answer.number))]
         return [error_reply(answer.code, answer.detail, key=frame.key, room=frame.room)]
@@ -203,8 +207,8 @@ class Session:
         if self.user is None:
             return self._end(Close.BAD_FRAME, "the first frame must be hello")
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        if first["type"] in {"json_invalid", "union_tag_invalid", "union_tag_not_found", "model_attributes_type"}:
-            return self._end(Close.BAD_FRAME, first["msg"])
+        if not first["loc"]:  # not JSON, not an object, or of no type that is known
+            return self._end(Close.BAD_FRAME, "not a frame of this protocol")
         where = ".".join(str(part) for part in first["loc"][1:])
         found = from_json(data)
         return [

@@ -22,6 +22,12 @@ CLOSE_GRACE = 10.0
 """Seconds for the peer to read what lies in the buffer and answer the close; then the connection is aborted."""
 RETURN_WITHIN = 3_000
 """Milliseconds over which clients that are sent away spread their return."""
+SLICE = 4_096
+"""Bytes parsed at a time."""
+QUEUED_FRAMES = 1_000
+"""Frames that wait for the application; twice what the default burst lets through."""
+FRAGMENTS = 1_000
+"""Fragments of one message."""
 SEND_BUFFER = 128 * 1024
 """Bytes in the kernel for each connection (Linux doubles it for its own book-keeping)."""
 
@@ -47,6 +53,41 @@ class Socket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """Parse no more at once than a client may send, and nothing after the end.
+
+        The application runs between reads, not between frames, so its own limit would come after a whole read has
+        been parsed and queued.
+        """
+        for start in range(0, len(data), SLICE):
+            if self.close_sent:
+                return
+            super().data_received(data[start : start + SLICE])
+            if self.queue.qsize() > QUEUED_FRAMES:
+                self.end(Close.FLOODING, "too many frames")
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the answers pile up because nobody reads them."""
+        if self.transport.get_write_buffer_size() > self.outbox_bytes:
+            self.conn.data_to_send()
+            metrics.SLOW.inc()
+            self.end(Close.SLOW_CONSUMER, "too slow in reading")
+        else:
+            super().handle_ping()
+
+    def handle_cont(self, event: Any) -> None:
+        """Gather the pieces of a message; their number is bounded, since the limit on size does not see empty ones."""
+        if len(self.frames) >= FRAGMENTS:
+            self.end(Close.BAD_FRAME, "too many fragments")
+        else:
+            super().handle_cont(event)
+
+    def handle_close(self, event: Any) -> None:
+        """Let the peer go; one that leaves its buffer full is not waited for without end."""
+        super().handle_close(event)
+        if not self.disconnected:
+            self.close_timer = self.loop.call_later(CLOSE_GRACE, self.transport.abort)
 
     @property
     def gone(self) -> bool:
@@ -79,6 +120,9 @@ class Socket(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        if self.transport.can_write_eof():
+            # The close frame and the end of the stream reach the peer before an abort could overtake them.
+            self.transport.write_eof()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()

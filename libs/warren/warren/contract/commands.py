@@ -10,11 +10,11 @@ from warren.contract.wire import Wire
 
 
 class _Command(Wire):
-    id: str
+    id: str = Field(max_length=64)
     """Correlates the command with its reply, its log lines and its event."""
     room: RoomId
     sender: UserId
-    name: str
+    name: str = Field(max_length=128)
     key: Key
 
 

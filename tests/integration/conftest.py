@@ -1,0 +1,65 @@
+"""People, rooms, and a way onto the broker."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from harness.bus import Bus, bus
+from harness.member import become_member, fresh_room, make_room
+from harness.stack import Stack
+from harness.tokens import token
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a token."""
+
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def new_person(name: str) -> Person:
+    """Return somebody nobody has seen before."""
+    user = f"{name}-{secrets.token_hex(4)}"
+    return Person(user, token(user))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A fresh public room. `ann` made it and `bob` is a member; `eve` is not. Its head is seq 2."""
+
+    room: str
+    ann: Person
+    bob: Person
+    eve: Person
+
+
+async def new_place(http: httpx.AsyncClient, gateway: str, kind: str = "public") -> Place:
+    place = Place(fresh_room("test"), new_person("ann"), new_person("bob"), new_person("eve"))
+    await make_room(http, gateway, place.room, place.ann.token, kind)
+    if kind == "public":
+        await become_member(http, gateway, place.room, place.bob.token)
+    return place
+
+
+@pytest.fixture
+async def place(http: httpx.AsyncClient, gateways: list[str]) -> Place:
+    return await new_place(http, gateways[0])
+
+
+@pytest.fixture
+async def private(http: httpx.AsyncClient, gateways: list[str]) -> Place:
+    """A private room of ann's alone."""
+    return await new_place(http, gateways[0], "private")
+
+
+@pytest.fixture
+async def broker(stack: Stack) -> AsyncIterator[Bus]:
+    async with bus(stack.rabbitmq.url) as found:
+        yield found

@@ -1,0 +1,123 @@
+"""`warren.queries`: reads over the broker, for gateways and bots, judged by who asks."""
+
+import json
+from typing import Any
+
+import pytest
+from harness.bus import Bus
+from harness.stack import Stack
+from integration.conftest import Place
+from warren.contract.topology import QUERIES, QUERY_KEY
+
+INVALID: dict[str, bytes | dict[str, Any]] = {
+    "not JSON": b"hello",
+    "nothing": b"",
+    "not UTF-8": b"\xff",
+    "an array": b"[]",
+    "no type": {},
+    "an unknown type": {"type": "search.by.moonlight"},
+    "too deep": b"[" * 5_000,
+    "access without a user": {"type": "room.access", "room": "a"},
+    "access to a room out of syntax": {"type": "room.access", "room": "A b", "user": "ann"},
+    "a range of 501": {"type": "events", "room": "a", "after": 0, "limit": 501},
+    "a range of none": {"type": "events", "room": "a", "after": 0, "limit": 0},
+    "a range before the first": {"type": "events", "room": "a", "after": -1},
+    "history by nobody": {"type": "history", "room": "a"},
+    "history of 101": {"type": "history", "room": "a", "user": "ann", "limit": 101},
+    "heads of 501 rooms": {"type": "heads", "rooms": [f"r{number}" for number in range(501)]},
+    "heads of no list": {"type": "heads", "rooms": "general"},
+    "a directory of 101": {"type": "directory", "limit": 101},
+}
+
+
+@pytest.mark.parametrize("query", INVALID.values(), ids=INVALID.keys())
+async def test_what_is_no_query_is_denied_as_invalid(broker: Bus, query: bytes | dict[str, Any]) -> None:
+    answer = await broker.ask(query)
+    assert (answer["type"], answer["code"]) == ("denied", "invalid")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"type": "events", "room": "a", "after": 2**63},
+        {"type": "history", "room": "a", "user": "ann", "before": 2**63},
+        {"type": "history", "room": "a", "user": "ann", "after": 2**200},
+    ],
+    ids=lambda query: f"{query['type']} {'before' if 'before' in query else 'after'}",
+)
+async def test_a_seq_that_no_log_reaches_is_never_a_temporary_failure(
+    broker: Bus, place: Place, query: dict[str, Any]
+) -> None:
+    answer = await broker.ask({**query, "room": place.room})
+    assert answer.get("code") != "unavailable"
+
+
+async def test_a_query_without_a_return_address_harms_nobody(broker: Bus, place: Place, stack: Stack) -> None:
+    await broker.publish(QUERIES, QUERY_KEY, b'{"type":"heads","rooms":[]}')
+    await broker.answer()
+    import aio_pika  # noqa: PLC0415 - only here without an answer queue
+
+    connection = await aio_pika.connect(stack.rabbitmq.url)
+    async with connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(QUERIES, ensure=False)
+        for body in (b"garbage", b'{"type":"heads","rooms":[]}'):
+            await exchange.publish(aio_pika.Message(body), QUERY_KEY)
+        await exchange.publish(aio_pika.Message(b"garbage", reply_to="no.such.queue"), QUERY_KEY)
+    assert (await broker.ask({"type": "heads", "rooms": [place.room]}))["type"] == "heads_answer"
+    assert all(replica.running for replica in stack.persistence)
+
+
+async def test_a_range_is_contiguous_and_says_where_the_log_ends(broker: Bus, place: Place) -> None:
+    head = await broker.fill(place.room, place.ann.id, [f"{number}" for number in range(30)])
+    answer = await broker.ask({"type": "events", "room": place.room, "after": 5, "limit": 10})
+    assert answer["type"] == "range"
+    assert [event["seq"] for event in answer["events"]] == list(range(6, 16))
+    assert answer["head"] == head
+    beyond = await broker.ask({"type": "events", "room": place.room, "after": head})
+    assert (beyond["events"], beyond["head"]) == ([], head)
+    nowhere = await broker.ask({"type": "events", "room": "no-such-room", "after": 0})
+    assert (nowhere["events"], nowhere["head"]) == ([], 0)
+
+
+async def test_a_range_of_long_texts_stays_small_but_is_never_empty(broker: Bus, place: Place) -> None:
+    await broker.fill(place.room, place.ann.id, ["\U0001f407" * 4_000] * 150)
+    at = 2
+    while at < 152:
+        answer = await broker.ask({"type": "events", "room": place.room, "after": at})
+        assert len(json.dumps(answer, ensure_ascii=False)) < 300_000
+        assert answer["events"][0]["seq"] == at + 1
+        at = answer["events"][-1]["seq"]
+
+
+async def test_an_event_holds_what_was_said_and_nothing_of_the_database(broker: Bus, place: Place) -> None:
+    await broker.fill(place.room, place.ann.id, ["hi"])
+    answer = await broker.ask({"type": "events", "room": place.room, "after": 0})
+    created, joined, message = answer["events"]
+    base = {"seq", "type", "id", "sender", "name", "key", "at"}
+    assert created.keys() == base | {"kind", "title"}
+    assert joined.keys() == base | {"user"}
+    assert message.keys() == base | {"number", "text"}
+    assert message["at"].endswith("Z")
+
+
+async def test_access_is_judged_by_who_asks(broker: Bus, place: Place, private: Place) -> None:
+    def ask(room: str, user: str) -> dict[str, Any]:
+        return {"type": "room.access", "room": room, "user": user}
+
+    member = await broker.ask(ask(place.room, place.bob.id))
+    assert (member["member"], member["head"], member["kind"]) == (True, 2, "public")
+    assert (await broker.ask(ask(place.room, place.eve.id)))["member"] is False
+    assert (await broker.ask(ask(private.room, private.ann.id)))["member"] is True
+    hidden = await broker.ask(ask(private.room, private.eve.id))
+    assert hidden == await broker.ask(ask("no-such-room", private.eve.id))
+    assert (hidden["type"], hidden["code"]) == ("denied", "not_found")
+    history = {"type": "history", "room": private.room, "user": private.eve.id}
+    assert (await broker.ask(history))["code"] == "not_found"
+
+
+async def test_heads_leave_out_what_does_not_exist(broker: Bus, place: Place) -> None:
+    await broker.fill(place.room, place.ann.id, ["x"])
+    answer = await broker.ask({"type": "heads", "rooms": [place.room, "no-such-room"]})
+    assert answer["heads"] == {place.room: {"head": 3, "number": 1}}
+    assert answer["epoch"]

@@ -1,0 +1,234 @@
+"""A room view against a model: whatever chunks come, what goes out is gap-free, in order, and each seq once."""
+
+import json
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from warren_gateway.view import (
+    MERGE_BYTES,
+    PENDING_CHUNKS,
+    RING_BYTES,
+    RING_EVENTS,
+    Chunk,
+    RoomView,
+    cut,
+    merge,
+    pack,
+    trim,
+)
+
+ROOM = "general"
+property_test = settings(max_examples=300, deadline=None)
+SPANS = st.tuples(st.integers(1, 60), st.integers(0, 12)).map(lambda span: (span[0], span[0] + span[1]))
+
+
+def chunk(first: int, last: int, size: int = 1) -> Chunk:
+    """Return the events `first` to `last`; every second one is a message, with as many characters as `size`."""
+    events = [
+        {"seq": seq, "type": "message", "number": seq // 2, "text": "x" * size} if seq % 2 == 0 else {"seq": seq}
+        for seq in range(first, last + 1)
+    ]
+    return pack(ROOM, events, last // 2)
+
+
+def seqs(chunks: list[Chunk]) -> list[int]:
+    """Return the seqs in the chunks' bodies, and check that their heads tell the truth."""
+    found = []
+    for each in chunks:
+        body = json.loads(each.body)
+        assert (body["type"], body["room"]) == ("events", ROOM)
+        inside = [event["seq"] for event in body["events"]]
+        assert inside == list(range(each.first, each.last + 1))
+        found += inside
+    return found
+
+
+def loaded(head: int = 0) -> RoomView:
+    view = RoomView(ROOM)
+    view.load("e", head, head // 2)
+    return view
+
+
+@property_test
+@given(st.lists(SPANS, max_size=40), st.integers(0, 20))
+def test_what_goes_out_is_gap_free_in_order_and_once(spans: list[tuple[int, int]], head: int) -> None:
+    view = loaded(head)
+    known = set(range(1, head + 1))
+    out: list[int] = []
+    for first, last in spans:
+        out += seqs(view.offer(chunk(first, last)))
+        known |= set(range(first, last + 1))
+        reachable = head
+        while reachable + 1 in known:
+            reachable += 1
+        assert view.head == reachable
+        assert view.number == reachable // 2
+        assert view.behind == (max(known, default=0) > reachable)
+    assert out == list(range(head + 1, (view.head or 0) + 1))
+
+
+@property_test
+@given(st.lists(SPANS, max_size=20), st.lists(SPANS, max_size=20), st.integers(0, 60))
+def test_what_arrives_before_the_load_is_kept_for_it(
+    before: list[tuple[int, int]], after: list[tuple[int, int]], head: int
+) -> None:
+    view = RoomView(ROOM)
+    for span in before:
+        assert view.offer(chunk(*span)) == []
+    out = seqs(view.load("e", head, head // 2))
+    for span in after:
+        out += seqs(view.offer(chunk(*span)))
+    assert out == list(range(head + 1, (view.head or 0) + 1))
+    known = {seq for first, last in (*before, *after) for seq in range(first, last + 1)} | set(range(1, head + 1))
+    assert (view.head or 0) + 1 not in known
+
+
+@property_test
+@given(st.lists(SPANS, max_size=20), st.integers(0, 70), st.integers(1, 3_000), st.integers(0, 20))
+def test_a_replay_is_a_prefix_of_what_was_missed(
+    spans: list[tuple[int, int]], since: int, limit: int, head: int
+) -> None:
+    view = loaded(head)
+    for span in spans:
+        view.offer(chunk(*span))
+    end = view.head or 0
+    found = view.replay(since, limit)
+    if found is None:
+        assert since < head  # nothing before the load is in memory
+        return
+    replayed = seqs(found)
+    assert replayed == list(range(since + 1, since + 1 + len(replayed)))
+    assert bool(replayed) == (since < end)
+    assert view.replay(since, 10**9) is not None
+    assert seqs(view.replay(since, 10**9) or []) == list(range(since + 1, end + 1))
+    if replayed and replayed[-1] < end:
+        assert sum(len(each.body) for each in found) + len(found[0].body) + 500 >= limit // 2
+
+
+def test_a_view_that_is_not_loaded_has_nothing_to_replay() -> None:
+    assert RoomView(ROOM).replay(0, 1_000) == []
+    assert not RoomView(ROOM).behind
+
+
+def test_a_noted_head_is_something_to_fetch() -> None:
+    view = loaded(5)
+    view.note(4)
+    assert not view.behind
+    view.note(6)
+    assert view.behind
+    view.offer(chunk(6, 6))
+    assert not view.behind
+
+
+def test_memory_keeps_the_latest_events_and_no_more() -> None:
+    view = loaded()
+    for seq in range(1, 2 * RING_EVENTS + 1):
+        view.offer(chunk(seq, seq))
+    head = 2 * RING_EVENTS
+    assert view.replay(head - RING_EVENTS - 1, 10**9) is None
+    kept = view.replay(head - RING_EVENTS // 2, 10**9)
+    assert kept is not None
+    assert seqs(kept) == list(range(head - RING_EVENTS // 2 + 1, head + 1))
+
+
+def test_memory_is_bounded_in_bytes_too() -> None:
+    view = loaded()
+    for seq in range(2, 402, 2):
+        view.offer(chunk(seq - 1, seq, size=10_000))
+    kept = 400
+    while view.replay(kept - 1, 10**9):
+        kept -= 1
+    replayed = view.replay(kept, 10**9)
+    assert replayed is not None
+    assert sum(len(each.body) for each in replayed) <= RING_BYTES
+
+
+def test_what_waits_beyond_a_hole_is_bounded_and_read_again_later() -> None:
+    view = loaded()
+    for number in range(PENDING_CHUNKS * 3):
+        assert view.offer(chunk(3 + number, 3 + number)) == []
+    assert view.seen == 2 + PENDING_CHUNKS * 3
+    out = seqs(view.offer(chunk(1, 2)))
+    while view.behind:  # as the hub does: what is missing comes from the store
+        head = view.head or 0
+        out += seqs(view.offer(chunk(head + 1, min(head + 50, view.seen))))
+    assert out == list(range(1, view.seen + 1))
+
+
+def test_loading_again_forgets_the_old_log() -> None:
+    view = loaded()
+    view.offer(chunk(1, 10))
+    view.load("other", 4, 2)
+    assert (view.epoch, view.head, view.number) == ("other", 4, 2)
+    assert view.replay(0, 10**9) is None
+    assert seqs(view.offer(chunk(5, 6))) == [5, 6]
+
+
+@property_test
+@given(SPANS, st.integers(0, 80))
+def test_trim_and_cut_are_the_two_parts_of_a_chunk(span: tuple[int, int], at: int) -> None:
+    whole = chunk(*span)
+    inside = range(span[0], span[1] + 1)
+    later = [seq for seq in inside if seq > at]
+    earlier = [seq for seq in inside if seq <= at]
+    if later:
+        assert seqs([trim(whole, at)]) == later
+        assert trim(whole, at).number == whole.number
+    if earlier:
+        assert seqs([cut(whole, at)]) == earlier
+    if later and not earlier:
+        assert trim(whole, at) is whole  # and nothing is decoded
+    if earlier and not later:
+        assert cut(whole, at) is whole
+
+
+@property_test
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 5), st.integers(1, 9_000)), min_size=1, max_size=30))
+def test_merging_keeps_every_event_in_its_order(parts: list[tuple[int, int, int]]) -> None:
+    chunks = [chunk(first, first + length, size) for first, length, size in parts]
+    merged = merge(ROOM, chunks)
+    assert seqs(merged) == seqs(chunks)
+    assert len(merged) <= len(chunks)
+    for each in merged:
+        assert len(each.body) <= MERGE_BYTES or each in chunks
+        assert each.number == each.last // 2
+
+
+def test_what_follows_goes_out_as_one_frame_without_being_decoded() -> None:
+    (merged,) = merge(ROOM, [chunk(1, 3), chunk(4, 4), chunk(5, 9)])
+    assert merged == chunk(1, 9)
+
+
+def test_a_hole_a_repetition_and_a_size_are_where_merging_stops() -> None:
+    spans = [(each.first, each.last) for each in merge(ROOM, [chunk(1, 2), chunk(4, 5), chunk(4, 5), chunk(6, 6)])]
+    assert spans == [(1, 2), (4, 5), (4, 6)]
+    big = [chunk(seq, seq, size=30_000) for seq in (2, 3, 4, 5, 6)]
+    sizes = [len(each.body) for each in merge(ROOM, big)]
+    assert max(sizes) <= MERGE_BYTES
+    assert len(sizes) < len(big)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"room":"general","type":"events","events":[{"seq":2}]}',
+        b'{"type": "events", "room": "general", "events": [{"seq": 2}]}',
+        b'{"type":"events","room":"general","events":[{"seq":2}],"of":"a newer replica"}',
+    ],
+)
+def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
+    strange = Chunk(2, 2, 1, body)
+    assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
+
+
+def test_a_chunk_is_encoded_once_for_all_its_readers() -> None:
+    calls = []
+
+    def encode(body: bytes) -> bytes:
+        calls.append(body)
+        return b"<" + body + b">"
+
+    one = chunk(1, 1)
+    assert one.encoded(encode) is one.encoded(encode)
+    assert calls == [one.body]

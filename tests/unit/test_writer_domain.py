@@ -1,0 +1,229 @@
+"""What the writer decides: verdicts, keys, seqs and runs, against a model that is too simple to be wrong."""
+
+from datetime import UTC, datetime
+from itertools import count
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from warren.contract.codes import Code
+from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Send
+from warren.contract.events import MemberJoined, Message, RoomCreated, RoomKind
+from warren_persistence.domain.judge import RoomCommand, judge
+from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch, runs
+from warren_persistence.domain.room import LogEvent, Room, apply
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
+_IDS = count()
+property_test = settings(max_examples=200, deadline=None)
+
+
+def send(sender: str = "ann", key: str = "k", room: str = "a", reply_to: int | None = None) -> Send:
+    return Send(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key, text=f"{key}!", reply_to=reply_to)
+
+
+def create(sender: str = "ann", key: str = "k", room: str = "a", kind: RoomKind = "public") -> CreateRoom:
+    return CreateRoom(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key, kind=kind, title="T")
+
+
+def join(sender: str = "ann", key: str = "k", room: str = "a") -> Join:
+    return Join(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key)
+
+
+def room(kind: RoomKind = "public") -> Room:
+    """Return a room at head 5 with 3 messages, of which ann is a member and eve is not."""
+    return Room("a", head=5, number=3, kind=kind, members={"ann": True, "eve": False})
+
+
+NOBODYS = Room("a")
+
+
+def code(verdict: LogEvent | Refused) -> str:
+    return verdict.code if isinstance(verdict, Refused) else "stored"
+
+
+@pytest.mark.parametrize(
+    ("state", "command", "expected"),
+    [
+        (NOBODYS, create(), "stored"),
+        (NOBODYS, join(), Code.NOT_FOUND),
+        (NOBODYS, send(), Code.NOT_FOUND),
+        (room(), create(), Code.EXISTS),
+        (room(), create("eve"), Code.EXISTS),
+        (room("private"), create("eve"), Code.EXISTS),
+        (room(), join(), Code.EXISTS),
+        (room(), join("eve"), "stored"),
+        (room(), join("unseen"), "stored"),
+        (room("private"), join(), Code.EXISTS),
+        (room("private"), join("eve"), Code.NOT_FOUND),
+        (room(), send(), "stored"),
+        (room(), send("eve"), Code.FORBIDDEN),
+        (room("private"), send(), "stored"),
+        (room("private"), send("eve"), Code.NOT_FOUND),
+        (room(), send(reply_to=5), "stored"),
+        (room(), send(reply_to=6), Code.INVALID),
+        (room("private"), send("eve", reply_to=6), Code.NOT_FOUND),
+        (room(), send("eve", reply_to=6), Code.FORBIDDEN),
+    ],
+    ids=lambda value: value.type if isinstance(value, Send | CreateRoom | Join) else None,
+)
+def test_what_becomes_of_a_command(state: Room, command: RoomCommand, expected: str) -> None:
+    assert code(judge(state, command, NOW)) == expected
+
+
+def test_a_refusal_names_its_command_and_changes_nothing() -> None:
+    state, command = room(), send("eve")
+    verdict = judge(state, command, NOW)
+    assert isinstance(verdict, Refused)
+    assert verdict.id == command.id
+    assert state == room()
+
+
+def test_an_event_is_the_rooms_next_and_carries_what_was_said() -> None:
+    command = send(reply_to=2)
+    event = judge(room(), command, NOW)
+    assert event == Message(
+        seq=6, id=command.id, sender="ann", name="ann", key="k", at=NOW, number=4, text="k!", reply_to=2
+    )
+
+
+def test_a_message_alone_counts_as_one() -> None:
+    state = Room("a")
+    for command in (create(), join("bob"), send("bob")):
+        event = judge(state, command, NOW)
+        assert not isinstance(event, Refused)
+        apply(state, event)
+    assert (state.head, state.number) == (3, 1)
+    assert state.members == {"ann": True, "bob": True}
+    assert (state.kind, state.title) == ("public", "T")
+
+
+def test_an_unknown_and_a_hidden_room_are_refused_in_the_same_words() -> None:
+    for command in (send("eve"), join("eve")):
+        hidden, unknown = judge(room("private"), command, NOW), judge(Room("a"), command, NOW)
+        assert hidden == unknown
+
+
+ROOMS = st.sampled_from(["a", "b", "c"])
+PEOPLE = st.sampled_from(["ann", "bob", "eve"])
+KEYS = st.sampled_from(["k1", "k2", "k3", "k4"])
+COMMANDS = st.lists(
+    st.one_of(
+        st.builds(send, PEOPLE, KEYS, ROOMS, st.none() | st.integers(1, 8)),
+        st.builds(send, PEOPLE, KEYS, ROOMS),
+        st.builds(join, PEOPLE, KEYS, ROOMS),
+        st.builds(create, PEOPLE, KEYS, ROOMS, st.sampled_from(["public", "private"])),
+    ),
+    max_size=40,
+)
+
+
+def fresh_rooms() -> dict[str, Room]:
+    """Return room `a` with two members, `b` private with one, and `c` that does not exist."""
+    return {
+        "a": Room("a", 2, 0, "public", "A", {"ann": True, "bob": True, "eve": False}),
+        "b": Room("b", 1, 0, "private", "B", {"ann": True, "bob": False, "eve": False}),
+        "c": Room("c", members={"ann": False, "bob": False, "eve": False}),
+    }
+
+
+@property_test
+@given(COMMANDS)
+def test_a_batch_is_gap_free_and_each_key_is_stored_once(commands: list[RoomCommand]) -> None:
+    rooms = fresh_rooms()
+    heads = {name: found.head for name, found in rooms.items()}
+    plan = plan_batch(commands, rooms, {}, NOW)
+    assert plan.answers.keys() == {command.id for command in commands}
+    for name, head in heads.items():
+        events = [(event, number) for found, event, number in plan.new if found == name]
+        assert [event.seq for event, _ in events] == list(range(head + 1, head + 1 + len(events)))
+        messages = [event.number for event, _ in events if isinstance(event, Message)]
+        assert messages == list(range(1, len(messages) + 1))
+        assert rooms[name].head == head + len(events)
+    keys = [(found, event.sender, event.key) for found, event, _ in plan.new]
+    assert len(keys) == len(set(keys))
+    # In the order they came.
+    ids = [event.id for _, event, _ in plan.new]
+    assert ids == [command.id for command in commands if command.id in set(ids)]
+
+
+@property_test
+@given(COMMANDS)
+def test_the_answer_says_where_the_keys_event_stands(commands: list[RoomCommand]) -> None:
+    plan = plan_batch(commands, fresh_rooms(), {}, NOW)
+    stood = {(name, event.sender, event.key): (event.seq, number) for name, event, number in plan.new}
+    for command in commands:
+        answer = plan.answers[command.id]
+        if isinstance(answer, Accepted):
+            assert (answer.seq, answer.number) == stood[key_of(command)]
+        else:
+            assert command.room in plan.refused
+    assert not plan.again
+
+
+@property_test
+@given(COMMANDS, st.integers(0, 40))
+def test_a_batch_in_two_parts_comes_to_the_same(commands: list[RoomCommand], at: int) -> None:
+    whole = plan_batch(commands, fresh_rooms(), {}, NOW)
+    rooms = fresh_rooms()
+    one = plan_batch(commands[:at], rooms, {}, NOW)
+    known = {(name, event.sender, event.key): Stored(event.seq, number) for name, event, number in one.new}
+    two = plan_batch(commands[at:], rooms, known, NOW)
+    assert one.new + two.new == whole.new
+    assert one.answers | two.answers == whole.answers
+
+
+@property_test
+@given(COMMANDS)
+def test_a_batch_that_comes_again_stores_nothing_and_says_the_same(commands: list[RoomCommand]) -> None:
+    """The writer died before its acknowledgement: the next one finds the keys in the store."""
+    rooms = fresh_rooms()
+    first = plan_batch(commands, rooms, {}, NOW)
+    known = {(name, event.sender, event.key): Stored(event.seq, number, event) for name, event, number in first.new}
+    accepted = [command for command in commands if isinstance(first.answers[command.id], Accepted)]
+    again = plan_batch(accepted, rooms, known, NOW)
+    assert again.new == []
+    assert again.answers == {command.id: first.answers[command.id] for command in accepted}
+    # And all of it is published again, for its first writer may not have come to that.
+    assert {event.id for _, event, _ in again.again} == {event.id for _, event, _ in first.new}
+
+
+def test_a_key_seen_before_wins_over_what_the_room_allows_now() -> None:
+    known = {("a", "eve", "k"): Stored(2, 0)}
+    command = send("eve")
+    plan = plan_batch([command], {"a": room()}, known, NOW)
+    assert plan == Plan(answers={command.id: Accepted(id=command.id, seq=2, number=0)})
+
+
+def test_a_key_whose_command_was_refused_may_be_used_again() -> None:
+    state = room()
+    first, membership, second = send("eve", "k1"), join("eve", "k2"), send("eve", "k1")
+    plan = plan_batch([first, membership, second], {"a": state}, {}, NOW)
+    assert isinstance(plan.answers[first.id], Refused)
+    assert plan.answers[second.id] == Accepted(id=second.id, seq=7, number=4)
+
+
+def joined(seq: int) -> MemberJoined:
+    return MemberJoined(seq=seq, id=f"e{seq}", sender="ann", name="ann", key=f"k{seq}", at=NOW, user="ann")
+
+
+@property_test
+@given(st.lists(st.tuples(ROOMS, st.integers(1, 40)), max_size=60), st.integers(1, 7))
+def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], limit: int) -> None:
+    found = runs([(name, joined(seq), seq * 10) for name, seq in entries], limit)
+    covered = [(run.room, event.seq) for run in found for event in run.events]
+    assert sorted(covered) == sorted(set(entries))
+    for run in found:
+        seqs = [event.seq for event in run.events]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        assert len(seqs) <= limit
+        assert run.number == seqs[-1] * 10
+    for name in {name for name, _ in entries}:
+        firsts = [run.events[0].seq for run in found if run.room == name]
+        assert firsts == sorted(firsts)
+
+
+def test_the_first_event_of_a_room_is_its_creation() -> None:
+    event = judge(Room("a"), create(kind="private"), NOW)
+    assert isinstance(event, RoomCreated)
+    assert (event.seq, event.kind, event.title, event.sender) == (1, "private", "T", "ann")
