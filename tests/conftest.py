@@ -45,9 +45,9 @@ def stack(home: Path) -> Iterator[Stack]:
         stack.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def gateways(stack: Stack) -> list[str]:
-    """Return the base URLs of the gateways."""
+    """Return the base URLs of the gateways; not kept for the session, since some folders have a stack of their own."""
     return [gateway.url for gateway in stack.gateways]
 
 
