@@ -4,6 +4,7 @@ Each start makes a container and each stop removes it; the data is in a named vo
 the containers of a runner that was killed.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,14 @@ START_TIMEOUT = 60.0
 """Seconds from a container's start until the server in it answers; fetching the image comes before."""
 
 
+ENGINE_SOCKETS = (Path("/var/run/docker.sock"), Path.home() / ".docker/run/docker.sock")
+"""Where an engine listens on Linux and with Docker Desktop, unless DOCKER_HOST says otherwise."""
+
+
 def answers() -> bool:
     """Whether a Docker engine can be used from here."""
+    if "DOCKER_HOST" not in os.environ and not any(path.exists() for path in ENGINE_SOCKETS):
+        return False  # asking all the same would leave the client's half-open socket behind
     try:
         from testcontainers.core.docker_client import DockerClient  # noqa: PLC0415 - slow, and needed without programs only
 
