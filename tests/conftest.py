@@ -38,11 +38,8 @@ def home() -> Path:
 def stack(home: Path) -> Iterator[Stack]:
     """Start all of Warren once for the tests that kill nothing."""
     stack = Stack(home / "stack", BASE_PORT, presence=1, env={"WARREN_LOG_LEVEL": "debug"})
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture

@@ -23,11 +23,8 @@ def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
     env = {"WARREN_ROOMS_PER_CONNECTION": str(ROOMS_PER_CONNECTION)}
     stack = Stack(home / "e2e", BASE_PORT + 1_000, env=env)
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="session")

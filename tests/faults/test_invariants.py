@@ -24,11 +24,8 @@ WITHIN = 120.0
 def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
     stack = Stack(home / "faults", BASE_PORT + 500, heartbeat=HEARTBEAT)
-    try:
-        stack.start()
+    with stack.running():
         yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture

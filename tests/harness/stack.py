@@ -1,6 +1,9 @@
 """All of Warren as real processes on ports of its own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from warren_local.servers import broker, database
 from warren_local.service import Service
@@ -42,6 +45,15 @@ class Stack:
             service.start()
         for service in self.services:
             service.wait_ready(READY_WITHIN)
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Start everything, and stop it in the end, also what a failed start has left."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """Stop everything, gateways first and servers last."""
