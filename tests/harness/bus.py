@@ -8,6 +8,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from warren.broker.identity import login, own_queue
 from warren.contract.ids import new_id
 from warren.contract.topology import COMMANDS, DEAD, QUERIES, QUERY_KEY, shard, shard_key
 
@@ -18,17 +19,20 @@ BATCH = 50
 
 
 class Bus:
-    """A channel, and a queue for the answers."""
+    """A channel as some user of the broker, a queue for the answers, and a channel as the operator."""
 
-    def __init__(self, channel: AbstractChannel, answers: AbstractQueue) -> None:
+    def __init__(self, user: str, channel: AbstractChannel, answers: AbstractQueue, operator: AbstractChannel) -> None:
+        self.user = user
         self._channel = channel
         self._answers = answers
+        self._operator = operator
         self._arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
 
     async def publish(self, exchange: str, key: str, body: bytes, **properties: Any) -> None:
-        """Publish raw bytes, with this bus to answer to."""
+        """Publish raw bytes, with this bus to answer to and its user's name, unless `properties` say otherwise."""
         target = await self._channel.get_exchange(exchange, ensure=False)
-        message = aio_pika.Message(body, reply_to=self._answers.name, **properties)
+        own = {"reply_to": self._answers.name, "user_id": self.user}
+        message = aio_pika.Message(body, **{**own, **properties})
         await target.publish(message, key, timeout=WITHIN)
 
     async def answer(self) -> dict[str, Any]:
@@ -48,10 +52,10 @@ class Bus:
             return True
         return False
 
-    async def command(self, *commands: dict[str, Any], to: int | None = None) -> None:
+    async def command(self, *commands: dict[str, Any], to: int | None = None, **properties: Any) -> None:
         """Publish commands in one message, to their room's shard unless told otherwise."""
         number = shard(commands[0]["room"]) if to is None else to
-        await self.publish(COMMANDS, shard_key(number), json.dumps({"commands": commands}).encode())
+        await self.publish(COMMANDS, shard_key(number), json.dumps({"commands": commands}).encode(), **properties)
 
     async def replies(self, count: int) -> dict[str, dict[str, Any]]:
         """Return the next `count` replies to commands, by command id."""
@@ -77,7 +81,7 @@ class Bus:
 
     async def dead(self, containing: bytes) -> AbstractIncomingMessage:
         """Take the dead letter whose body contains these bytes; others go back."""
-        queue = await self._channel.get_queue(DEAD, ensure=False)
+        queue = await self._operator.get_queue(DEAD, ensure=False)
         async with asyncio.timeout(WITHIN):
             while True:
                 passed = []
@@ -94,6 +98,15 @@ class Bus:
                     return found
                 await asyncio.sleep(0.05)  # basic.get has no way to wait
 
+    async def declare(self, queue: str) -> None:
+        """Make a queue of one's own."""
+        await self._channel.declare_queue(queue, exclusive=True, auto_delete=True)
+
+    async def depth(self, queue: str) -> int:
+        """Return how many messages lie in a queue of one's own."""
+        found = await self._channel.declare_queue(queue, passive=True)
+        return found.declaration_result.message_count or 0
+
     async def start(self) -> None:
         """Take in answers from now on."""
         await self._answers.consume(self._arrived.put, no_ack=True)
@@ -107,12 +120,13 @@ def send_command(room: str, user: str, text: str, **fields: Any) -> dict[str, An
 
 
 @asynccontextmanager
-async def bus(amqp_url: str) -> AsyncIterator[Bus]:
-    """Connect to the broker."""
+async def bus(amqp_url: str, *, operator_url: str | None = None) -> AsyncIterator[Bus]:
+    """Connect to the broker as the URL's user; dead letters are read as the operator, if one is given."""
     connection = await aio_pika.connect(amqp_url, timeout=WITHIN)
-    async with connection:
+    operator = await aio_pika.connect(operator_url or amqp_url, timeout=WITHIN)
+    async with connection, operator:
         channel = await connection.channel()
-        answers = await channel.declare_queue(exclusive=True, auto_delete=True)
-        found = Bus(channel, answers)
+        answers = await channel.declare_queue(own_queue(connection), exclusive=True, auto_delete=True)
+        found = Bus(login(connection), channel, answers, await operator.channel())
         await found.start()
         yield found

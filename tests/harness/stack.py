@@ -7,9 +7,21 @@ from typing import Self
 
 from warren_local.servers import broker, database
 from warren_local.service import Service
+from warren_local.table import broker_login
+from warren_local.topology import declare
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
 READY_WITHIN = 60.0
+ROOMY = {
+    f"WARREN_{what}_{how}": "100000"
+    for what in (
+        "MESSAGES", "JOINS", "PERSON_MESSAGES", "PERSON_CHANGES", "PERSON_READS",
+        "ADDRESS_REQUESTS", "ADDRESS_CONNECTS", "ADDRESS_FAILURES",
+    )
+    for how in ("PER_SECOND", "BURST")
+}  # fmt: skip
+ROOMY |= {"WARREN_CONNECTIONS_PER_PERSON": "10000", "WARREN_CONNECTIONS_PER_ADDRESS": "10000"}
+"""Tests and benchmarks are few people at one address in a great hurry; the limits have tests of their own."""
 
 
 class Stack:
@@ -22,15 +34,21 @@ class Stack:
         self.home = home
         self.rabbitmq = broker(home, base + 300)
         self.mongodb = database(home, base + 400)
+        self._heartbeat = heartbeat
         self._env = {
-            "WARREN_AMQP_URL": self.rabbitmq.url.replace("heartbeat=10", f"heartbeat={heartbeat}"),
+            "WARREN_GATEWAY_USERS": broker_login(self.amqp_url("gateway")),
             "WARREN_MONGO_URL": self.mongodb.url,
             "WARREN_SECRET": SECRET,
+            **ROOMY,
             **(env or {}),
         }
         self.gateways = [self._service("gateway", number, base + 10 * number) for number in range(gateways)]
         self.persistence = [self._service("persistence", number, base + 101 + number) for number in range(persistence)]
         self.presence = [self._service("presence", number, base + 201 + number) for number in range(presence)]
+
+    def amqp_url(self, user: str) -> str:
+        """Return where one of the broker's users connects: `gateway`, `persistence`, `presence` or `operator`."""
+        return self.rabbitmq.url_of(user).replace("heartbeat=10", f"heartbeat={self._heartbeat}")
 
     @property
     def services(self) -> list[Service]:
@@ -41,6 +59,7 @@ class Stack:
         """Start everything and wait until it is ready."""
         self.rabbitmq.start()
         self.mongodb.start()
+        declare(self.rabbitmq.url)
         for service in self.services:
             service.start()
         for service in self.services:
@@ -65,8 +84,10 @@ class Stack:
         name = f"gateway-{number}"
         port = self.gateways[0].port + 10 * (number - 1)
         log = self.home / "logs" / f"{name}.log"
-        return Service(name, "warren_gateway", {**self._env, **env}, port, log, home=self.home)
+        env = {"WARREN_AMQP_URL": self.amqp_url("gateway"), **self._env, **env}
+        return Service(name, "warren_gateway", env, port, log, home=self.home)
 
     def _service(self, kind: str, number: int, port: int) -> Service:
         name = f"{kind}-{number + 1}"
-        return Service(name, f"warren_{kind}", self._env, port, self.home / "logs" / f"{name}.log", home=self.home)
+        env = {"WARREN_AMQP_URL": self.amqp_url(kind), **self._env}
+        return Service(name, f"warren_{kind}", env, port, self.home / "logs" / f"{name}.log", home=self.home)

@@ -61,5 +61,6 @@ async def private(http: httpx.AsyncClient, gateways: list[str]) -> Place:
 
 @pytest.fixture
 async def broker(stack: Stack) -> AsyncIterator[Bus]:
-    async with bus(stack.rabbitmq.url) as found:
+    """The broker as one more gateway has it."""
+    async with bus(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as found:
         yield found

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import commands, gates
+from . import commands, gates, topology
 from .errors import LocalError
 
 PASSED_ON = {"test": gates.test, "faults": gates.faults}
@@ -20,6 +20,8 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--port-base", type=int, default=8000, metavar="N", help="first port; the others follow (8000)")
     add("down", help="stop everything")
     add("status", help="what runs, where, and whether it is ready")
+    url = add("url", help="where a user of the broker connects, with its password")
+    url.add_argument("user", nargs="?", choices=topology.USERS, default=topology.ADMINISTRATOR, help="(operator)")
     logs = add("logs", help="the end of the logs")
     logs.add_argument("service", nargs="?", metavar="SERVICE", help="a service (gateway) or a replica (gateway-1)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
@@ -47,6 +49,8 @@ def run(arguments: list[str]) -> int:
             return commands.down()
         case "status":
             return commands.status()
+        case "url":
+            return commands.url(given.user)
         case "logs":
             return commands.logs(given.service, follow=given.follow)
         case "lint":

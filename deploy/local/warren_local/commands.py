@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from . import pidfile, state, supervisor, table
+from . import pidfile, state, supervisor, table, topology
 from .errors import LocalError
 from .home import warren_home
 from .ports import Ports
@@ -96,6 +96,17 @@ def status() -> int:
         print(
             line.format(row.service, row.name, row.pid or "-", row.port or "-", _ready(row), row.restarts, _uptime(row))
         )
+    return 0
+
+
+def url(user: str) -> int:
+    """Print where one of the broker's users connects, with its password."""
+    now = state.running(warren_home())
+    if now is None:
+        raise LocalError("Warren does not run; ./dev up starts it.")
+    if os.environ.get("WARREN_AMQP_URL"):
+        raise LocalError("The broker is the one at WARREN_AMQP_URL; its users are not known here.")
+    print(topology.url(warren_home(), Ports(now.base).amqp, user))
     return 0
 
 

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warren.broker.definitions import password_variable
+
 from . import mongodb as mongo
 from . import rabbitmq as rabbit
+from . import topology
 from .errors import LocalError
+from .home import repository
 from .ports import HOST, require_free
 from .process import POLL
 
@@ -110,17 +114,29 @@ class Container:
         self._container = None
 
 
-def rabbitmq(home: Path, port: int) -> Container:
-    """RabbitMQ in a container, on a port of loopback."""
+class BrokerContainer(Container):
+    """RabbitMQ in a container."""
+
+    def __init__(self, node: rabbit.RabbitMQ, home: Path, make: Callable[[], "DockerContainer"]) -> None:
+        super().__init__(node.name, node.url, node.port, home, make, node.answers)
+        self.url_of = node.url_of
+
+
+def rabbitmq(home: Path, port: int) -> BrokerContainer:
+    """RabbitMQ in a container, on a port of loopback, with the users that docker-compose gives it too."""
     node = rabbit.RabbitMQ(home, port)
+    files = repository() / "deploy" / "rabbitmq"
 
     def make() -> "DockerContainer":
+        made = _container(RABBITMQ_IMAGE, 5672, port, f"warren-{node.name}", "/var/lib/rabbitmq")
+        made.with_volume_mapping(files, "/warren", "ro")
+        made.with_volume_mapping(files / "warren.conf", "/etc/rabbitmq/conf.d/20-warren.conf", "ro")
+        for user, password in topology.passwords(home).items():
+            made.with_env(password_variable(user), password)
         # The node's data belongs to its name, which holds the host's.
-        return _container(RABBITMQ_IMAGE, 5672, port, f"warren-{node.name}", "/var/lib/rabbitmq").with_kwargs(
-            hostname="warren"
-        )
+        return made.with_command("/warren/start.sh").with_kwargs(hostname="warren")
 
-    return Container(node.name, node.url, port, home, make, node.answers)
+    return BrokerContainer(node, home, make)
 
 
 def mongodb(home: Path, port: int) -> Container:

@@ -1,5 +1,6 @@
 """Where the repository is, and where the runner keeps its state."""
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -15,14 +16,19 @@ def warren_home() -> Path:
     return Path(os.environ.get("WARREN_HOME") or repository() / ".warren").resolve()
 
 
-def secret(home: Path) -> str:
-    """The token secret all gateways share (64 hex digits), made once and readable by its owner alone."""
-    path = home / "secret"
+def secret(home: Path, name: str = "secret") -> str:
+    """A secret (64 hex digits), made once and readable by its owner alone; by default the one all gateways share."""
+    path = home / name
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that a runner killed here never leaves a short secret.
-        new = home / f"secret.{os.getpid()}"
+        new = home / f"{name}.{os.getpid()}"
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
         new.rename(path)
     return path.read_text().strip()
+
+
+def broker_password(home: Path, user: str) -> str:
+    """A broker user's password, from a secret that no service is told."""
+    return hmac.digest(secret(home, "broker-secret").encode(), user.encode(), "sha256").hex()

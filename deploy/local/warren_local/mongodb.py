@@ -1,6 +1,7 @@
 """A MongoDB server of one's own: a replica set of one member, since majority writes and sessions need a set."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ def is_primary(port: int) -> bool:
 class MongoDB(Process):
     """A mongod with its own data."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, options: Sequence[str] = ()) -> None:
         self.port = port
+        self._options = options
         self.data = home / f"mongodb-{port}"
         log = home / "logs" / f"mongodb-{port}.log"
         super().__init__(f"mongodb-{port}", [], home=home, log=log, env=os.environ)
@@ -66,7 +68,7 @@ class MongoDB(Process):
         """Start it and return when it takes writes; data of an earlier run is kept."""
         self.command = [
             str(binaries.mongod()), "--bind_ip", HOST, "--nounixsocket",
-            "--dbpath", str(self.data), *arguments(self.port),
+            "--dbpath", str(self.data), *arguments(self.port), *self._options,
         ]  # fmt: skip
         if not self.running:
             require_free(self.port, "MongoDB")

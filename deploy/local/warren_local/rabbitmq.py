@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from . import binaries
+from . import binaries, topology
 from .ports import HOST, accepts, require_free
 from .process import Process
 
@@ -14,6 +14,8 @@ log.console = true
 log.console.level = info
 log.file = false
 disk_free_limit.absolute = 100MB
+# With definitions to load, a new node makes no guest.
+load_definitions = {definitions}
 """
 
 # Erlang's schedulers spin while they wait, for latency on big machines; on two cores that starves everyone else.
@@ -25,6 +27,7 @@ class RabbitMQ(Process):
 
     def __init__(self, home: Path, port: int, name: str = "warren") -> None:
         self.port = port
+        self._home = home
         self.data = home / f"rabbitmq-{port}"
         log = home / "logs" / f"rabbitmq-{port}.log"
         super().__init__(f"rabbitmq-{port}", [], home=home, log=log, env=self._environment(name))
@@ -32,8 +35,12 @@ class RabbitMQ(Process):
 
     @property
     def url(self) -> str:
-        """Where clients connect; the heartbeat finds a dead peer within 20 s."""
-        return f"amqp://guest:guest@{HOST}:{self.port}/?heartbeat=10"
+        """Where its operator connects."""
+        return self.url_of(topology.ADMINISTRATOR)
+
+    def url_of(self, user: str) -> str:
+        """Where one of its users connects."""
+        return topology.url(self._home, self.port, user)
 
     def start(self) -> None:
         """Start it and return when clients can work; data of an earlier run is kept."""
@@ -78,7 +85,10 @@ class RabbitMQ(Process):
 
     def _configure(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        (self.data / "rabbitmq.conf").write_text(CONFIG)
+        loaded = self.data / "definitions.json"
+        loaded.touch(0o600)
+        loaded.write_text(topology.users(self._home))
+        (self.data / "rabbitmq.conf").write_text(CONFIG.format(definitions=loaded))
         (self.data / "enabled_plugins").write_text("[].\n")
         (self.data / "rabbitmq-env.conf").write_text("")
 

@@ -44,6 +44,13 @@ class Server(Protocol):
         """Let a paused one go on."""
 
 
+class Broker(Server, Protocol):
+    """A broker, whose `url` is its operator's."""
+
+    def url_of(self, user: str) -> str:
+        """Where one of its users connects."""
+
+
 class External:
     """A server somebody else runs; it is used and never touched."""
 
@@ -53,6 +60,10 @@ class External:
         self.log = Path(os.devnull)
         self.running = True
         self.pid = None
+
+    def url_of(self, user: str) -> str:
+        """The one URL that is known, whoever asks."""
+        return self.url
 
     def start(self) -> None:
         """Nothing: it runs already."""
@@ -67,7 +78,7 @@ class External:
     pause = resume = kill
 
 
-def broker(home: Path, port: int) -> Server:
+def broker(home: Path, port: int) -> Broker:
     """RabbitMQ: the one at WARREN_AMQP_URL, else a node of this machine's programs, of Docker, or to be installed."""
     if given := os.environ.get("WARREN_AMQP_URL"):
         return External("rabbitmq", given)

@@ -1,6 +1,8 @@
 """Starts everything, starts again what dies, stops everything in order."""
 
 import asyncio
+import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import pidfile, servers, state, table
+from . import pidfile, servers, state, table, topology
 from .errors import LocalError
 from .home import secret
+from .login import Login
 from .policy import History
-from .ports import Ports, require_free
-from .servers import Server
+from .ports import HOST, Ports, require_free
+from .servers import Broker, Server
 from .service import Service
 
 
@@ -74,7 +77,8 @@ class Supervisor:
     async def _work(self) -> None:
         began = time.monotonic()
         broker, database = await self._start_servers()
-        links = table.Links(broker.url, database.url, secret(self.home))
+        amqp_urls = {user: broker.url_of(user) for user in topology.USERS}
+        links = table.Links(amqp_urls, database.url, secret(self.home), self._login())
         replicas = table.services(self.home, self.ports, self.replicas, links)
         units = [self._add(service, process) for service, group in replicas.items() for process in group]
         await self._all(units, Unit.start)
@@ -85,12 +89,17 @@ class Supervisor:
             for unit in self._units:
                 group.create_task(self._keep(unit))
 
-    async def _start_servers(self) -> tuple[Server, Server]:
+    def _login(self) -> Login:
+        address = f"http://{HOST}:{self.ports.service('ui', 1)}"
+        return Login.of(os.environ, address, secret(self.home, "cookie-secret"))
+
+    async def _start_servers(self) -> tuple[Broker, Server]:
         broker = await asyncio.to_thread(servers.broker, self.home, self.ports.amqp)
         database = await asyncio.to_thread(servers.database, self.home, self.ports.mongodb)
         units = [self._add("rabbitmq", broker), self._add("mongodb", database)]
         say("Starting RabbitMQ and MongoDB ...")
         await self._all(units, Unit.start)
+        await asyncio.to_thread(topology.declare, broker.url)
         say("Starting the services ...")
         return broker, database
 
@@ -117,6 +126,9 @@ class Supervisor:
             began = time.monotonic()
             try:
                 await asyncio.to_thread(unit.start)
+                if unit.service == "rabbitmq":
+                    # RabbitMQ 3 loses what was declared within some two seconds before it was killed.
+                    await asyncio.to_thread(topology.declare, unit.process.url)
                 say(f"{unit.process.name} is back after {time.monotonic() - began:.1f} s.")
             except LocalError as error:
                 say(str(error))
@@ -159,9 +171,14 @@ class Supervisor:
         say(f"Warren is up after {seconds:.1f} s.")
         say(f"  chat      {urls('ui')}")
         say(f"  gateways  {urls('gateway')}")
-        say(f"  RabbitMQ  {links.amqp_url}")
-        say(f"  MongoDB   {links.mongo_url}")
+        say(f"  RabbitMQ  {_without_password(links.amqp_urls[topology.ADMINISTRATOR])}")
+        say(f"  MongoDB   {_without_password(links.mongo_url)}")
         say(f"  logs      {self.home / 'logs'}")
+
+
+def _without_password(url: str) -> str:
+    """What may be shown: what is said here may end up in a log."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def check(home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:

@@ -1,10 +1,12 @@
 """The table of what `up` runs, and each process's environment."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from .errors import LocalError
+from .login import Login
 from .ports import MOST_REPLICAS, Ports
 from .service import Service
 
@@ -32,9 +34,11 @@ port in `ports.Ports.service`)."""
 class Links:
     """What services are told about the world around them."""
 
-    amqp_url: str
+    amqp_urls: Mapping[str, str]
+    """Where each service connects, as the broker's user that it is; and the operator."""
     mongo_url: str
     secret: str
+    login: Login = field(default_factory=Login)
 
 
 def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
@@ -52,17 +56,26 @@ def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
     return replicas
 
 
+def broker_login(amqp_url: str) -> str:
+    """The broker's user that connects so: whom persistence believes when it speaks for others, if it is a gateway's."""
+    return unquote(urlsplit(amqp_url).username or "guest")
+
+
 def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, str]:
     """What a service is told beyond its name and port; a service gets what it needs and no more."""
     gateways = [f"http://127.0.0.1:{ports.service('gateway', i + 1)}" for i in range(replicas["gateway"])]
     match service:
         case "gateway":
-            return {"WARREN_AMQP_URL": links.amqp_url, "WARREN_SECRET": links.secret}
+            return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_SECRET": links.secret, **links.login.gateway}
         case "persistence":
-            return {"WARREN_AMQP_URL": links.amqp_url, "WARREN_MONGO_URL": links.mongo_url}
+            return {
+                "WARREN_AMQP_URL": links.amqp_urls[service],
+                "WARREN_MONGO_URL": links.mongo_url,
+                "WARREN_GATEWAY_USERS": broker_login(links.amqp_urls["gateway"]),
+            }
         case "ui":
-            return {"WARREN_GATEWAYS": ",".join(gateways)}
-    return {"WARREN_AMQP_URL": links.amqp_url}
+            return {"WARREN_GATEWAYS": ",".join(gateways), **links.login.ui}
+    return {"WARREN_AMQP_URL": links.amqp_urls[service]}
 
 
 def services(home: Path, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, list[Service]]:

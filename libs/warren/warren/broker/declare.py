@@ -1,23 +1,76 @@
-"""Makes the topology that `warren.contract.topology` describes."""
+"""Makes the topology that `warren.contract.topology` describes, and looks whether it is there."""
 
+import aio_pika
 from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
+from warren.broker.errors import TopologyMissing, translated
+from warren.broker.identity import login
 from warren.contract.topology import EXCHANGES, QUEUES
+from warren.contract.users import broker_user
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the TCP and AMQP handshakes."""
 TIMEOUT = 30.0
 """Seconds for one declaration: a cluster that is electing leaders takes its time."""
 
 
+class NotDeclared(Exception):
+    """The topology could not be made, and trying again will not help; the message says why."""
+
+
+async def declare(url: str) -> None:
+    """Connect as the operator and declare everything. Raises NotDeclared, or Unavailable when there is no broker."""
+    with translated():
+        connection = await aio_pika.connect(url, timeout=CONNECT_TIMEOUT)
+        try:
+            await declare_all(connection)
+        except ChannelAccessRefused as error:
+            raise NotDeclared(f"{login(connection)} may not declare it, the operator may: {error}") from error
+        except ChannelPreconditionFailed as error:
+            raise NotDeclared(f"there is another of the same name (drain and delete it first): {error}") from error
+        finally:
+            await connection.close()
+
+
 async def declare_all(connection: AbstractConnection) -> None:
-    """Declare every exchange and queue (idempotent), on a channel of its own since a conflict closes the channel."""
+    """Declare every exchange and queue (idempotent), on a channel of its own since a conflict closes the channel.
+
+    Queues go first, so that whoever finds the exchanges may count on the queues.
+    """
+    channel = connection.channel()
+    await channel.initialize()
+    try:
+        queues = [
+            await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
+            for queue in QUEUES
+        ]
+        for exchange in EXCHANGES:
+            await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)
+        for queue, declared in zip(QUEUES, queues, strict=True):
+            if queue.exchange is not None:
+                await declared.bind(queue.exchange, queue.key, timeout=TIMEOUT)
+    finally:
+        await channel.close()
+
+
+async def check_declared(connection: AbstractConnection) -> None:
+    """Return if the exchanges that the connection's user has rights to exist. Raises TopologyMissing.
+
+    Only those, because newer RabbitMQ (4.2.7, 4.3.1) answers a passive declaration only to whoever has some right to
+    the name; a refusal tells nothing and is left to whatever needs the right. Queues are left to their consumers:
+    asking for one that has no leader takes long, and one shard is not all.
+    """
+    user = broker_user(login(connection))
     channel = connection.channel()
     await channel.initialize()
     try:
         for exchange in EXCHANGES:
-            await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)
-        for queue in QUEUES:
-            declared = await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
-            if queue.exchange is not None:
-                await declared.bind(queue.exchange, queue.key, timeout=TIMEOUT)
+            if user is None or user.reaches(exchange.name):
+                await channel.get_exchange(exchange.name, ensure=True)
+    except ChannelNotFoundEntity as error:
+        raise TopologyMissing(str(error)) from error
+    except ChannelAccessRefused:
+        return
     finally:
         await channel.close()

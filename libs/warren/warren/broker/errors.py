@@ -11,6 +11,10 @@ class Unavailable(Exception):
     """The broker is not there, or refused. A message under way may or may not have arrived: repeat it by key."""
 
 
+class TopologyMissing(Unavailable):
+    """The broker is there and the exchanges are not: nobody has declared them yet."""
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Turn whatever aio-pika and aiormq raise for a lost channel or connection into Unavailable.

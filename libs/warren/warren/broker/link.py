@@ -9,8 +9,8 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 
 from warren.broker.backoff import backoff
-from warren.broker.declare import declare_all
-from warren.broker.errors import Unavailable, translated
+from warren.broker.declare import check_declared
+from warren.broker.errors import TopologyMissing, Unavailable, translated
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ class Link:
     """Keeps one connection open and runs `serve` on it; again, on a new connection, whenever either ends.
 
     This stands in for `aio_pika.connect_robust`, which restores bindings one by one and reuses queue names: here
-    `serve` builds what it needs from nothing, the same way the first time and after a loss.
+    `serve` builds what it needs from nothing, the same way the first time and after a loss. The topology is the
+    operator's to declare; while it is missing, the link is down.
     """
 
     def __init__(self, url: str, name: str, serve: Serve) -> None:
@@ -55,10 +56,13 @@ class Link:
                 connection = await aio_pika.connect(
                     self._url, timeout=CONNECT_TIMEOUT, client_properties={"connection_name": self.name}
                 )
-                await declare_all(connection)
+                await check_declared(connection)
             log.info("broker connected", extra={"link": self.name})
             self.up = True
             await self._until_closed(connection)
+        except* TopologyMissing as missing:
+            hint = "the topology is missing; as operator: python -m warren.broker declare"
+            log.warning(hint, extra={"link": self.name, "error": str(missing.exceptions[0])})
         except* Unavailable as lost:
             log.warning("broker lost", extra={"link": self.name, "error": str(lost.exceptions[0])})
         finally:

@@ -8,6 +8,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from warren.broker.errors import Unavailable, translated
+from warren.broker.identity import login
 
 PERSISTENT = 2
 
@@ -17,6 +18,7 @@ class Publisher:
 
     With `confirm` a publish returns when the broker has taken responsibility (publisher confirm); without, when
     the message is on its way. `window`: publishes under way at once; `timeout`: seconds for each, waiting included.
+    Every message says whose it is (`user_id`): the broker refuses any name but the connection's own.
     """
 
     def __init__(self, *, confirm: bool = True, window: int = 256, timeout: float = 5.0) -> None:
@@ -25,12 +27,14 @@ class Publisher:
         self._window = asyncio.Semaphore(window)
         self._attached = asyncio.Event()
         self._channel: Channel | None = None
+        self._login: str | None = None
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Publish on a channel of this connection until it closes, then raise Unavailable."""
         channel = connection.channel(publisher_confirms=self._confirm, on_return_raises=self._confirm)
         await channel.initialize()
         self._channel = cast(Channel, await channel.get_underlay_channel())
+        self._login = login(connection)
         self._attached.set()
         try:
             await channel.closed()
@@ -57,6 +61,7 @@ class Publisher:
         channel = self._channel
         if channel is None:
             raise ConnectionError("channel lost")
+        properties.user_id = self._login
         await channel.basic_publish(
             body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=False
         )

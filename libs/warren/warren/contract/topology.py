@@ -17,6 +17,8 @@ PRESENCE = "warren.presence"
 CONTROL = "warren.control"
 DEAD = "warren.dead"
 QUERY_KEY = "query"
+QUERY_QUEUE = "warren.queries.any"
+"""Not the exchange's name: rights go by name, so who may publish to an exchange may bind a queue called the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,6 @@ def command_queue(number: int, max_length: int = 50_000) -> Queue:
 
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
-    Queue(QUERIES, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
+    Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
     Queue(DEAD, None, "", {"x-queue-type": "quorum", "x-max-length": 100_000}),
 )

@@ -1,0 +1,60 @@
+"""RabbitMQ's definitions file: Warren's users and what each may do. The topology is declared instead (`declare`)."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from warren.contract.users import BROKER_USERS, BrokerUser
+
+VHOST = "/"
+
+
+def password_variable(user: str) -> str:
+    """Return the environment variable that holds the password of a broker user."""
+    return f"WARREN_{user.upper()}_PASSWORD"
+
+
+def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Return the definitions of the users named in `passwords`, which they hold as salted hashes.
+
+    Raises KeyError for a user that is none of Warren's.
+    """
+    known = {user.name: user for user in BROKER_USERS}
+    return _definitions((known[name], _hashed(password)) for name, password in passwords.items())
+
+
+def template() -> dict[str, Any]:
+    """Return the definitions of all users with `${WARREN_…_PASSWORD}` in the passwords' places, to be filled in."""
+    return _definitions((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
+
+
+def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str, Any]:
+    found = list(users)
+    return {
+        "vhosts": [{"name": VHOST}],
+        "users": [{"name": user.name, **credentials, "tags": list(user.tags)} for user, credentials in found],
+        "permissions": [_permission(user) for user, _ in found],
+        "topic_permissions": [permission for user, _ in found for permission in _topic_permissions(user)],
+    }
+
+
+def _hashed(password: str) -> dict[str, str]:
+    """Return RabbitMQ's form of a password: a salt of four bytes before the hash (rabbit_password_hashing)."""
+    salt = secrets.token_bytes(4)
+    digest = hashlib.sha512(salt + password.encode()).digest()
+    hashed = base64.b64encode(salt + digest).decode()
+    return {"password_hash": hashed, "hashing_algorithm": "rabbit_password_hashing_sha512"}
+
+
+def _permission(user: BrokerUser) -> dict[str, str]:
+    rights = {"configure": user.configure, "write": user.write, "read": user.read}
+    return {"user": user.name, "vhost": VHOST, **rights}
+
+
+def _topic_permissions(user: BrokerUser) -> list[dict[str, str]]:
+    return [
+        {"user": user.name, "vhost": VHOST, "exchange": topic.exchange, "write": topic.write, "read": topic.read}
+        for topic in user.topics
+    ]
