@@ -96,13 +96,18 @@ class RawClient:
         self.writer.transport.abort()
 
 
-async def raw_connect(url: str, *, receive_buffer: int | None = None) -> RawClient:
-    """Connect to a gateway's `/v1/ws`; a small `receive_buffer` makes a reader that stops stop the sender soon."""
+async def raw_connect(url: str, *, receive_buffer: int | None = None, source: str | None = None) -> RawClient:
+    """Connect to a gateway's `/v1/ws`, from the address `source` if given.
+
+    A small `receive_buffer` makes a reader that stops stop the sender soon.
+    """
     where = urlsplit(url)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source is not None:
+        sock.bind((source, 0))
     await asyncio.get_running_loop().sock_connect(sock, (where.hostname, where.port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16)
     key = base64.b64encode(os.urandom(16)).decode()

@@ -95,11 +95,10 @@ def _events(frame: dict[str, Any], room: str) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def talk(gateway: str, token: str | None = None) -> AsyncIterator[Talker]:
-    """Connect to a gateway, and say hello if there is a token."""
-    async with connect(
-        gateway.replace("http", "ws", 1) + "/v1/ws", compression=None, max_size=None, ping_interval=None
-    ) as socket:
+async def talk(gateway: str, token: str | None = None, **options: Any) -> AsyncIterator[Talker]:
+    """Connect to a gateway, and say hello if there is a token; `options` go to `websockets.connect`."""
+    url = gateway.replace("http", "ws", 1) + "/v1/ws"
+    async with connect(url, compression=None, max_size=None, ping_interval=None, **options) as socket:
         talker = Talker(socket)
         if token is not None:
             await talker.ask("welcome", type="hello", token=token)

@@ -249,7 +249,7 @@ def bad_tokens() -> dict[str, str]:
         "too deep": nested_header(),
         "foreign secret": token("mallory", secret="another-secret-another-secret-another-secret"),
         "expired": token("mallory", expires_in=-60),
-        "alg none": jwt.encode(claims, None, algorithm="none"),
+        "alg none": jwt.encode(claims, "", algorithm="none"),
         "another alg": jwt.encode(claims, "only-for-tests-only-for-tests-only-for-tests" * 2, algorithm="HS512"),
         "no audience": token("mallory", aud=None),
         "another audience": token("mallory", aud="else"),
@@ -261,9 +261,6 @@ def bad_tokens() -> dict[str, str]:
         "a subject out of syntax": token("mal lory"),
         "an empty subject": token(""),
         "not yet valid": token("mallory", nbf=4_000_000_000),
-        "a name too long": token("mallory", name="x" * 65),
-        "a name that is a number": token("mallory", name=5),
-        "a name that is blank": token("mallory", name="  "),
     }
 
 

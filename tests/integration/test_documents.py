@@ -43,9 +43,8 @@ def test_the_first_message_of_the_readme(gateways: list[str]) -> None:
     assert "Hello, Ann!" in out
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_a_gateway_serves_its_own_description(gateways: list[str], http: httpx.AsyncClient, path: str) -> None:
-    assert (await http.get(gateways[0] + path)).status_code == 200
+async def test_a_gateway_serves_its_own_description(gateways: list[str], http: httpx.AsyncClient) -> None:
+    assert (await http.get(f"{gateways[0]}/openapi.json")).status_code == 200
 
 
 def test_the_compose_file_is_valid() -> None:

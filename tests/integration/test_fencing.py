@@ -1,28 +1,20 @@
 """A writer that was paused may wake and insert late: the unique (room, seq) stops whoever comes second."""
 
 import asyncio
-from typing import Any
 
-import pymongo
 from harness.bus import Bus, send_command
 from harness.checker import check, read_store
+from harness.late import insert_late
 from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import talk
 from integration.conftest import Place
 from warren.contract.ids import new_id
-from warren.contract.wire import utc_now
 
 
-def insert_late(stack: Stack, place: Place, seq: int, number: int, key: str) -> None:
-    """Store an event behind the writer's back, as a writer that was paused before its insert does."""
-    event: dict[str, Any] = {
-        "room": place.room, "seq": seq, "type": "message", "id": new_id(), "sender": place.ann.id, "name": "ann",
-        "key": key, "at": utc_now(), "number": number, "text": "late",
-    }  # fmt: skip
-    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(stack.mongodb.url)
-    with client:
-        client.get_default_database().events.insert_one(event)
+def insert_message(stack: Stack, place: Place, seq: int, number: int, key: str) -> None:
+    """Store a message as a writer that was paused before its insert does."""
+    insert_late(stack.mongodb.url, place.room, seq, place.ann.id, type="message", key=key, number=number, text="late")
 
 
 async def conflicts(stack: Stack) -> float:
@@ -37,7 +29,7 @@ async def test_a_late_insert_is_noticed_and_everything_ends_up_gap_free(
         await eve.join(place.room, 0)
         head = await broker.fill(place.room, place.ann.id, ["cached"] * 3)
         before = await conflicts(stack)
-        insert_late(stack, place, head + 1, 4, new_id())
+        insert_message(stack, place, head + 1, 4, new_id())
         last = await broker.fill(place.room, place.ann.id, [f"after {number}" for number in range(120)])
         assert last == head + 121
         assert await conflicts(stack) > before
@@ -56,7 +48,7 @@ async def test_a_late_insert_of_the_very_command_is_answered_as_stored(stack: St
     """The paused writer stored it after all; its successor gets the same command and must not store it again."""
     head = await broker.fill(place.room, place.ann.id, ["cached"])
     command = send_command(place.room, place.ann.id, "late")
-    insert_late(stack, place, head + 1, 2, command["key"])
+    insert_message(stack, place, head + 1, 2, command["key"])
     await broker.command(command)
     reply = (await broker.replies(1))[command["id"]]
     assert (reply["type"], reply["seq"], reply["number"]) == ("accepted", head + 1, 2)
@@ -68,7 +60,7 @@ async def test_fencing_one_shard_leaves_the_others_alone(
 ) -> None:
     head = await broker.fill(place.room, place.ann.id, ["cached"])
     other = await broker.fill(private.room, private.ann.id, ["cached"])
-    insert_late(stack, place, head + 1, 2, new_id())
+    insert_message(stack, place, head + 1, 2, new_id())
     commands = [
         send_command(room, user, f"{number}")
         for number in range(30)

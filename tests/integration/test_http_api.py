@@ -104,15 +104,17 @@ async def test_becoming_a_member_twice_is_being_a_member(
 ) -> None:
     for gateway in gateways:
         join = await http.put(f"{gateway}/v1/rooms/{place.room}/members/me", headers=place.bob.headers)
-        assert (join.status_code, join.json()["id"]) == (200, place.bob.id)
+        assert (join.status_code, join.json()) == (200, {"room": place.room, "user": place.bob.id, "seq": None})
     assert len(read_store(stack.mongodb.url, [place.room])[place.room]) == 2
 
 
-async def test_nobody_makes_others_a_member(http: httpx.AsyncClient, gateways: list[str], place: Place) -> None:
+async def test_an_invitation_is_no_membership(http: httpx.AsyncClient, gateways: list[str], place: Place) -> None:
     url = f"{gateways[0]}/v1/rooms/{place.room}/members/{place.eve.id}"
-    response = await http.put(url, headers=place.ann.headers)
-    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+    assert (await http.put(url, headers=place.ann.headers)).status_code == 200
+    refused = await post(http, gateways[0], place.room, place.eve, "k", "x")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert (await http.put(url, headers=place.eve.headers)).status_code == 200
+    assert (await post(http, gateways[0], place.room, place.eve, "k", "x")).status_code == 201
 
 
 async def test_a_room_exists_once(http: httpx.AsyncClient, gateways: list[str]) -> None:

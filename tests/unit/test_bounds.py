@@ -1,6 +1,7 @@
 """Small parts with a promise: topology, ids, waiting times, token buckets, and what the writer may remember."""
 
 import string
+from collections.abc import Iterable
 from itertools import islice
 
 import hypothesis.strategies as st
@@ -25,7 +26,7 @@ from warren.contract.topology import (
 from warren_gateway.limits import Bucket
 from warren_persistence.cache import Cache
 from warren_persistence.domain.plan import Stored
-from warren_persistence.domain.room import Room
+from warren_persistence.domain.room import NOBODY, Room
 
 # Topology. These values are in brokers and databases out there: a change of one is a migration, not an edit.
 
@@ -56,7 +57,7 @@ def test_names_on_the_broker_are_fixed() -> None:
     assert bucket_binding(12) == "ev.12.*"
     assert [queue.name for queue in QUEUES] == [
         *(f"warren.commands.{number:02d}" for number in range(16)),
-        "warren.queries",
+        "warren.queries.any",
         "warren.dead",
     ]
 
@@ -184,15 +185,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Cache:
     return Cache()
 
 
+def read(*names: str, head: int = 1, user: str = "ann") -> dict[str, Room]:
+    """Return rooms as they come from the store, with somebody looked up."""
+    return {name: Room(name, head=head, members={user: NOBODY}) for name in names}
+
+
+def pairs(names: Iterable[str], user: str = "ann") -> list[tuple[str, str]]:
+    return [(name, user) for name in names]
+
+
 def add(cache: Cache, *names: str, in_use: int = 1) -> None:
-    cache.missing_rooms(names)
-    cache.add_rooms({name: Room(name) for name in names}, in_use)
+    cache.missing(pairs(names))
+    cache.add_rooms(read(*names), in_use)
 
 
 def test_the_rooms_used_least_recently_go_first(small: Cache) -> None:
     for name in ("a", "b", "c"):
         add(small, name)
-    assert small.missing_rooms(["a"]) == []
+    assert small.missing(pairs(["a"])) == set()
     add(small, "d")
     assert set(small.rooms) == {"a", "c", "d"}
 
@@ -202,26 +212,39 @@ def test_a_batch_of_more_rooms_than_are_kept_has_them_all(small: Cache) -> None:
     names = ["a", "b", "c", "d", "e"]
     add(small, *names, in_use=len(names))
     assert set(small.rooms) == set(names)
-    assert small.missing_rooms(names) == []
+    assert small.missing(pairs(names)) == set()
 
 
 def test_a_room_of_the_batch_that_was_cached_already_is_not_the_one_that_goes(small: Cache) -> None:
     for name in ("a", "b", "c"):
         add(small, name)
     names = ["a", "d", "e", "f"]
-    missing = small.missing_rooms(names)
-    assert set(missing) == {"d", "e", "f"}
-    small.add_rooms({name: Room(name) for name in missing}, len(names))
+    missing = small.missing(pairs(names))
+    assert missing == {"d", "e", "f"}
+    small.add_rooms(read(*missing), len(names))
     assert set(names) <= set(small.rooms)
 
 
-def test_memberships_of_a_room_are_bounded_and_those_in_use_are_looked_up(small: Cache) -> None:
+def test_a_room_in_which_somebody_was_not_looked_up_is_read_again_and_the_others_stay_known(small: Cache) -> None:
     add(small, "a")
+    assert small.missing([("a", "ann"), ("a", "bob")]) == {"a"}
+    small.add_rooms(read("a", user="bob"), 1)
+    assert small.missing([("a", "ann"), ("a", "bob")]) == set()
+
+
+def test_who_was_looked_up_counts_no_more_when_the_room_has_moved_on(small: Cache) -> None:
+    """Another writer has been at work: what its events changed is not known here."""
+    add(small, "a")
+    small.add_rooms(read("a", head=2, user="bob"), 1)
+    assert set(small.rooms["a"].members) == {"bob"}
+
+
+def test_memberships_of_a_room_are_bounded_and_those_in_use_are_looked_up(small: Cache) -> None:
     for number in range(20):
-        wanted = [send("a", f"u{number}"), send("a", f"u{number - 1}")]
-        for room, user in small.missing_members(wanted):
-            small.rooms[room].members[user] = True
-        assert {f"u{number}", f"u{number - 1}"} <= set(small.rooms["a"].members)
+        wanted = {f"u{number}", f"u{number - 1}"}
+        if small.missing([("a", user) for user in wanted]):
+            small.add_rooms({"a": Room("a", head=1, members=dict.fromkeys(wanted, NOBODY))}, 1)
+        assert wanted <= set(small.rooms["a"].members)
         assert len(small.rooms["a"].members) <= 3 + len(wanted)
 
 

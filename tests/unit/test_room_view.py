@@ -1,6 +1,7 @@
 """A room view against a model: whatever chunks come, what goes out is gap-free, in order, and each seq once."""
 
 import json
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -23,13 +24,16 @@ property_test = settings(max_examples=300, deadline=None)
 SPANS = st.tuples(st.integers(1, 60), st.integers(0, 12)).map(lambda span: (span[0], span[0] + span[1]))
 
 
+def event(seq: int, size: int) -> dict[str, Any]:
+    """Every second event is a message, every fourth ends somebody's reading."""
+    if seq % 2 == 0:
+        return {"seq": seq, "type": "message", "number": seq // 2, "text": "x" * size}
+    return {"seq": seq, "type": "member.left" if seq % 4 == 1 else "member.joined", "user": f"u{seq}"}
+
+
 def chunk(first: int, last: int, size: int = 1) -> Chunk:
-    """Return the events `first` to `last`; every second one is a message, with as many characters as `size`."""
-    events = [
-        {"seq": seq, "type": "message", "number": seq // 2, "text": "x" * size} if seq % 2 == 0 else {"seq": seq}
-        for seq in range(first, last + 1)
-    ]
-    return pack(ROOM, events, last // 2)
+    """Return the events `first` to `last`, messages with as many characters as `size`."""
+    return pack(ROOM, [event(seq, size) for seq in range(first, last + 1)], last // 2)
 
 
 def seqs(chunks: list[Chunk]) -> list[int]:
@@ -40,6 +44,7 @@ def seqs(chunks: list[Chunk]) -> list[int]:
         assert (body["type"], body["room"]) == ("events", ROOM)
         inside = [event["seq"] for event in body["events"]]
         assert inside == list(range(each.first, each.last + 1))
+        assert each.ends == tuple((seq, f"u{seq}", "member.left") for seq in inside if seq % 4 == 1)
         found += inside
     return found
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.contract.commands import Accepted, Refused
-from warren_gateway.auth import User
+from warren_gateway.limits import PersonLimits, Rate
 from warren_gateway.session import (
     HELLO_WITHIN,
     SILENT_AFTER,
@@ -23,20 +23,33 @@ from warren_gateway.session import (
     Unsubscribe,
     Verify,
 )
+from warren_gateway.tokens import User
 
-LIMITS = SessionLimits(frames_per_second=50, frames_burst=100, unanswered=3, rooms=2)
+LIMITS = SessionLimits(
+    frames=Rate(50, 100), messages=Rate(10, 20), joins=Rate(10, 20), refusals=Rate(1, 30), unanswered=3, rooms=2
+)
 REASON_BYTES = 123
 """What RFC 6455 leaves for the reason in a close frame."""
 EXPIRES = 1_000.0
 property_test = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def greeted(now: float = 0.0) -> Session:
+def everybody() -> PersonLimits:
+    """Return limits that nobody has come near to yet."""
+    return PersonLimits(messages=Rate(20, 40), changes=Rate(5, 10), reads=Rate(20, 40), connections=2)
+
+
+def opened(now: float = 0.0, people: PersonLimits | None = None) -> Session:
+    """Return a session before its hello."""
+    return Session(LIMITS, people or everybody(), now)
+
+
+def greeted(now: float = 0.0, people: PersonLimits | None = None) -> Session:
     """Return a session after its hello."""
-    session = Session(LIMITS, now)
+    session = opened(now, people)
     (action,) = session.receive('{"type":"hello","token":"t"}', now)
     assert action == Verify("t")
-    session.verified(User("ann", "Ann", EXPIRES))
+    session.verified(User("ann", "Ann", EXPIRES), 0.0)
     return session
 
 
@@ -61,7 +74,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMES = st.sampled_from(["type", "room", "key", "text", "since", "epoch", "token", "reply_to", "extra"])
-TYPES = st.sampled_from(["hello", "join", "send", "leave", "ping", "pong", "zork"])
+TYPES = st.sampled_from(["hello", "auth", "join", "send", "leave", "ping", "pong", "zork"])
 NEARLY = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}), TYPES, st.dictionaries(NAMES, JSON, max_size=5)
 )
@@ -81,7 +94,7 @@ NEARLY = st.builds(
 @example('{"type":"join","since":' + "9" * 5_000 + "}", True)
 @example(r'{"type":"ping","\ud800":1}', True)
 def test_any_text_is_answered_and_never_raises(text: str, said_hello: bool) -> None:
-    session = greeted() if said_hello else Session(LIMITS, 0.0)
+    session = greeted() if said_hello else opened()
     actions = session.receive(text, 1.0)
     assert actions
     assert_sendable(actions)
@@ -95,7 +108,7 @@ def test_any_text_is_answered_and_never_raises(text: str, said_hello: bool) -> N
 @example(b"\xed\xa0\x80", False)
 @example(b"", True)
 def test_any_bytes_are_answered_and_never_raise(data: bytes, said_hello: bool) -> None:
-    session = greeted() if said_hello else Session(LIMITS, 0.0)
+    session = greeted() if said_hello else opened()
     assert_sendable(session.receive(data, 1.0))
 
 
@@ -111,6 +124,7 @@ FRAMES = st.one_of(
     st.builds(lambda room: frame("send", room=room, key="k", text="x"), ROOMS),
     st.just(frame("ping")),
     st.just(frame("hello", token="t")),
+    st.just(frame("auth", token="t")),
     st.just(frame("send", room="a", key="k", text=" ")),
     st.text(max_size=5),
     NEARLY,
@@ -131,7 +145,7 @@ class Driver:
     """A transport that carries out the actions whenever the test likes, and checks the bounds after each step."""
 
     def __init__(self) -> None:
-        self.session = Session(LIMITS, 0.0)
+        self.session = opened()
         self.now = 0.0
         self.submitted: list[f.Send] = []
         self.joining: set[str] = set()
@@ -164,7 +178,7 @@ class Driver:
                 return session.tick(self.now, self.now)
             case "verified" if self.verifying:
                 self.verifying -= 1
-                return session.verified(User("ann", "Ann", EXPIRES))
+                return session.verified(User("ann", "Ann", EXPIRES), 0.0)
             case "refused" if self.verifying:
                 self.verifying -= 1
                 return session.refused("no")
@@ -184,7 +198,8 @@ class Driver:
         assert session.unanswered == len(self.submitted)
         assert len(session.rooms) <= LIMITS.rooms
         assert session.joining <= session.rooms
-        assert session.bucket.level <= LIMITS.frames_burst
+        assert session.frames.level <= LIMITS.frames.burst
+        assert session.refusals.level <= LIMITS.refusals.burst
 
 
 def unavailable() -> Refused:
@@ -237,19 +252,19 @@ def test_it_lets_through_no_more_than_the_bucket_holds(gaps: list[float]) -> Non
             taken += 1
         if session.ended:
             break
-    assert taken <= LIMITS.frames_burst + now * LIMITS.frames_per_second + 1e-6
+    assert taken <= LIMITS.frames.burst + now * LIMITS.frames.per_second + 1e-6
 
 
 @pytest.mark.parametrize("kind", ["join", "send", "leave", "ping"])
 def test_the_first_frame_must_be_hello(kind: str) -> None:
     fields = {"join": {"room": "a"}, "leave": {"room": "a"}, "send": {"room": "a", "key": "k", "text": "x"}, "ping": {}}
-    (end,) = Session(LIMITS, 0.0).receive(frame(kind, **fields[kind]), 0.0)
+    (end,) = opened().receive(frame(kind, **fields[kind]), 0.0)
     assert isinstance(end, End)
     assert end.code == Close.BAD_FRAME
 
 
 def test_the_hello_has_its_time_to_the_moment() -> None:
-    session = Session(LIMITS, 10.0)
+    session = opened(10.0)
     assert session.tick(10.0 + HELLO_WITHIN, 0.0) == []
     (end,) = session.tick(10.0 + HELLO_WITHIN + 0.001, 0.0)
     assert isinstance(end, End)
@@ -271,6 +286,47 @@ def test_the_token_holds_until_it_expires() -> None:
     (end,) = session.tick(1.0, EXPIRES)
     assert isinstance(end, End)
     assert end.code == Close.TOKEN_REFUSED
+
+
+def renew(session: Session, user: User, wall: float = 0.0) -> list[Action]:
+    """Say auth and have the token found good."""
+    assert session.receive(frame("auth", token="new"), 1.0) == [Verify("new")]
+    return session.verified(user, wall)
+
+
+def test_a_new_token_takes_the_place_of_the_one_that_expires() -> None:
+    session = greeted()
+    assert renew(session, User("ann", "Ann", EXPIRES + 500), EXPIRES - 10) == [Reply(f.Renewed(expires_in=510))]
+    assert session.tick(1.0, EXPIRES + 499) == []
+    (end,) = session.tick(1.0, EXPIRES + 500)
+    assert isinstance(end, End)
+    assert end.code == Close.TOKEN_REFUSED
+
+
+def test_a_token_of_somebody_else_or_a_bad_one_changes_nothing() -> None:
+    session = greeted()
+    assert codes(renew(session, User("bob", "Bob", EXPIRES + 500))) == [Code.UNAUTHORIZED]
+    session.receive(frame("auth", token="bad"), 1.0)
+    refused = session.refused("no")
+    assert codes(refused) == [Code.UNAUTHORIZED]
+    assert isinstance(refused[0], Reply)
+    assert isinstance(refused[0].frame, f.Error)
+    assert not refused[0].frame.temporary
+    assert session.user == User("ann", "Ann", EXPIRES)
+    assert session.tick(1.0, EXPIRES - 1) == []
+    assert session.tick(1.0, EXPIRES) != []
+
+
+def test_who_said_hello_in_time_is_not_blamed_for_a_slow_check() -> None:
+    session = opened()
+    session.receive(frame("hello", token="t"), 1.0)
+    assert session.tick(HELLO_WITHIN * 2, 0.0) == []
+
+
+def test_auth_is_no_hello() -> None:
+    (end,) = opened().receive(frame("auth", token="t"), 0.0)
+    assert isinstance(end, End)
+    assert end.code == Close.BAD_FRAME
 
 
 def test_sends_beyond_the_limit_are_refused_until_an_answer_comes() -> None:

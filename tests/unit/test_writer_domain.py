@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Send
-from warren.contract.events import MemberJoined, Message, RoomCreated, RoomKind
+from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated
 from warren_persistence.domain.judge import RoomCommand, judge
 from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch, runs
-from warren_persistence.domain.room import LogEvent, Room, apply
+from warren_persistence.domain.room import NOBODY, LogEvent, Room, Standing, apply
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 _IDS = count()
+OWNER, MEMBER = Standing("member", "owner"), Standing("member", "member")
 property_test = settings(max_examples=200, deadline=None)
 
 
@@ -22,7 +23,7 @@ def send(sender: str = "ann", key: str = "k", room: str = "a", reply_to: int | N
     return Send(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key, text=f"{key}!", reply_to=reply_to)
 
 
-def create(sender: str = "ann", key: str = "k", room: str = "a", kind: RoomKind = "public") -> CreateRoom:
+def create(sender: str = "ann", key: str = "k", room: str = "a", kind: NewRoomKind = "public") -> CreateRoom:
     return CreateRoom(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key, kind=kind, title="T")
 
 
@@ -30,9 +31,9 @@ def join(sender: str = "ann", key: str = "k", room: str = "a") -> Join:
     return Join(id=f"i{next(_IDS)}", room=room, sender=sender, name=sender, key=key)
 
 
-def room(kind: RoomKind = "public") -> Room:
+def room(kind: NewRoomKind = "public") -> Room:
     """Return a room at head 5 with 3 messages, of which ann is a member and eve is not."""
-    return Room("a", head=5, number=3, kind=kind, members={"ann": True, "eve": False})
+    return Room("a", head=5, number=3, kind=kind, owners=1, members={"ann": OWNER, "eve": NOBODY})
 
 
 NOBODYS = Room("a")
@@ -94,7 +95,7 @@ def test_a_message_alone_counts_as_one() -> None:
         assert not isinstance(event, Refused)
         apply(state, event)
     assert (state.head, state.number) == (3, 1)
-    assert state.members == {"ann": True, "bob": True}
+    assert state.members == {"ann": OWNER, "bob": MEMBER}
     assert (state.kind, state.title) == ("public", "T")
 
 
@@ -121,9 +122,9 @@ COMMANDS = st.lists(
 def fresh_rooms() -> dict[str, Room]:
     """Return room `a` with two members, `b` private with one, and `c` that does not exist."""
     return {
-        "a": Room("a", 2, 0, "public", "A", {"ann": True, "bob": True, "eve": False}),
-        "b": Room("b", 1, 0, "private", "B", {"ann": True, "bob": False, "eve": False}),
-        "c": Room("c", members={"ann": False, "bob": False, "eve": False}),
+        "a": Room("a", 2, 0, "public", "A", False, 1, {"ann": OWNER, "bob": MEMBER}),
+        "b": Room("b", 1, 0, "private", "B", False, 1, {"ann": OWNER}),
+        "c": Room("c"),
     }
 
 

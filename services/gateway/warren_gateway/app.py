@@ -1,7 +1,8 @@
 """The wiring of the service: what is made of what, started and stopped in which order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
@@ -12,9 +13,13 @@ from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import health_router
 from warren.ops.serve import background
 
-from warren_gateway import http, problems, ws
+from warren_gateway import http, problems, rooms, ws
 from warren_gateway.config import Settings
+from warren_gateway.edge import BodyLimit, SecurityHeaders
+from warren_gateway.guard import Guard
 from warren_gateway.state import Gateway
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -25,6 +30,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(link.run(), name=link.name) for link in links]
+        if gateway.key_set is not None:
+            tasks.append(asyncio.create_task(gateway.key_set.run(), name="keys"))
+        if gateway.guests is not None:
+            log.warning("WARREN_AUTH=guest: WHOEVER ASKS GETS A TOKEN. For trying out, not for production.")
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
         async with background(*tasks):
@@ -35,20 +44,38 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         description="Chat on a message broker.",
         lifespan=lifespan,
-        max_body_size=FRAME_LIMIT,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
     )
     app.state.gateway = gateway
-    app.include_router(health_router({"broker": lambda: all(link.up for link in links)}))
+    app.include_router(health_router(_checks(gateway, links)))
     app.include_router(http.router)
+    app.include_router(rooms.router)
     app.include_router(ws.router)
     problems.install(app)
+    _add_middleware(app, gateway)
+    return app
+
+
+def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
+    """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
+    origins = gateway.settings.allowed_origins
+    app.add_middleware(BodyLimit, most=FRAME_LIMIT)
+    app.add_middleware(Guard, addresses=gateway.addresses, auth=gateway.auth, origins=origins)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=settings.origins.split(","),
+        allow_origins=origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        expose_headers=["Retry-After"],
     )
-    return app
+    app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
+
+
+def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
+    keys = gateway.key_set
+    broker = {"broker": lambda: all(link.up for link in links)}
+    return broker if keys is None else {**broker, "keys": lambda: keys.ready}
 
 
 def _links(gateway: Gateway) -> list[Link]:

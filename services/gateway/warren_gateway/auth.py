@@ -1,70 +1,143 @@
-"""Who is asking: tokens, and for trying out the guest login that hands them out."""
+"""Who is asking: finds the key for a token, checks it, and remembers for a while what was good."""
 
+import hashlib
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from collections import OrderedDict
+from typing import Protocol
 
 import jwt
-from pydantic import TypeAdapter, ValidationError
-from warren.contract.ids import DisplayName, UserId
+from warren.contract.frames import TOKEN_LIMIT
 
-ALGORITHM = "HS256"
-AUDIENCE = "warren"
-ISSUER = "warren-guest"
-_USER: TypeAdapter[str] = TypeAdapter(UserId)
-_NAME: TypeAdapter[str] = TypeAdapter(DisplayName)
+from warren_gateway import metrics
+from warren_gateway.limits import Buckets
+from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, read_header
 
-
-class TokenRefused(Exception):
-    """The token is foreign, expired, or not a token."""
+GOOD_TOKENS = 20_000
+"""Tokens that were found good and are remembered, by their hash: about 8 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who proved who they are; `expires` is Unix time in seconds."""
+class NotNow(Exception):
+    """Too many bad tokens came from this address: none is checked for `wait` seconds."""
 
-    id: str
-    name: str
-    expires: float
+    def __init__(self, wait: float) -> None:
+        super().__init__("too many bad tokens came from this address")
+        self.wait = wait
 
 
-class GuestAuth:
-    """Gives and checks HS256 tokens under one secret. The library checks signature, expiry, audience and issuer."""
+class Keys(Protocol):
+    """Where the key for a token comes from."""
 
-    def __init__(self, secret: str, token_seconds: int) -> None:
+    @property
+    def generation(self) -> int:
+        """Another number means other keys."""
+
+    async def find(self, algorithm: str, kid: str | None) -> Key | None:
+        """Return the key that such a token must be signed with."""
+
+
+class Secret:
+    """One secret for all tokens."""
+
+    generation = 0
+
+    def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._token_seconds = token_seconds
+
+    async def find(self, algorithm: str, kid: str | None) -> Key | None:
+        """Return the secret."""
+        return self._secret
+
+
+class Authenticator:
+    """Checks tokens. A token that was good is not checked again while it lasts and the keys are the same."""
+
+    def __init__(self, keys: Keys, rules: Rules, failures: Buckets) -> None:
+        self._keys = keys
+        self._rules = rules
+        self._failures = failures
+        self._good: OrderedDict[bytes, User] = OrderedDict()
+        self._generation = keys.generation
+
+    async def authenticate(self, token: str, address: str) -> User:
+        """Return whose token it is. Raises TokenRefused, or NotNow if this address sent too many bad ones.
+
+        Tokens that are known to be good pass in any case: people behind one address do not pay for each other.
+        """
+        known = self.known(token)
+        if known is not None:
+            return known
+        wait = self._failures.wait(address, time.monotonic())
+        if wait:
+            raise NotNow(wait)
+        try:
+            user = await self.verify(token)
+        except TokenRefused:
+            metrics.TOKENS_REFUSED.inc()
+            self._failures.take(address, time.monotonic())
+            raise
+        self._remember(token, user)
+        return user
+
+    async def verify(self, token: str) -> User:
+        """Return whose token it is. Raises TokenRefused. Waits only for a key that is not known."""
+        algorithm, kid = read_header(token, self._rules)
+        key = await self._keys.find(algorithm, kid)
+        if key is None:
+            raise TokenRefused("the token is signed with a key that is not known here")
+        return check(token, key, self._rules)
+
+    def known(self, token: str) -> User | None:
+        """Return whose token it is if it was found good before and still is."""
+        if len(token) > TOKEN_LIMIT:
+            return None
+        self._forget_after_change()
+        mark = _mark(token)
+        user = self._good.get(mark)
+        if user is None:
+            return None
+        if time.time() >= user.expires:
+            del self._good[mark]
+            return None
+        self._good.move_to_end(mark)
+        return user
+
+    def _forget_after_change(self) -> None:
+        if self._generation != self._keys.generation:
+            self._good.clear()
+            self._generation = self._keys.generation
+
+    def _remember(self, token: str, user: User) -> None:
+        self._forget_after_change()
+        self._good[_mark(token)] = user
+        if len(self._good) > GOOD_TOKENS:
+            self._good.popitem(last=False)
+
+
+def _mark(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+class Guests:
+    """Hands out tokens to whoever asks: for trying out."""
+
+    def __init__(self, secret: str, rules: Rules, token_seconds: int) -> None:
+        self._secret = secret
+        self._rules = rules
+        self.token_seconds = token_seconds
 
     def issue(self, name: str) -> tuple[str, User]:
         """Return a token for a new guest of this name; the id is made unique."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "guest"
         now = int(time.time())
-        user = User(f"{slug}-{secrets.token_hex(4)}", name, now + self._token_seconds)
+        user = User(f"{slug}-{secrets.token_hex(4)}", name, now + self.token_seconds)
         claims = {
             "sub": user.id,
             "name": user.name,
             "iat": now,
             "exp": int(user.expires),
-            "aud": AUDIENCE,
-            "iss": ISSUER,
+            "aud": self._rules.audience,
+            "iss": self._rules.issuer,
         }
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM), user
-
-    def verify(self, token: str) -> User:
-        """Return whose token it is. Raises TokenRefused."""
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                options={"require": ["exp", "sub", "aud", "iss"]},
-            )
-            user = _USER.validate_python(claims["sub"])
-            return User(user, _NAME.validate_python(claims.get("name", user)), float(claims["exp"]))
-        except jwt.ExpiredSignatureError as error:
-            raise TokenRefused("the token has expired") from error
-        except (jwt.InvalidTokenError, ValidationError) as error:
-            raise TokenRefused("the token is not valid here") from error
+        return jwt.encode(claims, self._secret, algorithm="HS256"), user

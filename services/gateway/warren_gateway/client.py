@@ -9,13 +9,15 @@ from starlette.websockets import WebSocket
 from warren.broker.errors import Unavailable
 from warren.contract import commands as c
 from warren.contract.codes import Code
-from warren.contract.frames import ServerFrame
-from warren.contract.ids import new_id
+from warren.contract.frames import Error, Left, ServerFrame
+from warren.contract.ids import INBOX, inbox_room, new_id
 
 from warren_gateway import metrics
-from warren_gateway.auth import GuestAuth, TokenRefused, User
+from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
 from warren_gateway.hub import Hub
+from warren_gateway.limits import PersonLimits
+from warren_gateway.names import resolve
 from warren_gateway.queries import QueryDenied
 from warren_gateway.session import (
     Action,
@@ -30,6 +32,7 @@ from warren_gateway.session import (
     error_reply,
 )
 from warren_gateway.socket import Socket, encode
+from warren_gateway.tokens import TokenRefused, User
 from warren_gateway.view import Chunk
 
 log = logging.getLogger(__name__)
@@ -38,9 +41,13 @@ log = logging.getLogger(__name__)
 class Client:
     """The thin shell between a socket, a session and the rooms."""
 
-    def __init__(self, socket: Socket, limits: SessionLimits, auth: GuestAuth, hub: Hub, submitter: Submitter) -> None:
+    def __init__(
+        self, socket: Socket, address: str, limits: SessionLimits, people: PersonLimits, auth: Authenticator,
+        hub: Hub, submitter: Submitter,
+    ) -> None:  # fmt: skip
         self._socket = socket
-        self._session = Session(limits, time.monotonic())
+        self._address = address
+        self._session = Session(limits, people, time.monotonic())
         self._auth = auth
         self._hub = hub
         self._submitter = submitter
@@ -58,11 +65,12 @@ class Client:
                 if text is None:
                     self._perform(self._session.receive_binary())
                 else:
-                    self._perform(self._session.receive(text, time.monotonic()))
+                    await self._receive(text)
         finally:
+            self._session.close()
             for task in self._joins:
                 task.cancel()
-            self._hub.leave(self, self._session.rooms)
+            self._unsubscribe(self._session.rooms)
 
     def tick(self, now: float, wall: float) -> None:
         """Let the session notice the time."""
@@ -70,7 +78,19 @@ class Client:
 
     def tell(self, frame: ServerFrame) -> None:
         """Send a frame of this connection alone."""
+        if isinstance(frame, Error) and frame.code == Code.TOO_MANY:
+            metrics.LIMITED.labels("frame").inc()
         self._socket.send_frame(encode(frame.model_dump_json(exclude_none=True).encode()))
+
+    @property
+    def user(self) -> str:
+        """Who reads."""
+        return self._user().id
+
+    def left(self, frame: Left) -> None:
+        """Take note that a subscription has ended by itself."""
+        self._session.left(frame.room)
+        self.tell(frame)
 
     def send(self, chunk: Chunk) -> None:
         """Send events."""
@@ -90,19 +110,28 @@ class Client:
                 case Subscribe():
                     self._subscribe(action)
                 case Unsubscribe(room):
-                    self._hub.leave(self, [room])
-                case Verify(token):
-                    self._verify(token)
+                    self._unsubscribe([room])
+                case Verify():
+                    raise AssertionError("tokens come in frames alone")
                 case End(code, reason):
                     self._socket.end(code, reason)
 
-    def _verify(self, token: str) -> None:
+    async def _receive(self, text: str) -> None:
+        for action in self._session.receive(text, time.monotonic()):
+            if isinstance(action, Verify):
+                # Waited for here, so that what was sent after the token is taken up after it.
+                self._perform(await self._verified(action.token))
+            else:
+                self._perform([action])
+
+    async def _verified(self, token: str) -> list[Action]:
         try:
-            user = self._auth.verify(token)
+            user = await self._auth.authenticate(token, self._address)
         except TokenRefused as error:
-            self._perform(self._session.refused(str(error)))
-        else:
-            self._perform(self._session.verified(user))
+            return self._session.refused(str(error))
+        except NotNow as error:
+            return self._session.not_now(error.wait)
+        return self._session.verified(user, time.time())
 
     def _submit(self, action: Submit) -> None:
         frame, user = action.frame, self._user()
@@ -126,7 +155,7 @@ class Client:
     async def _join(self, action: Subscribe) -> None:
         done = False
         try:
-            await self._hub.join(self, action.room, self._user().id, action.since, action.epoch)
+            await self._hub.join(self, resolve(action.room, self.user), action.since, action.epoch)
             done = True
         except QueryDenied as denied:
             self._perform([error_reply(denied.code, denied.detail, room=action.room)])
@@ -136,8 +165,11 @@ class Client:
         finally:
             if not done:
                 # A second join of a room that was joined already may have failed half-way.
-                self._hub.leave(self, [action.room])
+                self._unsubscribe([action.room])
             self._session.subscribed(action.room, done=done)
+
+    def _unsubscribe(self, rooms: Iterable[str]) -> None:
+        self._hub.leave(self, [inbox_room(self.user) if room == INBOX else room for room in rooms])
 
     def _user(self) -> User:
         user = self._session.user

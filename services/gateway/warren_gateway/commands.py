@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.codes import Code
-from warren.contract.commands import Accepted, Commands, CreateRoom, Join, Refused, Replies, Send
+from warren.contract.commands import Accepted, AnyCommand, Commands, Refused, Replies
 from warren.contract.topology import COMMANDS, shard, shard_key
 
 from warren_gateway import metrics
@@ -33,13 +33,12 @@ process, is where commands wait out an absence of the writer."""
 MESSAGE_LIMIT = 50
 """Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
 
-RoomCommand = Send | CreateRoom | Join
 Done = Callable[[Accepted | Refused], None]
 
 
 @dataclass(slots=True)
 class _Pending:
-    command: RoomCommand
+    command: AnyCommand
     done: Done
     submitted: float
     batch: "_Batch | None" = None
@@ -75,7 +74,7 @@ class Submitter:
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
 
-    def submit(self, command: RoomCommand, done: Done) -> None:
+    def submit(self, command: AnyCommand, done: Done) -> None:
         """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
         if self.reply_to is None:
             done(_temporary(command.id, Code.UNAVAILABLE, "the broker is not reached at the moment"))
@@ -90,7 +89,7 @@ class Submitter:
         if number not in self._senders:
             self._senders[number] = asyncio.create_task(self._send(number))
 
-    async def call(self, command: RoomCommand) -> Accepted | Refused:
+    async def call(self, command: AnyCommand) -> Accepted | Refused:
         """Send the command and return its answer."""
         future: asyncio.Future[Accepted | Refused] = asyncio.get_running_loop().create_future()
         self.submit(command, lambda answer: None if future.done() else future.set_result(answer))
@@ -141,7 +140,7 @@ class Submitter:
         else:
             await batch.gather()
 
-    async def _publish(self, number: int, batch: list[RoomCommand]) -> None:
+    async def _publish(self, number: int, batch: list[AnyCommand]) -> None:
         if log.isEnabledFor(logging.DEBUG):
             for command in batch:
                 log.debug("command", extra={"correlation_id": command.id, "room": command.room, "shard": number})

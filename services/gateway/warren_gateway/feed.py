@@ -10,8 +10,11 @@ from typing import Any
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from pydantic_core import from_json
 from warren.broker.consumer import ack_through, consume, open_channel
 from warren.broker.errors import Unavailable, translated
+from warren.broker.identity import own_queue
+from warren.contract.ids import INBOX, is_inbox, shown
 from warren.contract.topology import EVENTS, bucket_binding
 
 from warren_gateway import metrics
@@ -49,7 +52,11 @@ class Feed:
         self._channel = await channel.get_underlay_channel()
         self._unacked = None
         queue = await channel.declare_queue(
-            exclusive=True, auto_delete=True, arguments={"x-max-length": LENGTH, "x-overflow": "drop-head"}, timeout=10
+            own_queue(connection),
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": LENGTH, "x-overflow": "drop-head"},
+            timeout=10,
         )
         self._bound = set()
         self._queue = queue
@@ -85,7 +92,9 @@ class Feed:
         """Gather what arrives in one turn of the event loop, so that a room's readers get it in one frame."""
         headers: dict[str, Any] = message.header.properties.headers or {}
         room = (message.routing_key or "").split(".", 2)[2]
-        chunk = Chunk(headers["first"], headers["last"], headers["number"], message.body)
+        body = _renamed(room, message.body) if is_inbox(room) else message.body
+        ends = tuple((seq, user, kind) for seq, user, kind in from_json(headers.get("ends", "[]")))
+        chunk = Chunk(headers["first"], headers["last"], headers["number"], body, ends)
         if self._unacked is None:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unacked = message.delivery_tag
@@ -95,7 +104,7 @@ class Feed:
     def _flush(self) -> None:
         arrived, self._arrived = self._arrived, {}
         for (room, epoch), chunks in arrived.items():
-            for chunk in merge(room, chunks):
+            for chunk in merge(shown(room), chunks):
                 self._take(room, epoch, chunk)
         now = time.time()
         for stored in self._stored:
@@ -106,6 +115,11 @@ class Feed:
             task = asyncio.create_task(_ack(self._channel, tag))
             self._acks.add(task)
             task.add_done_callback(self._acks.discard)
+
+
+def _renamed(room: str, body: bytes) -> bytes:
+    """Return the frame with the name that the inbox's owner knows it by. (The first match is the frame's own field.)"""
+    return body.replace(b'"room":"%s"' % room.encode(), b'"room":"%s"' % INBOX.encode(), 1)
 
 
 async def _ack(channel: UnderlayChannel, tag: int) -> None:

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
-from warren.contract.frames import REPLAY_LIMIT, Joined
-from warren.contract.queries import RANGE_LIMIT, Access, EventRange, Heads, HeadsAnswer, Range, RoomAccess
+from warren.contract.frames import REPLAY_LIMIT, Joined, Left
+from warren.contract.ids import shown
+from warren.contract.queries import RANGE_LIMIT, Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren.contract.topology import bucket
 
 from warren_gateway import metrics
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 REPAIR_TRIES = 10
 """Reads in vain before a hole is left to the next comparison of heads."""
+ACCESS_TRIES = 10
+"""Times that an access is judged again because somebody's ended meanwhile."""
 REACH_WITHIN = 5.0
 """Seconds that a join waits for the view to come up to what the store has."""
 REPLAY_BYTES = 256 * 1024
@@ -27,10 +30,20 @@ REPLAY_BYTES = 256 * 1024
 
 
 class Subscriber(Protocol):
-    """Whoever gets a room's events. `send` and `tell` never wait; a subscriber that can't keep up cuts itself."""
+    """Somebody's way of getting a room's events.
+
+    No call but `drained` waits; a subscriber that can't keep up cuts itself.
+    """
+
+    @property
+    def user(self) -> str:
+        """Who reads."""
 
     def tell(self, frame: Joined) -> None:
-        """Take a frame about the subscription."""
+        """Take note of the subscription."""
+
+    def left(self, frame: Left) -> None:
+        """Take note that the subscription has ended by itself."""
 
     def send(self, chunk: Chunk) -> None:
         """Take events."""
@@ -45,11 +58,17 @@ class _Room:
     def __init__(self, name: str) -> None:
         self.view = RoomView(name)
         self.readers: set[Subscriber] = set()
+        self.last_end = 0
+        """The seq of the last event after which somebody may no longer read: an access judged before that is worth
+        nothing."""
         self.joining = 0
         self.idle = False
         """Nobody read it when it was last looked at; if so next time too, it goes."""
         self.loading: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
+        self.readmitting: asyncio.Task[None] | None = None
+        self.suspended: set[Subscriber] = set()
+        """Who read it until the store turned out to be another one."""
         self.moved = asyncio.Event()
         """Set and replaced when the head moves or a repair gives up."""
 
@@ -63,12 +82,12 @@ class Hub:
         self.feed = Feed(self._take, self._buckets, self._feed_connected)
         self._compare = asyncio.Event()
 
-    async def join(self, reader: Subscriber, name: str, user: str, since: int | None, epoch: str | None) -> None:
+    async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
         """Subscribe `reader`, after replaying what it missed. Raises QueryDenied or Unavailable.
 
         From the moment it is among the readers, every event goes to it, and its last one is the view's head.
         """
-        access = await self._asker.ask(RoomAccess(room=name, user=user), Access)
+        access = await self._asker.ask(RoomAccess(room=name, user=reader.user), Access)
         room = self._rooms.get(name)
         if room is None:
             room = self._rooms[name] = _Room(name)
@@ -88,6 +107,7 @@ class Hub:
             room = self._rooms.get(name)
             if room is not None:
                 room.readers.discard(reader)
+                room.suspended.discard(reader)
 
     async def compare_heads(self, every: float) -> None:
         """Compare all heads with the store's every so many seconds and after each reconnect, until cancelled.
@@ -132,10 +152,24 @@ class Hub:
 
     def _fan_out(self, room: _Room, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
+            if chunk.ends:
+                self._end(room, chunk)
             for reader in tuple(room.readers):
                 reader.send(chunk)
         moved, room.moved = room.moved, asyncio.Event()
         moved.set()
+
+    def _end(self, room: _Room, chunk: Chunk) -> None:
+        """Show those whose reading ends in this chunk what goes before, and the end itself, and no more."""
+        room.last_end = chunk.ends[-1][0]
+        first_ends = {user: (seq, kind) for seq, user, kind in reversed(chunk.ends)}
+        for reader in tuple(room.readers):
+            if reader.user in first_ends:
+                seq, kind = first_ends[reader.user]
+                room.readers.discard(reader)
+                reader.send(cut(chunk, seq))
+                reader.left(Left(room=shown(room.view.room), seq=seq, because=kind))
+                metrics.ENDED.inc()
 
     async def _loaded(self, room: _Room) -> None:
         if room.view.head is not None:
@@ -150,9 +184,8 @@ class Hub:
         name = room.view.room
         await self.feed.bind(bucket(name))
         answer = await self._asker.ask(Heads(rooms=[name]), HeadsAnswer)
-        head = answer.heads.get(name)
-        if head is None:
-            raise Unavailable(f"the store has no log of {name}")
+        head = answer.heads.get(name, Head(head=0, number=0))  # an inbox into which nothing has come yet
+        room.last_end = head.head
         self._fan_out(room, room.view.load(answer.epoch, head.head, head.number))
 
     async def _reach(self, room: _Room, head: int) -> None:
@@ -170,24 +203,24 @@ class Hub:
     async def _admit(
         self, room: _Room, reader: Subscriber, access: Access, since: int | None, epoch: str | None
     ) -> None:
+        access = await self._still(room, reader, access)
         view = room.view
         head = view.head or 0
         reset = since is not None and (epoch not in (None, view.epoch) or since > head or head - since > REPLAY_LIMIT)
-        reader.tell(
-            Joined(
-                room=view.room,
-                epoch=view.epoch,
-                head=head,
-                number=view.number,
-                read=access.read,
-                reset=reset,
-            )
-        )
+        reader.tell(_joined(view, access, reset=reset))
         outcome = "fresh" if since is None else "reset" if reset else "resumed"
         metrics.RESUMES.labels(outcome).inc()
-        await self._replay(room, reader, head if since is None or reset else since)
+        await self._replay(room, reader, access, head if since is None or reset else since)
 
-    async def _replay(self, room: _Room, reader: Subscriber, since: int) -> None:
+    async def _still(self, room: _Room, reader: Subscriber, access: Access) -> Access:
+        """Return an access judged at the last end of somebody's reading or later. Raises QueryDenied."""
+        for _ in range(ACCESS_TRIES):
+            if access.head >= room.last_end:
+                return access
+            access = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+        raise Unavailable("the room's membership changes too fast")
+
+    async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> None:
         """Send what follows `since`, piece by piece, and make it a reader the moment nothing is missing."""
         epoch = room.view.epoch
         while epoch == room.view.epoch:
@@ -196,6 +229,10 @@ class Hub:
                 # The store may be ahead of the view; a reader must not be, or it would be shown those again.
                 page = await self._read(room, since)
                 chunks = [cut(page, room.view.head or 0)]
+            if access.head < room.last_end:
+                # While we waited somebody lost the right to read, perhaps this one.
+                access = await self._still(room, reader, access)
+                continue
             for chunk in chunks:
                 reader.send(chunk)
                 since = chunk.last
@@ -211,7 +248,7 @@ class Hub:
         if not answer.events or answer.events[0]["seq"] != after + 1:
             raise Unavailable(f"the store has nothing after seq {after}")
         number = max((event["number"] for event in answer.events if "number" in event), default=room.view.number)
-        return pack(room.view.room, answer.events, number)
+        return pack(shown(room.view.room), answer.events, number)
 
     def _mend(self, room: _Room) -> None:
         """Start reading what the view misses, unless that is under way."""
@@ -261,9 +298,41 @@ class Hub:
         log.warning("epoch changed", extra={"room": room.view.room, "epoch": epoch})
         metrics.EPOCHS.inc()
         view = room.view = RoomView(room.view.room)
+        room.last_end = head
         self._fan_out(room, view.load(epoch, head, number))
-        for reader in tuple(room.readers):
-            reader.tell(Joined(room=view.room, epoch=epoch, head=head, number=number, read=0, reset=True))
+        room.suspended |= room.readers
+        room.readers.clear()
+        if room.readmitting is None:
+            room.readmitting = asyncio.create_task(self._readmit(room))
+            room.readmitting.add_done_callback(lambda _: setattr(room, "readmitting", None))
+
+    async def _readmit(self, room: _Room) -> None:
+        """Let those who read before the epoch changed read on, if they may there too."""
+        while room.suspended:
+            reader = next(iter(room.suspended))
+            try:
+                first = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+                access = await self._still(room, reader, first)
+            except (QueryDenied, Unavailable) as error:
+                log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
+                if reader in room.suspended:
+                    reader.left(Left(room=shown(room.view.room), because="epoch"))
+            else:
+                if reader in room.suspended:
+                    room.readers.add(reader)
+                    reader.tell(_joined(room.view, access, reset=True))
+            room.suspended.discard(reader)
+
+
+def _joined(view: RoomView, access: Access, *, reset: bool) -> Joined:
+    return Joined(
+        room=shown(view.room),
+        epoch=view.epoch,
+        head=view.head or 0,
+        number=view.number,
+        read=access.read,
+        reset=reset,
+    )
 
 
 def _trace(room: _Room, chunks: Iterable[Chunk]) -> None:

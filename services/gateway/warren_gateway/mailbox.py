@@ -5,6 +5,7 @@ import asyncio
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from warren.broker.consumer import consume, open_channel
+from warren.broker.identity import own_queue
 
 from warren_gateway.commands import Submitter
 from warren_gateway.queries import Asker
@@ -24,7 +25,7 @@ class Mailbox:
         """Take answers on this connection until it goes away."""
         channel = await open_channel(connection, prefetch=0)
         queue = await channel.declare_queue(
-            exclusive=True, auto_delete=True, arguments={"x-max-length": LENGTH}, timeout=10
+            own_queue(connection), exclusive=True, auto_delete=True, arguments={"x-max-length": LENGTH}, timeout=10
         )
         # Without acks: an answer is worth nothing a second time.
         await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)

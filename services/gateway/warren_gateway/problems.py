@@ -10,10 +10,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from warren.broker.errors import Unavailable
 from warren.contract.codes import TEMPORARY, Code
+from warren.contract.commands import Accepted, Refused
 
+from warren_gateway.limits import seconds
 from warren_gateway.queries import QueryDenied
 
-_STATUS: dict[str, int] = {
+_STATUS: dict[Code, int] = {
     Code.INVALID: 422,
     Code.UNAUTHORIZED: 401,
     Code.FORBIDDEN: 403,
@@ -36,24 +38,44 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """A request that is answered with a problem."""
+    """A request that is answered with a problem; `wait`: seconds until it may succeed."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, wait: float = 0.0) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.wait = wait
 
 
-def problem_response(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def status_of(code: str) -> int:
+    """Return the HTTP status for a code; one that only a newer replica knows is a refusal all the same."""
+    return _STATUS[Code(code)] if code in set(Code) else 400
+
+
+def problem(status: int, code: str, detail: str) -> Problem:
+    """Return the body of an error."""
+    title = HTTPStatus(status).phrase
+    return Problem(title=title, status=status, detail=detail, code=code, temporary=code in TEMPORARY)
+
+
+def problem_response(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, wait: float = 0.0
+) -> JSONResponse:
     """Return the problem as a response; one that will pass says when to try again."""
-    temporary = code in TEMPORARY
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, temporary=temporary)
-    extra = {"Retry-After": "1"} if temporary else {}
+    body = problem(status, code, detail)
+    extra = {"Retry-After": str(seconds(wait))} if body.temporary else {}
     if status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
-        problem.model_dump(), status, media_type="application/problem+json", headers={**extra, **(headers or {})}
+        body.model_dump(), status, media_type="application/problem+json", headers={**extra, **(headers or {})}
     )
+
+
+def accepted(answer: Accepted | Refused) -> Accepted:
+    """Return the answer if the command was stored, else raise the problem."""
+    if isinstance(answer, Refused):
+        raise ProblemError(answer.code, answer.detail)
+    return answer
 
 
 def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
@@ -67,11 +89,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
-        return problem_response(_STATUS.get(error.code, 400), error.code, error.detail)
+        return problem_response(status_of(error.code), error.code, error.detail, wait=error.wait)
 
     @app.exception_handler(QueryDenied)
     async def on_denied(_: Request, error: QueryDenied) -> JSONResponse:
-        return problem_response(_STATUS.get(error.code, 400), error.code, error.detail)
+        return problem_response(status_of(error.code), error.code, error.detail)
 
     @app.exception_handler(Unavailable)
     async def on_unavailable(_: Request, error: Unavailable) -> JSONResponse:

@@ -13,8 +13,8 @@ from warren.contract.codes import TEMPORARY, Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.ids import TEXT_LIMIT
 
-from warren_gateway.auth import User
-from warren_gateway.limits import Bucket
+from warren_gateway.limits import Bucket, PersonLimits, Rate, seconds
+from warren_gateway.tokens import User
 
 HELLO_WITHIN = 5.0
 """Seconds from the connection to its hello."""
@@ -22,6 +22,8 @@ PING_EVERY = 25
 """Seconds: what `welcome` asks of the client. Proxies commonly cut what is silent for 60."""
 SILENT_AFTER = 2 * PING_EVERY + 10
 """Seconds without any frame after which the client counts as gone: two pings lost, and some grace."""
+CROWDED_MS = 30_000
+"""Milliseconds after which somebody with too many connections may try again: half the time in which dead ones end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Check the token, then call `verified` or `refused`."""
+    """Check the token, then call `verified`, `refused` or `not_now`; until then no further frame is fed in."""
 
     token: str
 
@@ -74,10 +76,12 @@ Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What one connection may do."""
+    """What one connection may do. `refusals`: frames that are refused as invalid or too many."""
 
-    frames_per_second: float
-    frames_burst: int
+    frames: Rate
+    messages: Rate
+    joins: Rate
+    refusals: Rate
     unanswered: int
     rooms: int
 
@@ -87,26 +91,38 @@ class Session:
     """One client connection."""
 
     limits: SessionLimits
+    people: PersonLimits
+    """Shared by all connections of this gateway."""
     opened: float
     user: User | None = None
+    greeted: bool = False
+    """Said hello; its token may still be looked at."""
+    counted: bool = False
+    """Holds one of the person's connections."""
     ended: bool = False
     rooms: set[str] = field(default_factory=set)
     """Subscribed, or about to be."""
     joining: set[str] = field(default_factory=set)
     unanswered: int = 0
     heard: float = field(init=False)
-    bucket: Bucket = field(init=False)
+    frames: Bucket = field(init=False)
+    messages: Bucket = field(init=False)
+    joins: Bucket = field(init=False)
+    refusals: Bucket = field(init=False)
 
     def __post_init__(self) -> None:
         self.heard = self.opened
-        self.bucket = Bucket.full(self.limits.frames_per_second, self.limits.frames_burst, self.opened)
+        self.frames = Bucket.of(self.limits.frames, self.opened)
+        self.messages = Bucket.of(self.limits.messages, self.opened)
+        self.joins = Bucket.of(self.limits.joins, self.opened)
+        self.refusals = Bucket.of(self.limits.refusals, self.opened)
 
     def receive(self, data: str | bytes, now: float) -> list[Action]:
         """Take one text frame."""
         if self.ended:
             return []
         self.heard = now
-        if not self.bucket.take(now):
+        if not self.frames.take(now):
             return self._end(Close.FLOODING, "too many frames")
         try:
             frame = f.CLIENT_FRAME.validate_json(data)
@@ -125,7 +141,7 @@ class Session:
         if self.ended:
             return []
         if self.user is None:
-            late = now - self.opened > HELLO_WITHIN
+            late = not self.greeted and now - self.opened > HELLO_WITHIN
             return self._end(Close.NO_HELLO, "no hello in time") if late else []
         if wall >= self.user.expires:
             return self._end(Close.TOKEN_REFUSED, "the token has expired")
@@ -133,23 +149,54 @@ class Session:
             return self._end(Close.SILENT, "nothing heard in a long time")
         return []
 
-    def verified(self, user: User) -> list[Action]:
-        """Take the answer to Verify: the token is good."""
+    def verified(self, user: User, wall: float) -> list[Action]:
+        """Take the answer to Verify: the token is good. `wall` is Unix time in seconds."""
         if self.ended:
             return []
-        self.user = user
+        expires_in = max(0, int(user.expires - wall))
+        if self.user is not None:
+            return self._renewed(self.user, user, expires_in)
+        if not self.people.connections.enter(user.id):
+            return self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
+        self.user, self.counted = user, True
         limits = f.Limits(text_characters=TEXT_LIMIT, rooms=self.limits.rooms, unanswered=self.limits.unanswered)
-        return [Reply(f.Welcome(user=f.Person(id=user.id, name=user.name), ping=PING_EVERY, limits=limits))]
+        person = f.Person(id=user.id, name=user.name)
+        return [Reply(f.Welcome(user=person, ping=PING_EVERY, limits=limits, expires_in=expires_in))]
 
     def refused(self, reason: str) -> list[Action]:
-        """Take the answer to Verify: the token is not good."""
-        return [] if self.ended else self._end(Close.TOKEN_REFUSED, reason)
+        """Take the answer to Verify: the token is not good. The one before it, if any, stays good."""
+        if self.ended:
+            return []
+        if self.user is None:
+            return self._end(Close.TOKEN_REFUSED, reason)
+        return self._refuse(Code.UNAUTHORIZED, reason)
+
+    def not_now(self, wait: float) -> list[Action]:
+        """Take the answer to Verify: nobody looks at tokens from there for so many seconds."""
+        if self.ended:
+            return []
+        if self.user is None:
+            return self._end(Close.TOO_MANY, "too many bad tokens from this address", seconds(wait) * 1_000)
+        return self._refuse(Code.TOO_MANY, "too many bad tokens from this address", wait=wait)
+
+    def close(self) -> None:
+        """Take note that the connection is gone."""
+        self.ended = True
+        if self.user is not None and self.counted:
+            self.counted = False
+            self.people.connections.leave(self.user.id)
 
     def subscribed(self, room: str, *, done: bool) -> None:
         """Take the outcome of Subscribe."""
         self.joining.discard(room)
-        if not done:
+        if done:
+            self.rooms.add(room)
+        else:
             self.rooms.discard(room)
+
+    def left(self, room: str) -> None:
+        """Take note that a subscription has ended by itself."""
+        self.rooms.discard(room)
 
     def answered(self, frame: f.Send, answer: Accepted | Refused) -> list[Action]:
         """Take the outcome of Submit."""
@@ -162,13 +209,22 @@ class Session:
 
     def _greet(self, frame: object) -> list[Action]:
         if isinstance(frame, f.Hello):
+            self.greeted = True
             return [Verify(frame.token)]
         return self._end(Close.BAD_FRAME, "the first frame must be hello")
 
-    def _dispatch(self, frame: f.Hello | f.Join | f.Send | f.Leave | f.Ping) -> list[Action]:
+    def _renewed(self, before: User, user: User, expires_in: int) -> list[Action]:
+        if user.id != before.id:
+            return self._refuse(Code.UNAUTHORIZED, "the token is another person's")
+        self.user = user
+        return [Reply(f.Renewed(expires_in=expires_in))]
+
+    def _dispatch(self, frame: f.AnyClientFrame) -> list[Action]:
         match frame:
             case f.Send():
                 return self._send(frame)
+            case f.Auth(token=token):
+                return [Verify(token)]
             case f.Ping():
                 return [Reply(f.Pong())]
             case f.Join():
@@ -176,27 +232,44 @@ class Session:
             case f.Leave():
                 return self._leave(frame)
             case f.Hello():
-                return [error_reply(Code.INVALID, "hello was said already")]
+                return self._refuse(Code.INVALID, "hello was said already")
 
     def _send(self, frame: f.Send) -> list[Action]:
         if self.unanswered >= self.limits.unanswered:
             detail = f"{self.unanswered} sends wait for their ack already"
-            return [error_reply(Code.TOO_MANY, detail, key=frame.key, room=frame.room)]
+            return self._refuse(Code.TOO_MANY, detail, key=frame.key, room=frame.room)
+        wait = self._wait_to_send()
+        if wait:
+            return self._refuse(Code.TOO_MANY, "too many messages", key=frame.key, room=frame.room, wait=wait)
         self.unanswered += 1
         return [Submit(frame)]
 
+    def _wait_to_send(self) -> float:
+        """Take from the buckets of connection and person, or return the seconds until there may be one in both."""
+        now = self.heard
+        wait = self.messages.wait(now)
+        if wait or self.user is None:
+            return wait
+        wait = self.people.messages.take(self.user.id, now)
+        if not wait:
+            self.messages.take(now)
+        return wait
+
     def _join(self, frame: f.Join) -> list[Action]:
         if frame.room in self.joining:
-            return [error_reply(Code.TOO_MANY, "a join of this room is under way", room=frame.room)]
+            return self._refuse(Code.TOO_MANY, "a join of this room is under way", room=frame.room)
         if frame.room not in self.rooms and len(self.rooms) >= self.limits.rooms:
-            return [error_reply(Code.TOO_MANY, f"more than {self.limits.rooms} rooms", room=frame.room)]
+            return self._refuse(Code.TOO_MANY, f"more than {self.limits.rooms} rooms", room=frame.room)
+        if not self.joins.take(self.heard):
+            wait = self.joins.wait(self.heard)
+            return self._refuse(Code.TOO_MANY, "too many joins", room=frame.room, wait=wait)
         self.rooms.add(frame.room)
         self.joining.add(frame.room)
         return [Subscribe(frame.room, frame.since, frame.epoch)]
 
     def _leave(self, frame: f.Leave) -> list[Action]:
         if frame.room in self.joining:
-            return [error_reply(Code.TOO_MANY, "a join of this room is under way", room=frame.room)]
+            return self._refuse(Code.TOO_MANY, "a join of this room is under way", room=frame.room)
         if frame.room not in self.rooms:
             return [error_reply(Code.NOT_FOUND, "not joined", room=frame.room)]
         self.rooms.discard(frame.room)
@@ -211,23 +284,31 @@ class Session:
             return self._end(Close.BAD_FRAME, "not a frame of this protocol")
         where = ".".join(str(part) for part in first["loc"][1:])
         found = from_json(data)
-        return [
-            error_reply(
-                Code.INVALID,
-                f"{where}: {first['msg']}",
-                key=_short_text(found.get("key")),
-                room=_short_text(found.get("room")),
-            )
-        ]
+        key, room = _short_text(found.get("key")), _short_text(found.get("room"))
+        return self._refuse(Code.INVALID, f"{where}: {first['msg']}", key=key, room=room)
 
-    def _end(self, code: Close, reason: str) -> list[Action]:
+    def _refuse(
+        self, code: Code, detail: str, *, key: str | None = None, room: str | None = None, wait: float | None = None
+    ) -> list[Action]:
+        """Answer a frame with an error; whoever goes on regardless is cut."""
+        reply = error_reply(code, detail, key=key, room=room, wait=wait)
+        if self.refusals.take(self.heard):
+            return [reply]
+        return [reply, *self._end(Close.FLOODING, "too many frames that were refused")]
+
+    def _end(self, code: Close, reason: str, after_ms: int | None = None) -> list[Action]:
         self.ended = True
-        return [End(code, reason)]
+        bye = [] if after_ms is None else [Reply(f.Bye(code=code, after_ms=after_ms))]
+        return [*bye, End(code, reason)]
 
 
-def error_reply(code: str, detail: str, *, key: str | None = None, room: str | None = None) -> Reply:
-    """Return an error frame; whether it is temporary follows from the code."""
-    return Reply(f.Error(key=key, room=room, code=code, detail=detail, temporary=code in TEMPORARY))
+def error_reply(
+    code: str, detail: str, *, key: str | None = None, room: str | None = None, wait: float | None = None
+) -> Reply:
+    """Return an error frame; whether it is temporary follows from the code. `wait`: seconds until it may succeed."""
+    retry_after = None if wait is None else seconds(wait)
+    temporary = code in TEMPORARY
+    return Reply(f.Error(key=key, room=room, code=code, detail=detail, temporary=temporary, retry_after=retry_after))
 
 
 def _short_text(value: object) -> str | None:

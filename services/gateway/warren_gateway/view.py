@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json, to_json
+from warren.contract.events import ENDS_READING
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
@@ -21,16 +22,22 @@ PENDING_CHUNKS = 64
 
 
 Encode = Callable[[bytes], bytes]
+Ending = tuple[int, str, str]
+"""An event that ends somebody's reading: its seq, the user, its type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Events `first` to `last` of a room as a client frame; `number`: the room's messages up to `last`."""
+    """Events `first` to `last` of a room as a client frame; `number`: the room's messages up to `last`.
+
+    `ends`: those of the events that end somebody's reading, in order.
+    """
 
     first: int
     last: int
     number: int
     body: bytes
+    ends: tuple[Ending, ...] = ()
     _encoded: dict[Encode, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     def encoded(self, encode: Encode) -> bytes:
@@ -133,7 +140,10 @@ def trim(chunk: Chunk, after: int) -> Chunk:
 
 
 def merge(room: str, chunks: list[Chunk]) -> list[Chunk]:
-    """Join chunks of a room that follow each other, up to MERGE_BYTES, without decoding what is in them."""
+    """Join chunks of a room that follow each other, up to MERGE_BYTES, without decoding what is in them.
+
+    `room` is as clients name it.
+    """
     opening = b'{"type":"events","room":"%s","events":[' % room.encode()
     merged: list[list[Chunk]] = []
     size = 0
@@ -152,7 +162,8 @@ def _join(opening: bytes, group: list[Chunk]) -> Chunk:
     if len(group) == 1:
         return group[0]
     body = opening + b",".join(chunk.body[len(opening) : -2] for chunk in group) + b"]}"
-    return Chunk(group[0].first, group[-1].last, group[-1].number, body)
+    ends = tuple(ending for chunk in group for ending in chunk.ends)
+    return Chunk(group[0].first, group[-1].last, group[-1].number, body, ends)
 
 
 def cut(chunk: Chunk, at: int) -> Chunk:
@@ -169,6 +180,7 @@ def identities(chunk: Chunk) -> list[tuple[str, int]]:
 
 
 def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
-    """Return contiguous events as a chunk; there must be one at least."""
+    """Return contiguous events, one at least, as a chunk; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
-    return Chunk(events[0]["seq"], events[-1]["seq"], number, body)
+    ends = tuple((event["seq"], event["user"], event["type"]) for event in events if event["type"] in ENDS_READING)
+    return Chunk(events[0]["seq"], events[-1]["seq"], number, body, ends)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket
 from warren.contract.frames import SUBPROTOCOL
 
+from warren_gateway.limits import address_of
 from warren_gateway.socket import EXTENSION, Socket
 from warren_gateway.state import Gateway
 
@@ -17,7 +18,7 @@ async def ws(websocket: WebSocket) -> None:
     socket: Socket = websocket.scope["extensions"][EXTENSION]
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    client = gateway.client(socket)
+    client = gateway.client(socket, address_of(websocket.scope))
     gateway.clients.add(client)
     try:
         await client.run(websocket)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff
@@ -12,7 +13,9 @@ from warren.broker.publisher import Publisher
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
+from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
+from warren_persistence.courier import Courier
 from warren_persistence.outlet import Outlet
 from warren_persistence.reader import Reader
 from warren_persistence.shards import Inbox, Shards
@@ -52,9 +55,13 @@ class Persistence:
         replica = self._settings.replica
         confirmed, unconfirmed = Publisher(), Publisher(confirm=False)
         inbox = Inbox()
-        writer = Writer(self._store, inbox, Outlet(confirmed, unconfirmed, epoch, replica))
+        gateways = frozenset(self._settings.gateway_users.split(","))
+        trust = Trust(gateways, own=urlsplit(self._settings.amqp_url).username or "guest")
+        courier = Courier(self._store, confirmed)
+        outlet = Outlet(confirmed, unconfirmed, epoch, replica)
+        writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
         shards = Shards(replica, inbox, writer.lost)
-        reader = Reader(self._store, unconfirmed, epoch)
+        reader = Reader(self._store, unconfirmed, epoch, gateways)
 
         async def publishing(connection: AbstractConnection) -> None:
             async with asyncio.TaskGroup() as group:
@@ -69,6 +76,7 @@ class Persistence:
         ]
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
+            group.create_task(courier.run())
             group.create_task(self._watch_store())
             for link in self._links:
                 group.create_task(link.run())

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from warren.contract.commands import COMMAND, Commands
+from warren.contract.codes import Code
+from warren.contract.commands import COMMAND, Commands, Notify, Refused
 from warren.contract.topology import shard
 
-from warren_persistence.domain.judge import RoomCommand
+from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.shards import Delivery, Lease
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,30 @@ class Poison:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word the writer takes, by the broker user that published (`user_id`, which the broker validates)."""
+
+    gateways: frozenset[str]
+    """These speak for anybody: they have checked a token."""
+    own: str
+    """The service's own user, which alone sends notices."""
+
+    def allows(self, publisher: str | None, command: RoomCommand) -> bool:
+        """Whether this publisher may say this; any other broker user speaks for itself alone."""
+        if isinstance(command, Notify):
+            return publisher == self.own
+        return publisher in self.gateways or publisher == command.sender
+
+
 @dataclass(slots=True)
 class Decoded:
-    """A delivery, the commands in it, and what in it is poison."""
+    """A delivery, the commands in it, what in it is poison, and what was said in somebody else's name."""
 
     delivery: Delivery
     commands: list[RoomCommand]
     poison: list[Poison]
+    refused: list[Refused]
 
 
 @dataclass(slots=True)
@@ -52,19 +70,23 @@ class Batch:
         return next((part.delivery.lease for part in self.parts if part.delivery.lease.shard == number), None)
 
 
-def decode(delivery: Delivery) -> Decoded:
+def decode(delivery: Delivery, trust: Trust) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
     body = delivery.message.body
+    publisher = delivery.message.header.properties.user_id
+    decoded = Decoded(delivery, [], [], [])
     try:
         found: list[RoomCommand] = list(Commands.model_validate_json(body).commands)
-        poison: list[Poison] = []
     except ValidationError:
-        found, poison = _salvage(body)
-    right = [command for command in found if shard(command.room) == delivery.lease.shard]
+        found, decoded.poison = _salvage(body)
     for command in found:
         if shard(command.room) != delivery.lease.shard:
-            poison.append(Poison(command.model_dump_json().encode(), "sent to the wrong shard"))
-    return Decoded(delivery, right, poison)
+            decoded.poison.append(Poison(command.model_dump_json().encode(), "sent to the wrong shard"))
+        elif not trust.allows(publisher, command):
+            decoded.refused.append(refuse(command, Code.FORBIDDEN, "the broker does not vouch for this sender"))
+        else:
+            decoded.commands.append(command)
+    return decoded
 
 
 def _salvage(body: bytes) -> tuple[list[RoomCommand], list[Poison]]:

@@ -24,34 +24,32 @@ class Cache:
         self.rooms: OrderedDict[str, Room] = OrderedDict()
         self._keys: OrderedDict[KeyOf, Stored] = OrderedDict()
 
-    def missing_rooms(self, names: Iterable[str]) -> list[str]:
-        """Return the rooms that are not cached, and count the others as used."""
-        missing = []
-        for name in set(names):
-            if name in self.rooms:
-                self.rooms.move_to_end(name)
+    def missing(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
+        """Return the rooms that are not cached, or in which one of these (room, user) has not been looked up.
+
+        Such a room is read again as a whole: so it takes a stranger as long to be told of a room that is none of
+        theirs as of one that does not exist.
+        """
+        missing = set()
+        for room, user in pairs:
+            if room not in self.rooms or user not in self.rooms[room].members:
+                missing.add(room)
             else:
-                missing.append(name)
+                self.rooms.move_to_end(room)
         return missing
 
     def add_rooms(self, rooms: dict[str, Room], in_use: int) -> None:
-        """Add rooms; `in_use` rooms at the end are never evicted."""
-        self.rooms.update(rooms)
+        """Add rooms just read; `in_use` rooms at the end are never evicted.
+
+        Who had been looked up stays so, if nothing has happened since that this cache does not know.
+        """
+        for name, room in rooms.items():
+            before = self.rooms.pop(name, None)
+            if before is not None and before.head == room.head and len(before.members) < MEMBERS:
+                room.members = before.members | room.members
+            self.rooms[name] = room
         while len(self.rooms) > max(ROOMS, in_use):
             self.rooms.popitem(last=False)
-
-    def missing_members(self, commands: Iterable[RoomCommand]) -> set[tuple[str, str]]:
-        """Return the (room, sender) whose membership is not known."""
-        wanted = {(command.room, command.sender) for command in commands}
-        missing = set()
-        for room, user in wanted:
-            members = self.rooms[room].members
-            if user not in members:
-                if len(members) >= MEMBERS:
-                    members.clear()
-                missing.add((room, user))
-        # What was cleared above may be needed after all.
-        return missing | {(room, user) for room, user in wanted if user not in self.rooms[room].members}
 
     def forget_rooms(self, names: Iterable[str]) -> None:
         """Forget the state of these rooms."""

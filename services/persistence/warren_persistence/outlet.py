@@ -5,13 +5,16 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
+from pydantic_core import to_json
 from warren.broker.backoff import backoff
 from warren.broker.dead import dead_letter
 from warren.broker.errors import Unavailable
+from warren.broker.identity import reply_queue
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Accepted, Refused, Replies
-from warren.contract.events import Events
+from warren.contract.events import EndsReading, Events
 from warren.contract.topology import EVENTS, event_key, shard_queue
 
 from warren_persistence import metrics
@@ -61,13 +64,15 @@ class Outlet:
 
     async def _event(self, run: Run) -> None:
         body = Events(room=run.room, events=run.events).model_dump_json(exclude_none=True).encode()
-        headers = {
+        headers: dict[str, Any] = {
             "first": run.events[0].seq,
             "last": run.events[-1].seq,
             "number": run.number,
             "epoch": self._epoch,
             "stored": time.time_ns() // 1_000_000,
         }
+        if ends := [[event.seq, event.user, event.type] for event in run.events if isinstance(event, EndsReading)]:
+            headers["ends"] = to_json(ends).decode()
         await self._confirmed.publish(
             EVENTS,
             event_key(run.room),
@@ -93,9 +98,11 @@ class Outlet:
 def _replies(batch: Batch, plan: Plan) -> dict[str, list[Accepted | Refused]]:
     answers: defaultdict[str, list[Accepted | Refused]] = defaultdict(list)
     for part in batch.parts:
-        reply_to = part.delivery.message.header.properties.reply_to
+        properties = part.delivery.message.header.properties
+        reply_to = reply_queue(properties.user_id, properties.reply_to)
         if reply_to:
             answers[reply_to] += [plan.answers[command.id] for command in part.commands if command.id in plan.answers]
+            answers[reply_to] += part.refused
     return {reply_to: found for reply_to, found in answers.items() if found}
 
 

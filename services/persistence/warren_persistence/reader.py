@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aio_pika.abc import AbstractConnection
@@ -11,13 +13,19 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pydantic import BaseModel, ValidationError
 from warren.broker.consumer import consume, open_channel
 from warren.broker.errors import Unavailable, translated
+from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
 from warren.contract import queries as q
 from warren.contract.codes import Code
-from warren.contract.topology import QUERIES
+from warren.contract.events import RoomKind
+from warren.contract.ids import inbox_room
+from warren.contract.topology import QUERY_QUEUE
+from warren.contract.wire import utc_now
 
 from warren_persistence import metrics
-from warren_persistence.store import Store, StoreUnavailable
+from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
+from warren_persistence.domain.room import NOBODY, Standing
+from warren_persistence.store import Store, StoreUnavailable, standing_of
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +37,34 @@ MY_ROOMS = 1_000
 """The most rooms in the answer to MyRooms."""
 
 
-class Reader:
-    """Takes queries from the shared queue and answers each to its `reply_to`."""
+Pair = tuple[str, str]
+"""The two people of a direct room."""
 
-    def __init__(self, store: Store, publisher: Publisher, epoch: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A room as somebody may see it, who stands so towards it."""
+
+    kind: RoomKind
+    title: str
+    head: q.Head
+    standing: Standing
+    read: int = 0
+    archived: bool = False
+    pair: Pair | None = None
+
+
+class Reader:
+    """Takes queries from the shared queue and answers each to its `reply_to`.
+
+    `gateways`: broker users that ask on behalf of anybody; every other one asks for itself alone.
+    """
+
+    def __init__(self, store: Store, publisher: Publisher, epoch: str, gateways: frozenset[str]) -> None:
         self._store = store
         self._publisher = publisher
         self._epoch = epoch
+        self._gateways = gateways
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
             q.RoomAccess: self._access,
@@ -44,6 +73,8 @@ class Reader:
             q.MyRooms: self._my_rooms,
             q.Directory: self._directory,
             q.Heads: self._heads,
+            q.Members: self._members,
+            q.People: self._people,
         }
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -56,17 +87,17 @@ class Reader:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        await consume(channel, QUERIES, sink)
+        await consume(channel, QUERY_QUEUE, sink)
         await channel.closed()
 
     async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         properties = message.header.properties
         try:
-            answer = await self._answer(message.body)
-            if properties.reply_to:
+            answer = await self._answer(message.body, properties.user_id)
+            if reply_to := reply_queue(properties.user_id, properties.reply_to):
                 body = answer.model_dump_json().encode()
                 await self._publisher.publish(
-                    "", properties.reply_to, body, correlation_id=properties.correlation_id, message_type="answer"
+                    "", reply_to, body, correlation_id=properties.correlation_id, message_type="answer"
                 )
         except Unavailable as error:
             log.warning("answer not sent", extra={"error": str(error)})
@@ -76,12 +107,15 @@ class Reader:
                 with contextlib.suppress(Unavailable), translated():
                     await channel.basic_ack(message.delivery_tag, wait=False)
 
-    async def _answer(self, body: bytes) -> BaseModel:
+    async def _answer(self, body: bytes, publisher: str | None) -> BaseModel:
         kind = "unknown"
         try:
             query = q.QUERY.validate_json(body)
             kind = query.type
-            answer = await self._handlers[type(query)](query)
+            if publisher in self._gateways or publisher == query.user is not None:
+                answer = await self._handlers[type(query)](query)
+            else:
+                answer = q.Denied(code=Code.FORBIDDEN, detail="the broker does not vouch for this asker")
         except ValidationError as error:
             answer = q.Denied(code=Code.INVALID, detail=str(error.errors(include_url=False, include_input=False)))
         except StoreUnavailable:
@@ -94,52 +128,85 @@ class Reader:
         return answer
 
     async def _access(self, query: q.RoomAccess) -> BaseModel:
-        rooms, members, heads = await asyncio.gather(
-            self._store.rooms_by_name([query.room]),
-            self._store.members([(query.room, query.user)]),
-            self._store.heads([query.room]),
-        )
-        room, member = rooms.get(query.room), members.get((query.room, query.user))
-        head = heads.get(query.room)
-        if room is None or head is None or (room["kind"] != "public" and member is None):
-            return q.Denied(code=Code.NOT_FOUND, detail="no such room")
+        sight = await self._look(query.room, query.user)
+        if isinstance(sight, q.Denied):
+            return sight
         return q.Access(
             epoch=self._epoch,
-            kind=room["kind"],
-            title=room["title"],
-            head=head.head,
-            number=head.number,
-            read=member["read"] if member else 0,
-            member=member is not None,
+            kind=sight.kind,
+            title=sight.title,
+            head=sight.head.head,
+            number=sight.head.number,
+            read=sight.read,
+            member=sight.standing.state == "member",
+            role=sight.standing.role,
+            muted=sight.standing.muted,
+            archived=sight.archived,
+            peer=(await self._peers([sight.pair], query.user)).get(sight.pair) if sight.pair else None,
         )
 
+    async def _look(self, room: str, user: str) -> Sight | q.Denied:
+        """Return the room as `user` may see it, or why not.
+
+        The head first, then what a dead writer left, then the membership: so whatever ended it at a seq up to the
+        head is known. The same reads for a room that does not exist, so that it takes as long.
+        """
+        heads = await self._store.heads([room])
+        await self._store.project_left([room])
+        rooms, members = await asyncio.gather(self._store.rooms_by_name([room]), self._store.members([(room, user)]))
+        found, member = rooms.get(room), members.get((room, user))
+        if room == inbox_room(user):
+            return Sight(
+                "inbox", "Inbox", heads.get(room, q.Head(head=0, number=0)), Standing("member"), read=_read(member)
+            )
+        if found is None or room not in heads:
+            return _denied(NO_SUCH_ROOM)
+        standing = standing_of(member).at(utc_now()) if member else NOBODY
+        if why := may_read(found["kind"], standing):
+            return _denied(why)
+        pair = _pair(found) if "pair" in found else None
+        return Sight(found["kind"], found["title"], heads[room], standing, _read(member), found["archived"], pair)
+
     async def _range(self, query: q.EventRange) -> BaseModel:
-        # The head first: events stored in between only make the answer reach further.
-        heads = await self._store.heads([query.room])
-        events = await self._store.range(query.room, query.after, query.limit)
-        head = heads[query.room].head if query.room in heads else 0
-        head = max([head, *(event["seq"] for event in events[-1:])])
-        return q.Range(epoch=self._epoch, events=_within(events, RANGE_CHARACTERS), head=head)
+        # The head first: events stored in between are another answer's.
+        if query.user is None:
+            head = (await self._store.heads([query.room])).get(query.room, q.Head(head=0, number=0))
+        else:
+            sight = await self._look(query.room, query.user)
+            if isinstance(sight, q.Denied):
+                return sight
+            head = sight.head
+        events = await self._store.range(query.room, query.after, head.head, query.limit)
+        return q.Range(epoch=self._epoch, events=_within(events, RANGE_CHARACTERS), head=head.head)
 
     async def _history(self, query: q.History) -> BaseModel:
-        access = await self._access(q.RoomAccess(room=query.room, user=query.user))
-        if isinstance(access, q.Denied):
-            return access
-        found = await self._store.messages(query.room, query.before, query.after, query.limit + 1)
+        sight = await self._look(query.room, query.user)
+        if isinstance(sight, q.Denied):
+            return sight
+        upto = sight.head.head
+        found = await self._store.messages(query.room, query.before, query.after, upto, query.limit + 1)
         more = len(found) > query.limit
         page = found[: query.limit] if query.after is not None else found[-query.limit :]
         return q.Page(messages=page, more=more)
 
     async def _my_rooms(self, query: q.MyRooms) -> BaseModel:
-        memberships = await self._store.memberships(query.user, MY_ROOMS)
-        names = [found["_id"]["room"] for found in memberships]
-        rooms, heads = await asyncio.gather(self._store.rooms_by_name(names), self._store.heads(names))
-        summaries = []
-        for found in memberships:
-            name, read = found["_id"]["room"], found["read"]
-            if name in rooms and name in heads:
-                summaries.append(_summary(rooms[name], heads[name], read))
+        memberships = {found["_id"]["room"]: found for found in await self._store.memberships(query.user, MY_ROOMS)}
+        rooms, heads = await asyncio.gather(
+            self._store.rooms_by_name(memberships), self._store.heads(list(memberships))
+        )
+        peers = await self._peers([_pair(room) for room in rooms.values() if "pair" in room], query.user)
+        summaries = [
+            _summary(rooms[name], heads[name], found, peers)
+            for name, found in memberships.items()
+            if name in rooms and name in heads
+        ]
         return q.RoomList(rooms=sorted(summaries, key=lambda summary: summary.room))
+
+    async def _peers(self, pairs: Sequence[Pair], user: str) -> dict[Pair, q.Person]:
+        """Return the other one of each pair."""
+        others = {pair: pair[1] if pair[0] == user else pair[0] for pair in pairs}
+        names = await self._store.names(others.values()) if others else {}
+        return {pair: q.Person(user=other, name=names.get(other, other)) for pair, other in others.items()}
 
     async def _directory(self, query: q.Directory) -> BaseModel:
         found = await self._store.public_rooms(query.after, query.limit + 1)
@@ -147,7 +214,49 @@ class Reader:
         return q.DirectoryPage(rooms=entries, more=len(found) > query.limit)
 
     async def _heads(self, query: q.Heads) -> BaseModel:
-        return q.HeadsAnswer(epoch=self._epoch, heads=await self._store.heads(query.rooms))
+        names = list(query.rooms)
+        if query.user is not None:
+            sights = [(name, await self._look(name, query.user)) for name in names]
+            names = [name for name, sight in sights if isinstance(sight, Sight)]
+        return q.HeadsAnswer(epoch=self._epoch, heads=await self._store.heads(names))
+
+    async def _members(self, query: q.Members) -> BaseModel:
+        sight = await self._look(query.room, query.user)
+        if isinstance(sight, q.Denied):
+            return sight
+        if sight.kind == "inbox" or sight.standing.state != "member":
+            return q.Denied(code=Code.FORBIDDEN, detail="only members may do this")
+        if query.state != "member" and sight.standing.role not in ("owner", "moderator"):
+            return q.Denied(code=Code.FORBIDDEN, detail="only for the room's moderators")
+        now = utc_now()
+        found = await self._store.members_of(query.room, query.state, query.after, query.limit + 1, now)
+        names = await self._store.names(document["_id"]["user"] for document in found)
+        entries = [_entry(document, names, now) for document in found[: query.limit]]
+        return q.MemberPage(members=entries, more=len(found) > query.limit)
+
+    async def _people(self, query: q.People) -> BaseModel:
+        found = await self._store.people(query.prefix, query.limit)
+        return q.PeopleAnswer(people=[q.Person(user=user, name=name) for user, name in found.items()])
+
+
+def _denied(why: Objection) -> q.Denied:
+    return q.Denied(code=why[0], detail=why[1])
+
+
+def _read(member: dict[str, Any] | None) -> int:
+    return member.get("read", 0) if member else 0
+
+
+def _pair(room: dict[str, Any]) -> Pair:
+    one, other = room["pair"]
+    return (one, other)
+
+
+def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) -> q.MemberEntry:
+    user, standing = document["_id"]["user"], standing_of(document).at(now)
+    return q.MemberEntry(
+        user=user, name=names.get(user, user), role=standing.role, muted=standing.muted, banned=standing.until
+    )
 
 
 def _within(events: list[q.StoredEvent], limit: int) -> list[q.StoredEvent]:
@@ -160,13 +269,18 @@ def _within(events: list[q.StoredEvent], limit: int) -> list[q.StoredEvent]:
     return events
 
 
-def _summary(room: dict[str, Any], head: q.Head, read: int) -> q.RoomSummary:
+def _summary(
+    room: dict[str, Any], head: q.Head, member: dict[str, Any], peers: Mapping[Pair, q.Person]
+) -> q.RoomSummary:
     return q.RoomSummary(
         room=room["_id"],
         kind=room["kind"],
         title=room["title"],
         head=head.head,
         number=head.number,
-        read=read,
-        unread=head.number - read,
+        read=_read(member),
+        unread=head.number - _read(member),
+        role=member["role"],
+        archived=room["archived"],
+        peer=peers[_pair(room)] if "pair" in room else None,
     )

@@ -1,29 +1,38 @@
 """MongoDB, reached through motor; written to the calls that PyMongo's async client has too.
 
-Collections: `events` (the room logs), `rooms` and `members` (what structural events say, projected for look-ups),
-`meta` (the epoch). Everything is written and read with majority concern: what a client sees cannot be rolled back.
+Collections: `events` (the room logs), `rooms`, `members` and `people` (what structural events say, projected for
+look-ups), `meta` (the epoch). Everything is written and read with majority concern: what a client sees cannot be
+rolled back.
 """
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
-from warren.contract.events import EVENT, MemberJoined, RoomCreated
+from warren.contract.events import EVENT, NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.contract.wire import rfc3339
 
+from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
-from warren_persistence.domain.room import LogEvent, Room
+from warren_persistence.domain.room import LogEvent, Room, Standing
+from warren_persistence.projection import member_updates, people_updates, room_updates
 
 DUPLICATE_KEY = 11_000
 OPERATION_TIMEOUT = 10_000
 """Milliseconds for one operation, server selection and the driver's own retry included."""
+PORTION = 500
+"""Documents written at once when projections are brought up to the logs."""
+PROJECTIONS = 2
+"""The version of what `warren_persistence.projection` writes; raise it when that changes for events that exist."""
 SELECTION_TIMEOUT = 2_000
 """Milliseconds to find a primary or to connect; the callers retry."""
 
@@ -55,6 +64,7 @@ class Store:
         self._events = database.events
         self._rooms = database.rooms
         self._members = database.members
+        self._people = database.people
         self._meta = database.meta
 
     def close(self) -> None:
@@ -78,7 +88,17 @@ class Store:
                 name="unprojected",
                 partialFilterExpression={"unprojected": True},
             )
-            await self._members.create_index([("_id.user", ASCENDING)], name="user")
+            await self._events.create_index(
+                [("unsent", ASCENDING)], name="unsent", partialFilterExpression={"unsent": True}
+            )
+            await self._members.create_index([("_id.user", ASCENDING), ("state", ASCENDING)], name="user_state")
+            await self._members.create_index(
+                [("_id.room", ASCENDING), ("state", ASCENDING), ("_id.user", ASCENDING)], name="room"
+            )
+            await self._members.create_index(
+                [("_id.room", ASCENDING)], name="owners", partialFilterExpression={"role": "owner"}
+            )
+            await self._people.create_index([("terms", ASCENDING)], name="terms")
             await self._rooms.create_index([("kind", ASCENDING), ("_id", ASCENDING)], name="directory")
             document = await self._meta.find_one_and_update(
                 {"_id": "epoch"},
@@ -86,7 +106,22 @@ class Store:
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
+        await self._rebuild()
         return str(document["epoch"])
+
+    async def _rebuild(self) -> None:
+        """Make the projections anew from the logs, if what made them was older; two replicas may do so at once."""
+        with _translated():
+            made = await self._meta.find_one({"_id": "projections"})
+            if made is not None and made["version"] >= PROJECTIONS:
+                return
+            structural = {"type": {"$nin": list(NUMBERED)}}
+            await self._events.update_many(structural, {"$set": {"unprojected": True}})
+            await self._rooms.update_many({}, {"$set": {"seq": 0}})
+            await self._members.update_many({}, {"$set": {"seq": 0}})
+            while found := await self._events.find({"unprojected": True}).to_list(PORTION):
+                await self.project_left(list({document["room"] for document in found}))
+            await self._meta.update_one({"_id": "projections"}, {"$set": {"version": PROJECTIONS}}, upsert=True)
 
     async def append(self, events: Sequence[tuple[str, LogEvent, int]]) -> "Conflict | None":
         """Insert (room, event, message count) in order, with majority; stop at the first that conflicts.
@@ -104,37 +139,79 @@ class Store:
         return None
 
     async def project(self, events: Iterable[tuple[str, LogEvent]]) -> None:
-        """Bring `rooms` and `members` up to these events; may be repeated, by any replica, in any order."""
-        structural = [(room, event) for room, event in events if isinstance(event, RoomCreated | MemberJoined)]
-        if not structural:
-            return
-        rooms = [_room_update(room, event) for room, event in structural if isinstance(event, RoomCreated)]
-        members = [_member_update(room, event) for room, event in structural]
-        done = [{"room": room, "seq": event.seq} for room, event in structural]
+        """Bring the projections up to these events, which are in each room's order; may be repeated, by any replica."""
+        structural = [(room, event) for room, event in events if event.type not in NUMBERED]
+        for start in range(0, len(structural), PORTION):
+            await self._project(structural[start : start + PORTION])
+
+    async def _project(self, events: Sequence[tuple[str, LogEvent]]) -> None:
+        updates = (
+            (self._rooms, room_updates(events)),
+            (self._members, member_updates(events)),
+            (self._people, people_updates(events)),
+        )
+        done = [{"room": room, "seq": event.seq} for room, event in events]
         with _translated():
-            if rooms:
-                await self._rooms.bulk_write(rooms, ordered=False)
-            await self._members.bulk_write(members, ordered=False)
+            for collection, writes in updates:
+                if writes:
+                    await collection.bulk_write(writes, ordered=True)
             await self._events.update_many({"$or": done}, {"$unset": {"unprojected": ""}})
 
-    async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
-        """Return the rooms at their heads (head 0: does not exist), without members.
-
-        First what a writer that died left unprojected is projected, so that the projections say what the log says.
-        """
+    async def project_left(self, names: Sequence[str]) -> None:
+        """Project what a writer that died left unprojected, so that the projections say what the log says."""
         with _translated():
-            found = self._events.find({"unprojected": True, "room": {"$in": list(names)}})
+            found = self._events.find({"unprojected": True, "room": {"$in": list(names)}}).sort("seq", ASCENDING)
             left = [(document["room"], EVENT.validate_python(document)) async for document in found]
         await self.project(left)
-        heads, known = await asyncio.gather(self.heads(names), self.rooms_by_name(names))
+
+    async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
+        """Return the rooms at their heads (head 0: nothing has happened there), without members."""
+        await self.project_left(names)
+        heads, known, owners = await asyncio.gather(
+            self.heads(names), self.rooms_by_name(names), self._count_owners(names)
+        )
         rooms = {name: Room(name) for name in names}
         for name, head in heads.items():
             rooms[name].head, rooms[name].number = head.head, head.number
         for name, document in known.items():
             rooms[name].kind, rooms[name].title = document["kind"], document["title"]
+            rooms[name].archived = document["archived"]
+            rooms[name].owners = owners.get(name, 0)
         return rooms
 
-    async def rooms_by_name(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    async def _count_owners(self, names: Sequence[str]) -> dict[str, int]:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"_id.room": {"$in": list(names)}, "role": "owner"}},
+            {"$group": {"_id": "$_id.room", "count": {"$sum": 1}}},
+        ]
+        with _translated():
+            cursor = self._members.aggregate(pipeline)
+            return {document["_id"]: document["count"] async for document in cursor}
+
+    async def count_rooms(self, users: Iterable[str]) -> dict[str, int]:
+        """Return how many rooms each of these people is a member of; who is in none is missing."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"_id.user": {"$in": list(users)}, "state": "member"}},
+            {"$group": {"_id": "$_id.user", "count": {"$sum": 1}}},
+        ]
+        with _translated():
+            cursor = self._members.aggregate(pipeline)
+            return {document["_id"]: document["count"] async for document in cursor}
+
+    async def unsent(self, limit: int) -> list[tuple[str, LogEvent]]:
+        """Return events, projected already, whose notice has not been published."""
+        with _translated():
+            found = await self._events.find({"unsent": True, "unprojected": {"$exists": False}}).to_list(limit)
+        return [(document["room"], EVENT.validate_python(document)) for document in found]
+
+    async def mark_sent(self, events: Iterable[tuple[str, LogEvent]]) -> None:
+        """Take note that the notices of these events have been published."""
+        done = [{"room": room, "seq": event.seq} for room, event in events]
+        if done:
+            with _translated():
+                await self._events.update_many({"$or": done}, {"$unset": {"unsent": ""}})
+
+    async def rooms_by_name(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the room documents that exist."""
         with _translated():
             cursor = self._rooms.find({"_id": {"$in": list(names)}})
@@ -153,7 +230,7 @@ class Store:
             return {document["_id"]: Head.model_validate(document) async for document in cursor}
 
     async def members(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return the membership documents of those (room, user) that are members."""
+        """Return the membership documents of these (room, user), of whatever state; who has none is missing."""
         ids = [{"room": room, "user": user} for room, user in pairs]
         if not ids:
             return {}
@@ -161,11 +238,39 @@ class Store:
             cursor = self._members.find({"_id": {"$in": ids}})
             return {(found["_id"]["room"], found["_id"]["user"]): found async for found in cursor}
 
+    async def standings(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
+        """Return what these (room, user) are to each other; who is nothing may be missing."""
+        return {pair: standing_of(found) for pair, found in (await self.members(pairs)).items()}
+
     async def memberships(self, user: str, limit: int) -> list[dict[str, Any]]:
-        """Return the membership documents of a user, at most `limit`."""
+        """Return the documents of a user's memberships, at most `limit`."""
         with _translated():
-            found: list[dict[str, Any]] = await self._members.find({"_id.user": user}).to_list(limit)
+            cursor = self._members.find({"_id.user": user, "state": "member"})
+            found: list[dict[str, Any]] = await cursor.to_list(limit)
         return found
+
+    async def members_of(self, room: str, state: str, after: str, limit: int, now: datetime) -> list[dict[str, Any]]:
+        """Return the documents of a room's people in this state by user id, after `after`; ended bans are left out."""
+        query: dict[str, Any] = {"_id.room": room, "state": state, "_id.user": {"$gt": after}}
+        if state == "banned":
+            query["until"] = {"$gt": now}
+        with _translated():
+            cursor = self._members.find(query).sort("_id.user", ASCENDING)
+            found: list[dict[str, Any]] = await cursor.to_list(limit)
+        return found
+
+    async def names(self, users: Iterable[str]) -> dict[str, str]:
+        """Return the names that people last went by; who has never entered a room is missing."""
+        with _translated():
+            cursor = self._people.find({"_id": {"$in": list(users)}})
+            return {found["_id"]: found["name"] async for found in cursor}
+
+    async def people(self, prefix: str, limit: int) -> dict[str, str]:
+        """Return the names, by user id, of people whose id, name or a word of it begins with `prefix` in any case."""
+        pattern = f"^{re.escape(prefix.casefold())}"
+        with _translated():
+            cursor = self._people.find({"terms": {"$regex": pattern}}).sort("_id", ASCENDING)
+            return {found["_id"]: found["name"] for found in await cursor.to_list(limit)}
 
     async def find_keys(self, keys: Iterable[KeyOf]) -> dict[KeyOf, Stored]:
         """Return the events stored under these keys."""
@@ -184,29 +289,32 @@ class Store:
                     found[key] = Stored(event.seq, document["number"], event)
         return found
 
-    async def range(self, room: str, after: int, limit: int) -> list[StoredEvent]:
-        """Return the events of the room after seq `after`, oldest first."""
+    async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
+        """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
         with _translated():
-            cursor = self._events.find({"room": room, "seq": {"$gt": after}}).sort("seq", ASCENDING)
+            cursor = self._events.find({"room": room, "seq": {"$gt": after, "$lte": upto}}).sort("seq", ASCENDING)
             return [as_wire(document) for document in await cursor.to_list(limit)]
 
-    async def messages(self, room: str, before: int | None, after: int | None, limit: int) -> list[StoredEvent]:
-        """Return up to `limit` messages, oldest first: the last before a seq, or the first after one."""
-        seqs: dict[str, int] = {}
+    async def messages(
+        self, room: str, before: int | None, after: int | None, upto: int, limit: int
+    ) -> list[StoredEvent]:
+        """Return up to `limit` messages up to seq `upto`, oldest first: the last before a seq, or the first after one."""
+        seqs = {"$lte": upto}
         if before is not None:
             seqs["$lt"] = before
         if after is not None:
             seqs["$gt"] = after
         direction = DESCENDING if after is None else ASCENDING
-        query = {"room": room, "type": "message", **({"seq": seqs} if seqs else {})}
+        query = {"room": room, "type": {"$in": list(NUMBERED)}, "seq": seqs}
         with _translated():
             found = await self._events.find(query).sort("seq", direction).to_list(limit)
         return sorted((as_wire(document) for document in found), key=lambda event: int(event["seq"]))
 
     async def public_rooms(self, after: str, limit: int) -> list[dict[str, Any]]:
-        """Return public rooms by id, those that sort after `after`."""
+        """Return public rooms in use by id, those that sort after `after`."""
+        query = {"kind": "public", "archived": False, "_id": {"$gt": after}}
         with _translated():
-            cursor = self._rooms.find({"kind": "public", "_id": {"$gt": after}}).sort("_id", ASCENDING)
+            cursor = self._rooms.find(query).sort("_id", ASCENDING)
             found: list[dict[str, Any]] = await cursor.to_list(limit)
         return found
 
@@ -219,32 +327,31 @@ class Conflict:
     room: str
 
 
+def standing_of(document: dict[str, Any]) -> Standing:
+    """Return what a membership document says."""
+    return Standing(document["state"], document.get("role"), document.get("until"), document.get("muted"))
+
+
 def as_wire(document: dict[str, Any]) -> StoredEvent:
     """Return a stored event as clients see it; fields that only a newer replica knows pass through."""
-    event = {name: value for name, value in document.items() if name not in {"_id", "room", "unprojected"}}
-    if event["type"] != "message":
-        del event["number"]
-    event["at"] = rfc3339(event["at"])
-    return {name: value for name, value in event.items() if value is not None}
+    hidden = _INTERNAL if document["type"] in NUMBERED else _INTERNAL | {"number"}
+    return {
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in document.items()
+        if name not in hidden and value is not None
+    }
+
+
+_INTERNAL = {"_id", "room", "unprojected", "unsent"}
 
 
 def _document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
     document = {"room": room, **event.model_dump(exclude_none=True), "number": number}
-    if isinstance(event, RoomCreated | MemberJoined):
+    if event.type not in NUMBERED:
         document["unprojected"] = True
+        if concerned(event):
+            document["unsent"] = True
     return document
-
-
-def _room_update(room: str, event: RoomCreated) -> UpdateOne:
-    fields = {"kind": event.kind, "title": event.title, "creator": event.sender, "created": event.at}
-    return UpdateOne({"_id": room}, {"$setOnInsert": fields}, upsert=True)
-
-
-def _member_update(room: str, event: RoomCreated | MemberJoined) -> UpdateOne:
-    user = event.sender if isinstance(event, RoomCreated) else event.user
-    return UpdateOne(
-        {"_id": {"room": room, "user": user}}, {"$setOnInsert": {"seq": event.seq, "read": 0}}, upsert=True
-    )
 
 
 def _conflict(error: BulkWriteError, events: Sequence[tuple[str, LogEvent, int]]) -> Conflict:

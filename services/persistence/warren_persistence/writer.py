@@ -12,13 +12,17 @@ import logging
 import time
 
 from warren.broker.backoff import backoff
+from warren.contract.commands import CreateDirect, CreateRoom, Join
 from warren.contract.wire import utc_now
 
 from warren_persistence import metrics
-from warren_persistence.batch import Batch, decode
+from warren_persistence.batch import Batch, Trust, decode
 from warren_persistence.cache import Cache
+from warren_persistence.courier import Courier
+from warren_persistence.domain.judge import RoomCommand, people
+from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch
-from warren_persistence.domain.room import LogEvent
+from warren_persistence.domain.room import NOBODY, LogEvent
 from warren_persistence.outlet import Outlet
 from warren_persistence.shards import Inbox, settle
 from warren_persistence.store import Store, StoreUnavailable
@@ -29,15 +33,21 @@ BATCH_LIMIT = 500
 """Commands in one commit (a delivery is never split, so it may be a few more)."""
 RETRY_CAP = 2.0
 """Seconds between tries while MongoDB is away, at most."""
+_ENTRIES = (Join, CreateRoom, CreateDirect)
 
 
 class Writer:
     """Takes from the inbox, commits, and passes on to the outlet."""
 
-    def __init__(self, store: Store, inbox: Inbox, outlet: Outlet) -> None:
+    def __init__(
+        self, store: Store, inbox: Inbox, outlet: Outlet, courier: Courier, trust: Trust, rooms_limit: int
+    ) -> None:
         self._store = store
         self._inbox = inbox
         self._outlet = outlet
+        self._courier = courier
+        self._trust = trust
+        self._rooms_limit = rooms_limit
         self._cache = Cache()
 
     async def run(self) -> None:
@@ -49,16 +59,18 @@ class Writer:
             metrics.COMMIT.observe(time.perf_counter() - started)
             if await self._outlet.tell(batch, plan):
                 await settle([part.delivery for part in batch.parts])
+                if any(concerned(event) for _, event, _ in plan.new):
+                    self._courier.wake()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""
         self._cache.forget_shard(shard)
 
     async def _take(self) -> Batch:
-        batch = Batch([decode(await self._inbox.take())])
+        batch = Batch([decode(await self._inbox.take(), self._trust)])
         size = len(batch.parts[0].commands)
         while size < BATCH_LIMIT and (delivery := self._inbox.take_now()) is not None:
-            batch.parts.append(decode(delivery))
+            batch.parts.append(decode(delivery, self._trust))
             size += len(batch.parts[-1].commands)
         metrics.BATCH.observe(size)
         metrics.BACKLOG.set(len(self._inbox))
@@ -87,11 +99,11 @@ class Writer:
     async def _attempt(self, batch: Batch, *, resolve: bool) -> Plan | None:
         """Store the batch, or return None when it was judged by a state that proved old."""
         commands = list(batch.commands())
-        loaded = await self._load(batch)
+        loaded = await self._load(commands)
         known = self._cache.known_keys(commands)
         if resolve:
             known |= await self._store.find_keys(key_of(command) for command in commands)
-        plan = plan_batch(commands, self._cache.rooms, known, utc_now())
+        plan = plan_batch(commands, self._cache.rooms, known, utc_now(), await self._full(commands))
         if not plan.refused <= loaded:
             # A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now.
             return None
@@ -106,17 +118,26 @@ class Writer:
             lease.fence()
         return None
 
-    async def _load(self, batch: Batch) -> set[str]:
-        """Read the rooms and memberships that the batch needs and the cache lacks; return the rooms just read."""
-        names = {command.room for command in batch.commands()}
-        missing = self._cache.missing_rooms(names)
+    async def _load(self, commands: list[RoomCommand]) -> set[str]:
+        """Read what the batch needs and the cache lacks; return the rooms just read."""
+        pairs = {(command.room, user) for command in commands for user in people(command)}
+        missing = self._cache.missing(pairs)
         if missing:
-            self._cache.add_rooms(await self._store.load_rooms(missing), len(names))
-        pairs = self._cache.missing_members(batch.commands())
-        members = await self._store.members(pairs)
-        for room, user in pairs:
-            self._cache.rooms[room].members[user] = (room, user) in members
-        return set(missing)
+            rooms = await self._store.load_rooms(sorted(missing))
+            wanted = [(room, user) for room, user in pairs if room in missing]
+            standings = await self._store.standings(wanted)
+            for room, user in wanted:
+                rooms[room].members[user] = standings.get((room, user), NOBODY)
+            self._cache.add_rooms(rooms, len(pairs))
+        return missing
+
+    async def _full(self, commands: list[RoomCommand]) -> set[str]:
+        """Return who of those that would come into a room is in as many as one may be."""
+        coming = {user for command in commands if isinstance(command, _ENTRIES) for user in people(command)}
+        if not coming:
+            return set()
+        held = await self._store.count_rooms(coming)
+        return {user for user, count in held.items() if count >= self._rooms_limit}
 
     def _remember(self, plan: Plan) -> None:
         for room, event, number in plan.new:

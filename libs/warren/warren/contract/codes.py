@@ -9,6 +9,7 @@ class Close(IntEnum):
     GOING_AWAY = 4001
     SILENT = 4002
     SLOW_CONSUMER = 4008
+    TOO_MANY = 4029
     BAD_FRAME = 4501
     NO_HELLO = 4502
     TOKEN_REFUSED = 4503

@@ -1,12 +1,12 @@
 """What somebody wants to happen in a room. The writer judges each at its place in the room's order."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.events import RoomKind
-from warren.contract.ids import Key, RoomId, Seq, Text, Title, UserId
-from warren.contract.wire import Wire
+from warren.contract.events import NewRoomKind, Role, RoomKind
+from warren.contract.ids import Key, Reason, RoomId, Seq, Text, Title, UserId
+from warren.contract.wire import Timestamp, Wire
 
 
 class _Command(Wire):
@@ -18,6 +18,22 @@ class _Command(Wire):
     key: Key
 
 
+class Common(TypedDict):
+    """The fields that every command has."""
+
+    id: str
+    room: str
+    sender: str
+    name: str
+    key: str
+
+
+class _Upon(_Command):
+    """A command about `user`."""
+
+    user: UserId
+
+
 class Send(_Command):
     """Say `text` in the room."""
 
@@ -27,11 +43,36 @@ class Send(_Command):
 
 
 class CreateRoom(_Command):
-    """Make the room; the sender becomes its first member."""
+    """Make the room; the sender becomes its owner."""
 
     type: Literal["room.create"] = "room.create"
-    kind: RoomKind
+    kind: NewRoomKind
     title: Title
+
+
+class CreateDirect(_Upon):
+    """Make the room of the sender and `user`; its id follows from theirs (`warren.contract.ids.direct_room`)."""
+
+    type: Literal["direct.create"] = "direct.create"
+
+
+class Rename(_Command):
+    """Give the room another title."""
+
+    type: Literal["room.rename"] = "room.rename"
+    title: Title
+
+
+class Archive(_Command):
+    """Close the room for everything but reading."""
+
+    type: Literal["room.archive"] = "room.archive"
+
+
+class Restore(_Command):
+    """Open an archived room again."""
+
+    type: Literal["room.restore"] = "room.restore"
 
 
 class Join(_Command):
@@ -40,9 +81,80 @@ class Join(_Command):
     type: Literal["join"] = "join"
 
 
-Command = Annotated[Send | CreateRoom | Join, Field(discriminator="type")]
+class Leave(_Command):
+    """End the sender's membership, or decline an invitation."""
+
+    type: Literal["leave"] = "leave"
+
+
+class Invite(_Upon):
+    """Let `user` become a member."""
+
+    type: Literal["invite"] = "invite"
+
+
+class Remove(_Upon):
+    """End the membership or invitation of `user`."""
+
+    type: Literal["remove"] = "remove"
+
+
+class Ban(_Upon):
+    """Keep `user` out, until `until` if given."""
+
+    type: Literal["ban"] = "ban"
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+class Unban(_Upon):
+    """Let `user` come back."""
+
+    type: Literal["unban"] = "unban"
+
+
+class Mute(_Upon):
+    """Keep `user` from writing, until `until` if given."""
+
+    type: Literal["mute"] = "mute"
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+class Unmute(_Upon):
+    """Let `user` write again."""
+
+    type: Literal["unmute"] = "unmute"
+
+
+class SetRole(_Upon):
+    """Give `user` another role."""
+
+    type: Literal["role"] = "role"
+    role: Role
+
+
+class Notify(_Command):
+    """Put a notice into an inbox room: what `sender` did to its owner. From the persistence service alone."""
+
+    type: Literal["notify"] = "notify"
+    what: str = Field(max_length=64)
+    of_room: RoomId
+    of_seq: Seq
+    kind: RoomKind
+    title: Title
+    role: Role | None = None
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+AnyCommand = (
+    Send | CreateRoom | CreateDirect | Rename | Archive | Restore | Join | Leave | Invite | Remove | Ban | Unban
+    | Mute | Unmute | SetRole | Notify
+)  # fmt: skip
 """The closed union of all commands of this version."""
-COMMAND: TypeAdapter[Send | CreateRoom | Join] = TypeAdapter(Command)
+Command = Annotated[AnyCommand, Field(discriminator="type")]
+COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Command)
 
 
 class Commands(Wire):

@@ -4,10 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Key, RoomId, Seq, Text, Title, UserId
+from warren.contract.ids import Key, Reason, RoomId, Seq, Text, Title, UserId
 from warren.contract.wire import Timestamp, Wire
 
-RoomKind = Literal["public", "private"]
+NewRoomKind = Literal["public", "private"]
+"""What people make by hand. Everybody may read a public room and join it; a private one is its members' alone."""
+RoomKind = Literal["public", "private", "direct", "inbox"]
+"""`direct`: of two people, for ever. `inbox`: what befalls one person, written by the service alone."""
+Role = Literal["owner", "moderator", "member"]
+"""Most powerful first."""
 
 
 class _Event(Wire):
@@ -20,6 +25,12 @@ class _Event(Wire):
     at: Timestamp
 
 
+class _About(_Event):
+    """An event about `user`, who may be the sender."""
+
+    user: UserId
+
+
 class Message(_Event):
     """Somebody said something. `number` counts the room's messages alone: unread = head number - read number."""
 
@@ -30,23 +41,128 @@ class Message(_Event):
 
 
 class RoomCreated(_Event):
-    """The first event of every room; its sender is the first member."""
+    """The first event of a room that somebody made; its sender is the first owner.
+
+    A direct room names the other person as `user` and has no owner.
+    """
 
     type: Literal["room.created"] = "room.created"
     kind: RoomKind
     title: Title
+    user: UserId | None = None
 
 
-class MemberJoined(_Event):
+class RoomRenamed(_Event):
+    """The room has another title."""
+
+    type: Literal["room.renamed"] = "room.renamed"
+    title: Title
+
+
+class RoomArchived(_Event):
+    """The room can only be read from now on."""
+
+    type: Literal["room.archived"] = "room.archived"
+
+
+class RoomRestored(_Event):
+    """The room is in use again."""
+
+    type: Literal["room.restored"] = "room.restored"
+
+
+class MemberJoined(_About):
     """`user` became a member."""
 
     type: Literal["member.joined"] = "member.joined"
-    user: UserId
 
 
-Event = Annotated[Message | RoomCreated | MemberJoined, Field(discriminator="type")]
+class MemberLeft(_About):
+    """`user` is no member any more, or declined an invitation."""
+
+    type: Literal["member.left"] = "member.left"
+
+
+class MemberInvited(_About):
+    """`user` may become a member."""
+
+    type: Literal["member.invited"] = "member.invited"
+
+
+class MemberRemoved(_About):
+    """`user` was made to leave, or their invitation was taken back."""
+
+    type: Literal["member.removed"] = "member.removed"
+
+
+class MemberBanned(_About):
+    """`user` may neither read nor come back, until `until` if there is one."""
+
+    type: Literal["member.banned"] = "member.banned"
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+class MemberUnbanned(_About):
+    """`user` may come back."""
+
+    type: Literal["member.unbanned"] = "member.unbanned"
+
+
+class MemberMuted(_About):
+    """`user` may read and not write, until `until` if there is one. Leaving and coming back does not end it."""
+
+    type: Literal["member.muted"] = "member.muted"
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+class MemberUnmuted(_About):
+    """`user` may write again."""
+
+    type: Literal["member.unmuted"] = "member.unmuted"
+
+
+class RoleChanged(_About):
+    """`user` has another role."""
+
+    type: Literal["member.role"] = "member.role"
+    role: Role
+
+
+class Notice(_Event):
+    """In an inbox room: `sender` did something that concerns its owner, in another room. Numbered like messages.
+
+    `what` is the type of the event at `of_seq` in the log of `of_room`; the rest says of it what its reader needs
+    who may have no access to that room (any more).
+    """
+
+    type: Literal["notice"] = "notice"
+    number: Seq
+    what: str = Field(max_length=64)
+    of_room: RoomId
+    of_seq: Seq
+    kind: RoomKind
+    title: Title
+    role: Role | None = None
+    until: Timestamp | None = None
+    reason: Reason | None = None
+
+
+AnyEvent = (
+    Message | RoomCreated | RoomRenamed | RoomArchived | RoomRestored | MemberJoined | MemberLeft | MemberInvited
+    | MemberRemoved | MemberBanned | MemberUnbanned | MemberMuted | MemberUnmuted | RoleChanged | Notice
+)  # fmt: skip
 """The closed union of all events of this version."""
-EVENT: TypeAdapter[Message | RoomCreated | MemberJoined] = TypeAdapter(Event)
+Event = Annotated[AnyEvent, Field(discriminator="type")]
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
+
+NUMBERED = frozenset({"message", "notice"})
+"""The events that count as something to read."""
+EndsReading = MemberLeft | MemberRemoved | MemberBanned
+"""The events after which `user` is shown nothing more, unless they come back."""
+ENDS_READING = frozenset({"member.left", "member.removed", "member.banned"})
+"""Their types."""
 
 
 class Events(Wire):

@@ -4,28 +4,40 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Cursor, Key, RoomId, Seq, Text, UserId
+from warren.contract.ids import Cursor, Key, RoomId, RoomRef, Seq, Text, UserId
 from warren.contract.wire import Strict, Wire
 
 SUBPROTOCOL = "warren.v1"
 FRAME_LIMIT = 64 * 1024
 """The most bytes in one frame or request body; more closes the WebSocket with 1009."""
+TOKEN_LIMIT = 8_192
+"""The most characters in a token; a longer one is refused before anything else is looked at."""
 REPLAY_LIMIT = 1_000
 """The most missed events that a join replays; more is a reset."""
+
+
+Token = Annotated[str, Field(max_length=TOKEN_LIMIT)]
 
 
 class Hello(Strict):
     """The first frame: who is there."""
 
     type: Literal["hello"] = "hello"
-    token: str = Field(max_length=8_192)
+    token: Token
+
+
+class Auth(Strict):
+    """Go on with this token of the same person, in place of the one that expires."""
+
+    type: Literal["auth"] = "auth"
+    token: Token
 
 
 class Join(Strict):
     """Subscribe to a room, from after `since` if given."""
 
     type: Literal["join"] = "join"
-    room: RoomId
+    room: RoomRef
     since: Cursor | None = None
     epoch: str | None = Field(default=None, max_length=64)
 
@@ -44,7 +56,7 @@ class Leave(Strict):
     """End the subscription to a room (not the membership)."""
 
     type: Literal["leave"] = "leave"
-    room: RoomId
+    room: RoomRef
 
 
 class Ping(Strict):
@@ -53,9 +65,10 @@ class Ping(Strict):
     type: Literal["ping"] = "ping"
 
 
-ClientFrame = Annotated[Hello | Join | Send | Leave | Ping, Field(discriminator="type")]
+AnyClientFrame = Hello | Auth | Join | Send | Leave | Ping
 """The closed union of all that a client may send."""
-CLIENT_FRAME: TypeAdapter[Hello | Join | Send | Leave | Ping] = TypeAdapter(ClientFrame)
+ClientFrame = Annotated[AnyClientFrame, Field(discriminator="type")]
+CLIENT_FRAME: TypeAdapter[AnyClientFrame] = TypeAdapter(ClientFrame)
 
 
 class Person(Wire):
@@ -82,13 +95,22 @@ class Welcome(Wire):
     user: Person
     ping: int
     limits: Limits
+    expires_in: int | None = None
+    """Seconds until the token expires and the connection is closed with 4503, unless `auth` renews it."""
+
+
+class Renewed(Wire):
+    """The answer to auth: the connection is good for another `expires_in` seconds."""
+
+    type: Literal["renewed"] = "renewed"
+    expires_in: int
 
 
 class Joined(Wire):
     """The subscription stands. With `reset` the client must reload history: what it missed is not replayed."""
 
     type: Literal["joined"] = "joined"
-    room: RoomId
+    room: RoomRef
     epoch: str
     head: int
     number: int
@@ -97,10 +119,16 @@ class Joined(Wire):
 
 
 class Left(Wire):
-    """The subscription has ended."""
+    """The subscription has ended: as was asked for, or by itself.
+
+    `because`: the type of the event at `seq` that ended it (`member.removed`, `member.banned`, `member.left`), or
+    `epoch` if the room's history was replaced and this person has no part in the new one.
+    """
 
     type: Literal["left"] = "left"
-    room: RoomId
+    room: RoomRef
+    seq: int | None = None
+    because: str | None = None
 
 
 class Ack(Wire):
@@ -114,7 +142,10 @@ class Ack(Wire):
 
 
 class Error(Wire):
-    """A frame was refused. `temporary`: the same frame, with the same key, may succeed later."""
+    """A frame was refused. `temporary`: the same frame, with the same key, may succeed later.
+
+    `retry_after` is in seconds: before that it is refused again.
+    """
 
     type: Literal["error"] = "error"
     key: str | None = None
@@ -122,6 +153,7 @@ class Error(Wire):
     code: str
     detail: str
     temporary: bool = False
+    retry_after: int | None = None
 
 
 class Pong(Wire):
@@ -138,5 +170,5 @@ class Bye(Wire):
     after_ms: int
 
 
-ServerFrame = Welcome | Joined | Left | Ack | Error | Pong | Bye
+ServerFrame = Welcome | Renewed | Joined | Left | Ack | Error | Pong | Bye
 """All that a client may receive besides `warren.contract.events.Events`."""

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from hashlib import sha256
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -29,9 +30,48 @@ Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """A place in a room's log. Its bound is what a JavaScript number holds exactly, and well within BSON's."""
 Cursor = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """The last seq that somebody has; 0 before the first."""
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)]
+"""Why a moderator did something, for the one it was done to."""
 DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
 def new_id() -> str:
     """Return 32 hex digits: unique, and rising with time (microseconds first) so that logs sort by it."""
     return f"{time.time_ns() // 1_000:014x}{secrets.token_hex(9)}"
+
+
+INBOX = "@me"
+"""What a client calls its own inbox room; nobody can name another's."""
+RoomRef = Annotated[str, StringConstraints(pattern=rf"^({INBOX}|{ROOM_PATTERN[1:-1]})$")]
+"""A room as clients name it: its id, or `@me`."""
+_INBOX_PREFIX = "me-"
+_DIRECT_PREFIX = "dm-"
+
+
+def inbox_room(user: str) -> str:
+    """Return the id of the room that tells what befalls `user`: a hash, since user ids hold more than room ids may."""
+    return _INBOX_PREFIX + _digest(user)
+
+
+def direct_room(one: str, other: str) -> str:
+    """Return the id of the room of two people, the same whoever asks first."""
+    return _DIRECT_PREFIX + _digest("\n".join(sorted((one, other))))
+
+
+def is_inbox(room: str) -> bool:
+    """Whether the id is of an inbox room."""
+    return room.startswith(_INBOX_PREFIX)
+
+
+def is_reserved(room: str) -> bool:
+    """Whether nobody may make a room of this id by hand: it could be squatted on."""
+    return room.startswith((_INBOX_PREFIX, _DIRECT_PREFIX))
+
+
+def shown(room: str) -> str:
+    """Return the room as clients name it: the only inbox that a client ever sees is its own."""
+    return INBOX if is_inbox(room) else room
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:40]

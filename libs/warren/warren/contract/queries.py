@@ -1,15 +1,20 @@
-"""Reads, asked over the broker and judged by who asks: `user` is the asker, None a gateway on its own behalf."""
+"""Reads, asked over the broker and judged by who asks.
+
+`user` is the asker; None is a gateway on its own behalf, as which nobody else may ask: the broker vouches for who did.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.events import RoomKind
+from warren.contract.events import Role, RoomKind
 from warren.contract.ids import Cursor, RoomId, Seq, UserId
-from warren.contract.wire import Wire
+from warren.contract.wire import Timestamp, Wire
 
 StoredEvent = dict[str, Any]
 """An event as JSON. Readers pass on what the store holds, of types that only a newer replica knows too."""
+
+MemberState = Literal["member", "invited", "banned"]
 
 RANGE_LIMIT = 500
 """The most events that one answer carries."""
@@ -30,6 +35,7 @@ class EventRange(Wire):
 
     type: Literal["events"] = "events"
     room: RoomId
+    user: UserId | None = None
     after: Cursor
     limit: int = Field(default=RANGE_LIMIT, ge=1, le=RANGE_LIMIT)
 
@@ -56,6 +62,7 @@ class Directory(Wire):
     """Public rooms whose id sorts after `after`."""
 
     type: Literal["directory"] = "directory"
+    user: UserId | None = None
     after: str = ""
     limit: int = Field(default=PAGE_LIMIT, ge=1, le=PAGE_LIMIT)
 
@@ -64,11 +71,33 @@ class Heads(Wire):
     """The heads of some rooms: how a gateway finds a tail that it lost."""
 
     type: Literal["heads"] = "heads"
+    user: UserId | None = None
     rooms: list[RoomId] = Field(max_length=RANGE_LIMIT)
 
 
-Query = Annotated[RoomAccess | EventRange | History | MyRooms | Directory | Heads, Field(discriminator="type")]
-QUERY: TypeAdapter[RoomAccess | EventRange | History | MyRooms | Directory | Heads] = TypeAdapter(Query)
+class Members(Wire):
+    """The people of a room in one state, by id, after `after`. Only moderators learn who is invited or banned."""
+
+    type: Literal["members"] = "members"
+    room: RoomId
+    user: UserId
+    state: MemberState = "member"
+    after: str = Field(default="", max_length=128)
+    limit: int = Field(default=PAGE_LIMIT, ge=1, le=PAGE_LIMIT)
+
+
+class People(Wire):
+    """People whose name or id begins with `prefix`, whatever its case."""
+
+    type: Literal["people"] = "people"
+    user: UserId
+    prefix: str = Field(min_length=1, max_length=128)
+    limit: int = Field(default=20, ge=1, le=PAGE_LIMIT)
+
+
+AnyQuery = RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People
+Query = Annotated[AnyQuery, Field(discriminator="type")]
+QUERY: TypeAdapter[AnyQuery] = TypeAdapter(Query)
 
 
 class Head(Wire):
@@ -78,8 +107,15 @@ class Head(Wire):
     number: int
 
 
+class Person(Wire):
+    """Somebody, by id and the name they last went by."""
+
+    user: UserId
+    name: str
+
+
 class Access(Wire):
-    """The answer to RoomAccess."""
+    """The answer to RoomAccess: how the room stood at `head`, and what the asker may do there at that place."""
 
     type: Literal["access"] = "access"
     epoch: str
@@ -89,6 +125,12 @@ class Access(Wire):
     number: int
     read: int
     member: bool
+    role: Role | None = None
+    muted: Timestamp | None = None
+    """Until when the asker may not write."""
+    archived: bool = False
+    peer: Person | None = None
+    """The other one of a direct room."""
 
 
 class Range(Wire):
@@ -118,6 +160,10 @@ class RoomSummary(Wire):
     number: int
     read: int
     unread: int
+    role: Role = "member"
+    archived: bool = False
+    peer: Person | None = None
+    """The other one of a direct room."""
 
 
 class RoomList(Wire):
@@ -150,6 +196,32 @@ class HeadsAnswer(Wire):
     heads: dict[RoomId, Head]
 
 
+class MemberEntry(Wire):
+    """Somebody's place in a room."""
+
+    user: UserId
+    name: str
+    role: Role | None = None
+    muted: Timestamp | None = None
+    banned: Timestamp | None = None
+    """Until when; without an end the year is 9999."""
+
+
+class MemberPage(Wire):
+    """The answer to Members, by user id."""
+
+    type: Literal["member_page"] = "member_page"
+    members: list[MemberEntry]
+    more: bool
+
+
+class PeopleAnswer(Wire):
+    """The answer to People."""
+
+    type: Literal["people_answer"] = "people_answer"
+    people: list[Person]
+
+
 class Denied(Wire):
     """The answer to a query that can't be answered to this asker."""
 
@@ -158,5 +230,8 @@ class Denied(Wire):
     detail: str
 
 
-Answer = Annotated[Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | Denied, Field(discriminator="type")]
-ANSWER: TypeAdapter[Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | Denied] = TypeAdapter(Answer)
+AnyAnswer = (
+    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Denied
+)  # fmt: skip
+Answer = Annotated[AnyAnswer, Field(discriminator="type")]
+ANSWER: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)

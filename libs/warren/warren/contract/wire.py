@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
 
 class Wire(BaseModel):
@@ -25,8 +25,21 @@ def rfc3339(moment: datetime) -> str:
 
 def utc_now() -> datetime:
     """Return the present moment, cut to the milliseconds that the store keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1_000 * 1_000)
+    return _cut(datetime.now(UTC))
 
 
-Timestamp = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+def _cut(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return _cut(moment.astimezone(UTC))
+    except OverflowError as error:  # the first and last hours of all years, in other time zones
+        raise ValueError("must be a moment between the years 1 and 9999 in UTC") from error
+
+
+Timestamp = Annotated[
+    AwareDatetime, AfterValidator(_in_utc), PlainSerializer(rfc3339, return_type=str, when_used="json")
+]
+"""A moment in UTC, with milliseconds."""

@@ -21,7 +21,7 @@ def configure_logs(service: str, replica: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # says what Link says
-    for chatty in ("aio_pika", "aiormq", "pymongo", "asyncio", "websockets"):
+    for chatty in ("aio_pika", "aiormq", "pymongo", "asyncio", "websockets", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

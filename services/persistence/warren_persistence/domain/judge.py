@@ -1,90 +1,77 @@
-"""What becomes of a command, at its place in the room's order: an event, or a refusal.
+"""What becomes of a command, at its place in the room's order: an event, or a refusal."""
 
-Rights and roles find their place here: a rule is a line in one of these functions.
-"""
-
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import Any
 
+from warren.contract import commands as c
+from warren.contract import events as e
 from warren.contract.codes import Code
-from warren.contract.commands import CreateRoom, Join, Refused, Send
-from warren.contract.events import MemberJoined, Message, RoomCreated
+from warren.contract.commands import AnyCommand as RoomCommand
+from warren.contract.commands import Refused
 
+from warren_persistence.domain.rights import objection
 from warren_persistence.domain.room import LogEvent, Room
 
-RoomCommand = Send | CreateRoom | Join
+__all__ = ["RoomCommand", "judge", "people", "refuse"]
+
+_EVENTS: dict[type[RoomCommand], type[LogEvent]] = {
+    c.Rename: e.RoomRenamed,
+    c.Archive: e.RoomArchived,
+    c.Restore: e.RoomRestored,
+    c.Join: e.MemberJoined,
+    c.Leave: e.MemberLeft,
+    c.Invite: e.MemberInvited,
+    c.Remove: e.MemberRemoved,
+    c.Ban: e.MemberBanned,
+    c.Unban: e.MemberUnbanned,
+    c.Mute: e.MemberMuted,
+    c.Unmute: e.MemberUnmuted,
+    c.SetRole: e.RoleChanged,
+}
+"""The commands whose event says the same as they do."""
+_SAME = {"user", "title", "role", "until", "reason"}
 
 
-def judge(room: Room, command: RoomCommand, now: datetime) -> LogEvent | Refused:
-    """Return the event that the command becomes as the room's next, or why it does not."""
-    match command:
-        case CreateRoom():
-            return _create(room, command, now)
-        case Join():
-            return _join(room, command, now)
-        case Send():
-            return _send(room, command, now)
+def judge(room: Room, command: RoomCommand, now: datetime, full: AbstractSet[str] = frozenset()) -> LogEvent | Refused:
+    """Return the event that the command becomes as the room's next, or why it does not.
+
+    `full`: people who are in too many rooms for one more.
+    """
+    why = objection(room, command, now, full)
+    return refuse(command, *why) if why else _event(room, command, now)
 
 
-def _create(room: Room, command: CreateRoom, now: datetime) -> LogEvent | Refused:
-    if room.head:
-        return refuse(command, Code.EXISTS, "a room of this name exists already")
-    return RoomCreated(
-        seq=1,
-        id=command.id,
-        sender=command.sender,
-        name=command.name,
-        key=command.key,
-        at=now,
-        kind=command.kind,
-        title=command.title,
-    )
-
-
-def _join(room: Room, command: Join, now: datetime) -> LogEvent | Refused:
-    if _hidden(room, command.sender):
-        return _not_found(command)
-    if room.members.get(command.sender):
-        return refuse(command, Code.EXISTS, "already a member")
-    return MemberJoined(
-        seq=room.head + 1,
-        id=command.id,
-        sender=command.sender,
-        name=command.name,
-        key=command.key,
-        at=now,
-        user=command.sender,
-    )
-
-
-def _send(room: Room, command: Send, now: datetime) -> LogEvent | Refused:
-    if _hidden(room, command.sender):
-        return _not_found(command)
-    if not room.members.get(command.sender):
-        return refuse(command, Code.FORBIDDEN, "join the room before you write in it")
-    if command.reply_to is not None and command.reply_to > room.head:
-        return refuse(command, Code.INVALID, "reply_to names a seq that the room has not reached")
-    return Message(
-        seq=room.head + 1,
-        id=command.id,
-        sender=command.sender,
-        name=command.name,
-        key=command.key,
-        at=now,
-        number=room.number + 1,
-        text=command.text,
-        reply_to=command.reply_to,
-    )
-
-
-def _hidden(room: Room, user: str) -> bool:
-    """Unknown and forbidden look the same."""
-    return not room.head or (room.kind == "private" and not room.members.get(user))
-
-
-def _not_found(command: RoomCommand) -> Refused:
-    return refuse(command, Code.NOT_FOUND, "no such room")
+def people(command: RoomCommand) -> list[str]:
+    """Return the people whose standing in the room the command is judged by."""
+    user = getattr(command, "user", None)
+    return [command.sender] if user is None else [command.sender, user]
 
 
 def refuse(command: RoomCommand, code: Code, detail: str) -> Refused:
     """Return the refusal of `command`."""
     return Refused(id=command.id, code=code, detail=detail)
+
+
+def _event(room: Room, command: RoomCommand, now: datetime) -> LogEvent:
+    common: dict[str, Any] = {
+        "seq": room.head + 1,
+        "id": command.id,
+        "sender": command.sender,
+        "name": command.name,
+        "key": command.key,
+        "at": now,
+    }
+    match command:
+        case c.Send():
+            return e.Message(**common, number=room.number + 1, text=command.text, reply_to=command.reply_to)
+        case c.CreateRoom():
+            return e.RoomCreated(**common, kind=command.kind, title=command.title)
+        case c.CreateDirect():
+            return e.RoomCreated(**common, kind="direct", title="Direct", user=command.user)
+        case c.Notify():
+            about = command.model_dump(include=_SAME | {"what", "of_room", "of_seq", "kind"})
+            return e.Notice(**common, number=room.number + 1, **about)
+        case c.Join() | c.Leave():
+            return _EVENTS[type(command)](**common, user=command.sender)
+    return _EVENTS[type(command)](**common, **command.model_dump(include=_SAME))

@@ -1,6 +1,7 @@
 """One batch of commands, turned into events to store and answers to give."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -43,16 +44,23 @@ def key_of(command: RoomCommand) -> KeyOf:
 
 
 def plan_batch(
-    commands: Iterable[RoomCommand], rooms: Mapping[str, Room], known: Mapping[KeyOf, Stored], now: datetime
+    commands: Iterable[RoomCommand],
+    rooms: Mapping[str, Room],
+    known: Mapping[KeyOf, Stored],
+    now: datetime,
+    full: AbstractSet[str] = frozenset(),
 ) -> Plan:
-    """Judge the commands in order; `rooms` advance as if all was stored, `known` are keys seen before."""
+    """Judge the commands in order; `rooms` advance as if all was stored.
+
+    `known`: keys seen before. `full`: people who are in too many rooms for one more.
+    """
     plan = Plan()
     fresh: dict[KeyOf, Stored] = {}
     for command in commands:
         key = key_of(command)
         stored = fresh.get(key) or known.get(key)
         if stored is None:
-            verdict = judge(rooms[command.room], command, now)
+            verdict = judge(rooms[command.room], command, now, full)
             if isinstance(verdict, Refused):
                 plan.answers[command.id] = verdict
                 plan.refused.add(command.room)

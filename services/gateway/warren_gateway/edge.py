@@ -1,0 +1,109 @@
+"""What every HTTP exchange has: headers for browsers, a bound on the body, and a problem when all else fails."""
+
+import logging
+from collections.abc import Collection
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from warren.contract.codes import Code
+
+from warren_gateway.problems import problem_response
+
+log = logging.getLogger(__name__)
+
+Headers = list[tuple[bytes, bytes]]
+ALWAYS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    # Pages of other origins use this gateway by CORS, which this says nothing about; it keeps them from embedding.
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+POLICY: Headers = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+API: Headers = [(b"cache-control", b"no-store")]
+
+
+class SecurityHeaders:
+    """Adds headers to every answer; what a route has set itself stays.
+
+    `pages`: paths of what is made for browsers to show, with scripts.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Collection[str] = ()) -> None:
+        self._app = app
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        extra = self._extra(scope["path"])
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                set_already = {name.lower() for name, _ in headers}
+                headers.extend(item for item in extra if item[0] not in set_already)
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+    def _extra(self, path: str) -> Headers:
+        headers = [*ALWAYS]
+        if path not in self._pages:
+            headers += POLICY
+        if path.startswith("/v1/"):
+            headers += API
+        return headers
+
+
+class BodyLimit:
+    """Answers 413 to a body of more than `most` bytes, and 500 to what nobody foresaw; both as problems."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._detail = f"the body has more than {most} bytes"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _declared(scope) > self._most:
+            await problem_response(413, Code.INVALID, self._detail)(scope, receive, send)
+            return
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, self._bounded(receive), sending)
+        except Exception:
+            if started:
+                raise
+            log.exception("request failed", extra={"method": scope["method"]})
+            failed = problem_response(500, Code.UNAVAILABLE, "this should not have happened; try again")
+            await failed(scope, receive, send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Return a `receive` that fails when the body turns out to be longer than it may be."""
+        left = self._most
+
+        async def receiving() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, self._detail)
+            return message
+
+        return receiving
+
+
+def _declared(scope: Scope) -> int:
+    """Return the length that the request declares, 0 if none."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length" and value.isdigit()), 0)

@@ -1,0 +1,127 @@
+"""Refuses before routing, where it costs least: addresses that ask too much, and pages that may not connect.
+
+Pure ASGI, with the answers made beforehand. The limits of people and connections come later, where somebody is known.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Collection
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from warren.contract.codes import Code
+
+from warren_gateway import metrics
+from warren_gateway.auth import Authenticator
+from warren_gateway.limits import AddressLimits, address_of, seconds
+from warren_gateway.problems import problem
+
+EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked by the operator's own machines, and asked most when there is trouble."""
+
+
+HOLD = 1.0
+"""Seconds for which a refusal is held back. A client that asks again at once costs as much as its connections then, and
+not as much as it can send: 10,000 refusals a second would be most of a processor."""
+HELD = 500
+"""Refusals held back at once, some 10 MB; beyond that they are answered at once."""
+
+
+class Refusal:
+    """An answer that is always the same but for `Retry-After`."""
+
+    def __init__(self, reason: str, status: int, code: Code, detail: str) -> None:
+        self._reason = reason
+        self._status = status
+        self._body = json.dumps(problem(status, code, detail).model_dump()).encode()
+        self._headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(self._body)).encode()),
+        ]
+
+    async def __call__(self, scope: Scope, send: Send, wait: float | None = None) -> None:
+        """Answer a request, or a handshake in place of the upgrade."""
+        metrics.REFUSED.labels(self._reason).inc()
+        retry = [] if wait is None else [(b"retry-after", str(seconds(wait)).encode())]
+        kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+        start: Message = {"type": f"{kind}.start", "status": self._status, "headers": [*self._headers, *retry]}
+        await send(start)
+        await send({"type": f"{kind}.body", "body": self._body})
+
+
+REQUESTS = Refusal("requests", 429, Code.TOO_MANY, "too many requests from this address")
+CONNECTS = Refusal("connects", 429, Code.TOO_MANY, "too many new connections from this address")
+CONNECTIONS = Refusal("connections", 429, Code.TOO_MANY, "too many open connections from this address")
+FAILURES = Refusal("failures", 429, Code.TOO_MANY, "too many bad tokens came from this address")
+ORIGIN = Refusal("origin", 403, Code.FORBIDDEN, "pages of this origin may not connect here")
+CROWDED_WAIT = 30.0
+"""Seconds after which an address with too many open connections may try again."""
+
+
+class Guard:
+    """Lets requests and handshakes through to the app, within the limits of their address."""
+
+    def __init__(self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str]) -> None:
+        self._app = app
+        self._limits = addresses
+        self._auth = auth
+        self._held = 0
+        self._origins = None if "*" in origins else frozenset(origin.encode() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or WebSocket."""
+        if scope["type"] == "http" and scope["path"] not in EXEMPT:
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address, now = address_of(scope), time.monotonic()
+        wait = self._limits.requests.take(address, now)
+        if wait:
+            await self._refuse(REQUESTS, scope, send, wait)
+            return
+        wait = self._limits.failures.wait(address, now)
+        if wait and self._unknown(_header(scope, b"authorization")):
+            await self._refuse(FAILURES, scope, send, wait)
+            return
+        await self._app(scope, receive, send)
+
+    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send, wait: float) -> None:
+        if self._held < HELD:
+            self._held += 1
+            try:
+                await asyncio.sleep(HOLD)
+            finally:
+                self._held -= 1
+        await refusal(scope, send, wait)
+
+    def _unknown(self, authorization: bytes | None) -> bool:
+        """Whether there is a token, and none that is known to be good."""
+        if authorization is None:
+            return False
+        return self._auth.known(authorization.decode("latin-1").partition(" ")[2].strip()) is None
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address, now = address_of(scope), time.monotonic()
+        origin = _header(scope, b"origin")  # what is not a browser sends none
+        if origin is not None and self._origins is not None and origin not in self._origins:
+            await ORIGIN(scope, send)
+            return
+        wait = self._limits.connects.take(address, now)
+        if wait:
+            await self._refuse(CONNECTS, scope, send, wait)
+            return
+        if not self._limits.connections.enter(address):
+            await self._refuse(CONNECTIONS, scope, send, CROWDED_WAIT)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._limits.connections.leave(address)
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for found, value in scope["headers"] if found.lower() == name), None)

@@ -1,0 +1,19 @@
+"""What clients call a room, and what it is called between the services."""
+
+from warren.contract.codes import Code
+from warren.contract.ids import INBOX, inbox_room, is_inbox
+from warren.contract.queries import Denied
+
+from warren_gateway.queries import QueryDenied
+
+
+def resolve(room: str, user: str) -> str:
+    """Return the id of the room that `user` means. Raises QueryDenied.
+
+    An inbox has one name, `@me`, and no other person's has any.
+    """
+    if room == INBOX:
+        return inbox_room(user)
+    if is_inbox(room):
+        raise QueryDenied(Denied(code=Code.NOT_FOUND, detail="no such room"))
+    return room

@@ -1,0 +1,106 @@
+"""What makes a token good. The library checks signature and claims; what is allowed at all is said here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from pydantic import TypeAdapter, ValidationError
+from warren.contract.frames import TOKEN_LIMIT
+from warren.contract.ids import UserId
+
+SYMMETRIC = frozenset({"HS256"})
+"""By a secret that gateways and issuer share."""
+ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
+"""By a key pair of the issuer's. Never allowed beside the symmetric one: a public key must not pass for a secret."""
+NAME_CHARACTERS = 64
+LATEST = 2**53
+"""Unix seconds: a later expiry counts as this one, which fits wherever it goes."""
+_USER: TypeAdapter[str] = TypeAdapter(UserId)
+_REQUIRED = ["exp", "sub", "aud", "iss"]
+
+Key = jwt.PyJWK | str
+"""A public key, bound to its one algorithm, or the secret."""
+
+
+class TokenRefused(Exception):
+    """The token is foreign, expired, or not a token. Says why in words that are fit for the one who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who proved who they are; `expires` is Unix time in seconds."""
+
+    id: str
+    name: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which tokens are meant for this gateway."""
+
+    algorithms: frozenset[str]
+    issuer: str
+    audience: str
+    name_claim: str = "name"
+    user_claim: str = "sub"
+
+
+def read_header(token: str, rules: Rules) -> tuple[str, str | None]:
+    """Return algorithm and key id, so that the key can be found. Raises TokenRefused.
+
+    Nothing of this is trusted: the key says which algorithm it is for, and `check` holds the token to that.
+    """
+    if len(token) > TOKEN_LIMIT:
+        raise TokenRefused("the token is too long")
+    try:
+        # The header alone: whatever follows it is not worth decoding yet.
+        header = jwt.get_unverified_header(f"{token.partition('.')[0]}..")
+    except (jwt.PyJWTError, UnicodeError) as error:
+        raise TokenRefused("this is not a token") from error
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in rules.algorithms:
+        raise TokenRefused("the token is signed in a way that is not allowed here")
+    return algorithm, header.get("kid")
+
+
+def check(token: str, key: Key, rules: Rules) -> User:
+    """Return whose token it is, if this key has signed it and it is meant for here and now. Raises TokenRefused."""
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=sorted(rules.algorithms),
+            audience=rules.audience,
+            issuer=rules.issuer,
+            options={"require": [*_REQUIRED, rules.user_claim], "enforce_minimum_key_length": True},
+        )
+        return _user(claims, rules)
+    except jwt.ExpiredSignatureError as error:
+        raise TokenRefused("the token has expired") from error
+    except (jwt.PyJWTError, UnicodeError) as error:
+        raise TokenRefused("the token is not valid here") from error
+
+
+def _user(claims: dict[str, Any], rules: Rules) -> User:
+    user = _user_id(claims, rules.user_claim)
+    found = (claims.get(claim) for claim in (rules.name_claim, "preferred_username"))
+    name = next((text for text in map(_display_name, found) if text), user)
+    return User(user, name[:NAME_CHARACTERS], float(min(int(claims["exp"]), LATEST)))
+
+
+def _user_id(claims: dict[str, Any], claim: str) -> str:
+    if claim == "email" and claims.get("email_verified") is not True:
+        # Else whoever may write any address into their profile is whom it belongs to.
+        raise TokenRefused("the token's email is not verified")
+    try:
+        return _USER.validate_python(claims[claim])
+    except ValidationError as error:
+        raise TokenRefused(f"the token's {claim} cannot be a user id here") from error
+
+
+def _display_name(claim: object) -> str:
+    """Return the claim as a name, or nothing: a name that cannot be shown is no reason to refuse its owner."""
+    if not isinstance(claim, str):
+        return ""
+    return claim.encode("utf-8", "replace").decode()[:NAME_CHARACTERS].strip()

@@ -1,0 +1,202 @@
+"""Who may do what, where: every rule of Warren, as pure functions of a room's state, a command and the time.
+
+The checks go from what everybody may know to what few may: who must not know of the room learns nothing but
+`not_found`, who may not do a thing learns nothing about the one it would be done to.
+"""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from warren.contract import commands as c
+from warren.contract.codes import Code
+from warren.contract.events import Role, RoomKind
+from warren.contract.ids import direct_room, is_inbox, is_reserved
+
+from warren_persistence.domain.room import Room, Standing
+
+Objection = tuple[Code, str]
+"""Why not: a code and a sentence."""
+Upon = c.Invite | c.Remove | c.Ban | c.Unban | c.Mute | c.Unmute | c.SetRole
+"""Commands of a member about somebody."""
+
+NO_SUCH_ROOM: Objection = (Code.NOT_FOUND, "no such room")
+_NOT_A_MEMBER: Objection = (Code.NOT_FOUND, "not a member of this room")
+_BANNED: Objection = (Code.FORBIDDEN, "banned from this room")
+_RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
+_IN_DIRECT_ROOMS = (c.Send, c.Mute, c.Unmute)
+_IN_ARCHIVED_ROOMS = (c.Leave, c.Remove, c.Ban, c.Unban, c.Archive, c.Restore)
+_NEEDED: dict[type[c.AnyCommand], Role] = {
+    c.Rename: "moderator",
+    c.Archive: "owner",
+    c.Restore: "owner",
+    c.Remove: "moderator",
+    c.Ban: "moderator",
+    c.Unban: "moderator",
+    c.Mute: "moderator",
+    c.Unmute: "moderator",
+    c.SetRole: "owner",
+}
+"""The role that a command takes, where membership is not enough."""
+
+
+def may_read(kind: RoomKind, standing: Standing) -> Objection | None:
+    """Return why somebody of this standing may not read a room of this kind that exists."""
+    if kind == "public":
+        return _BANNED if standing.state == "banned" else None
+    if standing.state == "invited":
+        return (Code.FORBIDDEN, "accept the invitation first")
+    return None if standing.state == "member" else NO_SUCH_ROOM
+
+
+def objection(room: Room, command: c.AnyCommand, now: datetime, full: AbstractSet[str]) -> Objection | None:
+    """Return why the command may not be done as the room's next; `full`: people who may not be in more rooms."""
+    match command:
+        case c.Notify():
+            return None if is_inbox(room.name) else NO_SUCH_ROOM
+        case c.CreateRoom():
+            return _on_create(room, command) or _on_more_rooms(command.sender, full)
+        case c.CreateDirect():
+            return _on_direct(room, command, full)
+    me = room.standing(command.sender, now)
+    return _on_entry(room, command, me) or _on_command(room, command, me, now, full)
+
+
+def _on_create(room: Room, command: c.CreateRoom) -> Objection | None:
+    if is_reserved(room.name):
+        return (Code.INVALID, "ids that begin with me- or dm- are not for rooms made by hand")
+    return (Code.EXISTS, "a room of this name exists already") if room.head else None
+
+
+def _on_direct(room: Room, command: c.CreateDirect, full: AbstractSet[str]) -> Objection | None:
+    if command.user == command.sender:
+        return (Code.INVALID, "a direct room takes two people")
+    if room.name != direct_room(command.sender, command.user):
+        return (Code.INVALID, "not the direct room of these two")
+    if room.head:
+        return (Code.EXISTS, "the room exists already")
+    return _on_more_rooms(command.sender, full) or _on_more_rooms(command.user, full)
+
+
+def _on_more_rooms(user: str, full: AbstractSet[str]) -> Objection | None:
+    return (Code.FORBIDDEN, f"{user} is in as many rooms as one may be") if user in full else None
+
+
+def _on_entry(room: Room, command: c.AnyCommand, me: Standing) -> Objection | None:
+    """Whether this is a room in which the sender can do such a thing at all."""
+    if not room.head or is_inbox(room.name) or (room.kind != "public" and me.state not in ("member", "invited")):
+        return NO_SUCH_ROOM
+    if me.state == "banned":
+        return _BANNED
+    if room.kind == "direct" and not isinstance(command, _IN_DIRECT_ROOMS):
+        return (Code.FORBIDDEN, "not in a direct room")
+    if room.archived and not isinstance(command, _IN_ARCHIVED_ROOMS):
+        return (Code.FORBIDDEN, "the room is archived")
+    return None
+
+
+def _on_command(
+    room: Room, command: c.AnyCommand, me: Standing, now: datetime, full: AbstractSet[str]
+) -> Objection | None:
+    match command:
+        case c.Send():
+            return _on_send(room, command, me)
+        case c.Join():
+            already = (Code.EXISTS, "already a member") if me.state == "member" else None
+            return already or _on_more_rooms(command.sender, full)
+        case c.Leave():
+            return _on_leave(room, me)
+    if me.state != "member":
+        return (Code.FORBIDDEN, "only members may do this")
+    needed = _needed(room, command)
+    if _RANK[me.role] < _RANK[needed]:
+        return (Code.FORBIDDEN, f"only for the room's {needed}s")
+    match command:
+        case c.Archive():
+            return (Code.EXISTS, "the room is archived already") if room.archived else None
+        case c.Restore():
+            return None if room.archived else (Code.EXISTS, "the room is not archived")
+        case c.Invite():
+            return _on_invite(room.standing(command.user, now))
+        case c.SetRole():
+            return _on_role(room, command, me, room.standing(command.user, now))
+        case c.Remove() | c.Ban() | c.Unban() | c.Mute() | c.Unmute():
+            return _on_target(room, command, me, room.standing(command.user, now), now)
+    return None
+
+
+def _needed(room: Room, command: c.AnyCommand) -> Role:
+    if room.kind == "direct":
+        return "member"  # each may silence the other
+    if isinstance(command, c.Invite) and room.kind == "private":
+        return "moderator"
+    return _NEEDED.get(type(command), "member")
+
+
+def _on_send(room: Room, command: c.Send, me: Standing) -> Objection | None:
+    if me.state != "member":
+        return (Code.FORBIDDEN, "join the room before you write in it")
+    if me.muted is not None:
+        return (Code.FORBIDDEN, "muted in this room")
+    if command.reply_to is not None and command.reply_to > room.head:
+        return (Code.INVALID, "reply_to names a seq that the room has not reached")
+    return None
+
+
+def _on_leave(room: Room, me: Standing) -> Objection | None:
+    if me.state not in ("member", "invited"):
+        return _NOT_A_MEMBER
+    return None if room.archived else _on_last_owner(room, me)
+
+
+def _on_last_owner(room: Room, me: Standing) -> Objection | None:
+    if me.role == "owner" and room.owners <= 1:
+        return (Code.FORBIDDEN, "the last owner: make somebody else owner, or archive the room")
+    return None
+
+
+def _on_invite(target: Standing) -> Objection | None:
+    match target.state:
+        case "member":
+            return (Code.EXISTS, "already a member")
+        case "invited":
+            return (Code.EXISTS, "already invited")
+        case "banned":
+            return (Code.FORBIDDEN, "banned: lift the ban first")
+    return None
+
+
+def _on_role(room: Room, command: c.SetRole, me: Standing, target: Standing) -> Objection | None:
+    if target.state != "member":
+        return _NOT_A_MEMBER
+    if target.role == command.role:
+        return (Code.EXISTS, f"{command.role} already")
+    if command.user == command.sender:
+        return _on_last_owner(room, me)
+    return _on_rank(me, target)
+
+
+def _on_rank(me: Standing, target: Standing) -> Objection | None:
+    if _RANK[target.role] >= _RANK[me.role]:
+        return (Code.FORBIDDEN, "not upon somebody of one's own role or above")
+    return None
+
+
+def _on_target(
+    room: Room, command: c.Remove | c.Ban | c.Unban | c.Mute | c.Unmute, me: Standing, target: Standing, now: datetime
+) -> Objection | None:
+    if command.user == command.sender:
+        return (Code.INVALID, "not upon oneself")
+    if room.kind != "direct" and (low := _on_rank(me, target)):
+        return low
+    match command:
+        case c.Remove() if target.state not in ("member", "invited"):
+            return _NOT_A_MEMBER
+        case c.Mute() if target.state != "member":
+            return _NOT_A_MEMBER
+        case c.Unban() if target.state != "banned":
+            return (Code.NOT_FOUND, "not banned")
+        case c.Unmute() if target.muted is None:
+            return (Code.NOT_FOUND, "not muted")
+        case c.Ban() | c.Mute() if command.until is not None and command.until <= now:
+            return (Code.INVALID, "until is over already")
+    return None

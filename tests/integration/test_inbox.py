@@ -1,0 +1,128 @@
+"""`@me`: what befalls one elsewhere, told once, live and for ever, to oneself alone."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from harness.late import insert_late
+from harness.stack import Stack
+from harness.talker import Talker, talk
+from integration.conftest import Person, Place, new_person, new_place
+from warren.contract.ids import direct_room, inbox_room
+
+
+@pytest.fixture
+async def bob(place: Place, gateways: list[str]) -> AsyncIterator[Talker]:
+    """Bob, with his inbox open."""
+    async with talk(gateways[1], place.bob.token) as talker:
+        assert (await talker.join("@me"))["room"] == "@me"
+        yield talker
+
+
+async def act(http: httpx.AsyncClient, gateway: str, who: Person, method: str, path: str, body: Any = None) -> None:
+    answer = await http.request(method, f"{gateway}/v1/{path}", json=body, headers=who.headers)
+    assert answer.is_success, answer.text
+
+
+async def test_what_a_moderator_does_is_told_to_the_one_it_befalls(
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    member, measure = f"rooms/{place.room}/members/{place.bob.id}", {"until": until, "reason": "Enough"}
+    acts: list[tuple[str, str, Any, dict[str, Any]]] = [
+        ("PUT", member, {"role": "moderator"}, {"what": "member.role", "role": "moderator"}),
+        ("PUT", f"rooms/{place.room}/mutes/{place.bob.id}", measure, {"what": "member.muted", **measure}),
+        ("DELETE", f"rooms/{place.room}/mutes/{place.bob.id}", None, {"what": "member.unmuted"}),
+        ("DELETE", member, None, {"what": "member.removed"}),
+        ("PUT", member, None, {"what": "member.invited"}),
+        ("PUT", f"rooms/{place.room}/bans/{place.bob.id}", measure, {"what": "member.banned", **measure}),
+        ("DELETE", f"rooms/{place.room}/bans/{place.bob.id}", None, {"what": "member.unbanned"}),
+    ]
+    for number, (method, path, body, _) in enumerate(acts, start=1):
+        await act(http, gateways[number % 2], place.ann, method, path, body)
+    found = await bob.events("@me", len(acts))
+    for number, (event, (_, _, _, expected)) in enumerate(zip(found, acts, strict=True), start=1):
+        about = {"type": "notice", "seq": number, "number": number, "of_room": place.room, "of_seq": number + 2}
+        common = {"kind": "public", "title": place.room, "sender": place.ann.id}
+        assert {**event, **about, **common, **expected} == event
+    history = await http.get(f"{gateways[0]}/v1/rooms/@me/messages", headers=place.bob.headers)
+    assert history.json() == {"messages": found, "more": False}
+
+
+async def test_what_one_does_oneself_is_not_told(
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+) -> None:
+    await act(http, gateways[0], place.bob, "DELETE", f"rooms/{place.room}/members/me")
+    await act(http, gateways[0], place.bob, "PUT", f"rooms/{place.room}/members/me")
+    await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{place.bob.id}", {"role": "moderator"})
+    (only,) = await bob.events("@me", 1)
+    assert only["what"] == "member.role"
+
+
+async def test_a_new_direct_room_is_told_to_the_other(
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+) -> None:
+    for _ in range(2):  # the same room again, whoever asks
+        await act(http, gateways[0], place.ann, "POST", "direct", {"user": place.bob.id})
+    await act(http, gateways[1], place.bob, "POST", "direct", {"user": place.ann.id})
+    await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{place.bob.id}", {"role": "moderator"})
+    first, second = await bob.events("@me", 2)
+    room = direct_room(place.ann.id, place.bob.id)
+    assert {**first, "what": "room.created", "of_room": room, "of_seq": 1, "kind": "direct"} == first
+    assert second["what"] == "member.role"
+    listed = (await http.get(f"{gateways[0]}/v1/rooms", headers=place.bob.headers)).json()["rooms"]
+    (direct,) = [found for found in listed if found["room"] == room]
+    assert (direct["kind"], direct["peer"]) == ("direct", {"user": place.ann.id, "name": place.ann.id})
+
+
+async def test_an_inbox_is_resumed_from_a_cursor_like_any_room(
+    place: Place, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
+    async with talk(gateways[0], place.bob.token) as bob:
+        joined = await bob.join("@me")
+        assert (joined["head"], joined["number"]) == (0, 0)
+    member = f"rooms/{place.room}/members/{place.bob.id}"
+    for role in ("moderator", "member", "moderator"):
+        await act(http, gateways[0], place.ann, "PUT", member, {"role": role})
+    for gateway in gateways:
+        async with talk(gateway, place.bob.token) as bob:
+            await bob.join("@me", since=1, epoch=joined["epoch"])
+            assert [event["role"] for event in await bob.events("@me", 3)] == ["member", "moderator"]
+
+
+async def test_nobody_reads_anothers_inbox(place: Place, http: httpx.AsyncClient, gateways: list[str]) -> None:
+    await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{place.bob.id}", {"role": "moderator"})
+    for who in (place.ann, place.bob):  # not even the owner by that name
+        inbox = inbox_room(place.bob.id)
+        answer = await http.get(f"{gateways[0]}/v1/rooms/{inbox}/messages", headers=who.headers)
+        assert (answer.status_code, answer.json()["detail"]) == (404, "no such room")
+        async with talk(gateways[0], who.token) as talker:
+            refused = await talker.join(inbox)
+            assert (refused["code"], refused["detail"]) == ("not_found", "no such room")
+
+
+async def test_notices_that_a_dead_writer_left_are_told_by_another(
+    stack: Stack, place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+) -> None:
+    """It died between its insert and the notice; whoever loads the room and looks for what is unsent goes on."""
+    late = {"type": "member.role", "user": place.bob.id, "role": "moderator", "number": 0}
+    insert_late(stack.mongodb.url, place.room, 3, place.ann.id, **late, unprojected=True, unsent=True)
+    async with talk(gateways[0], place.ann.token) as ann:
+        assert (await ann.send(place.room, "go on"))["seq"] == 4
+    (only,) = await bob.events("@me", 1)
+    assert (only["what"], only["of_seq"]) == ("member.role", 3)
+
+
+async def test_an_inbox_takes_the_smallest_of_new_people(http: httpx.AsyncClient, gateways: list[str]) -> None:
+    """Who has never been anywhere has an inbox all the same, and an invitation reaches it."""
+    place = await new_place(http, gateways[0], "private")
+    newcomer = new_person("new")
+    async with talk(gateways[1], newcomer.token) as talker:
+        await talker.join("@me")
+        await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{newcomer.id}")
+        (only,) = await talker.events("@me", 1)
+        assert (only["what"], only["kind"], only["of_room"]) == ("member.invited", "private", place.room)
+        await act(http, gateways[0], newcomer, "PUT", f"rooms/{place.room}/members/me")
+        assert (await talker.join(place.room))["type"] == "joined"

@@ -1,0 +1,176 @@
+"""Every cell of the table of rights, over each transport that carries its command: HTTP, WebSocket, the broker."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import pytest
+from harness.bus import BATCH, Bus
+from harness.member import bearer
+from harness.rights import ACTORS, LAST, Cell, Scene, cells, new_scene
+from harness.talker import talk
+from harness.tokens import token
+from warren.contract.commands import AnyCommand
+
+TABLE = {(cell.scene, cell.command, cell.target, cell.actor): cell for cell in cells()}
+STATUS = {"ok": (200, 201), "exists": (200,), "forbidden": (403,), "not_found": (404,), "invalid": (422,)}
+AT_ONCE = 16
+"""Requests under way at once."""
+
+
+async def staged(broker: Bus, wanted: Iterable[Cell]) -> list[tuple[Cell, Scene]]:
+    """Return a room for each cell. What is refused changes nothing, so such cells share one."""
+    shared: dict[tuple[str, bool], Scene] = {}
+    found, setup = [], []
+    for cell in wanted:
+        last = cell.command in LAST
+        scene = shared.get((cell.scene, last))
+        if changes(cell) or scene is None:
+            scene, commands = new_scene(cell.scene, last=last)
+            setup.append(commands)
+            if not changes(cell):
+                shared[cell.scene, last] = scene
+        found.append((cell, scene))
+    replies = await done(broker, setup)
+    assert {reply["type"] for reply in replies.values()} <= {"accepted"}, replies
+    return found
+
+
+async def done(broker: Bus, portions: Iterable[list[AnyCommand]]) -> dict[str, dict[str, Any]]:
+    """Publish portions of commands, each for one room, and return the replies by command id."""
+    total = 0
+    for commands in portions:
+        for start in range(0, len(commands), BATCH):
+            portion = commands[start : start + BATCH]
+            await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
+            total += len(portion)
+    return await broker.replies(total)
+
+
+def changes(cell: Cell) -> bool:
+    """Whether the cell leaves its room another one."""
+    return cell.expected == "ok" and cell.command != "read"
+
+
+def of(scene: str, *commands: str) -> list[Cell]:
+    """Return the scene's cells, of these commands only if any are given."""
+    return [cell for cell in TABLE.values() if cell.scene == scene and (not commands or cell.command in commands)]
+
+
+def request(cell: Cell, scene: Scene) -> tuple[str, str, dict[str, object] | None]:
+    """Return method, path and body of what the cell is over HTTP."""
+    room = "@me" if cell.scene == "inbox" and cell.command == "read" and cell.actor == "owner" else scene.room
+    path = f"/v1/rooms/{room}"
+    command, _, role = cell.command.partition("-")
+    user = scene.target(cell) if cell.target else ""
+    match command:
+        case "read":
+            return "GET", f"{path}/messages", None
+        case "send":
+            return "POST", f"{path}/messages", {"text": "hi"}
+        case "create":
+            return "POST", "/v1/rooms", {"room": room}
+        case "rename":
+            return "PATCH", path, {"title": "another"}
+        case "archive" | "restore":
+            return "PATCH", path, {"archived": command == "archive"}
+        case "join":
+            return "PUT", f"{path}/members/me", None
+        case "leave":
+            return "DELETE", f"{path}/members/me", None
+        case "invite":
+            return "PUT", f"{path}/members/{user}", None
+        case "remove":
+            return "DELETE", f"{path}/members/{user}", None
+        case "role":
+            return "PUT", f"{path}/members/{user}", {"role": "member" if role == "last" else role}
+    verb = "DELETE" if command.startswith("un") else "PUT"
+    return verb, f"{path}/{command.removeprefix('un')}s/{user}", None
+
+
+def over_http(cell: Cell) -> Cell:
+    """Return what the cell is over HTTP, where inviting oneself is joining, and removing oneself leaving."""
+    same = {"invite": "join", "remove": "leave"}.get(cell.command)
+    return TABLE[cell.scene, same, None, cell.actor] if cell.target == "self" and same is not None else cell
+
+
+def complaint(cell: Cell, answer: httpx.Response) -> str:
+    """Return what is wrong with the answer, or the empty text."""
+    statuses = (409,) if (cell.command, cell.expected) == ("create", "exists") else STATUS[cell.expected]
+    if answer.status_code not in statuses:
+        return f"{cell}: {answer.status_code}, not {cell.expected}"
+    if cell.expected == "exists" and answer.status_code == 200 and answer.json()["seq"] is not None:
+        return f"{cell}: stored, though it was so already"
+    if cell.expected in ("forbidden", "not_found", "invalid") and answer.json()["code"] != cell.expected:
+        return f"{cell}: {answer.json()['code']}, not {cell.expected}"
+    return ""
+
+
+@pytest.mark.parametrize("scene", ACTORS)
+async def test_over_http(scene: str, broker: Bus, http: httpx.AsyncClient, gateways: list[str]) -> None:
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(number: int, cell: Cell, place: Scene) -> str:
+        method, path, body = request(cell, place)
+        headers = bearer(token(place.people[cell.actor]))
+        async with at_once:
+            gateway = gateways[number % len(gateways)]
+            return complaint(cell, await http.request(method, gateway + path, json=body, headers=headers))
+
+    places = await staged(broker, {over_http(cell): None for cell in of(scene)})
+    wrong = await asyncio.gather(*(tried(number, *place) for number, place in enumerate(places)))
+    assert [line for line in wrong if line] == []
+
+
+@pytest.mark.parametrize("scene", ACTORS)
+async def test_over_websocket(scene: str, broker: Bus, gateways: list[str]) -> None:
+    """A WebSocket carries what is done all the time: reading a room (which is joining it) and sending."""
+    wrong = []
+    for number, (cell, place) in enumerate(await staged(broker, of(scene, "read", "send"))):
+        own = cell.scene == "inbox" and cell.actor == "owner" and cell.command == "read"
+        async with talk(gateways[number % len(gateways)], token(place.people[cell.actor])) as talker:
+            room = "@me" if own else place.room
+            found = await (talker.join(room) if cell.command == "read" else talker.send(room, "hi"))
+            answer = "ok" if found["type"] in ("joined", "ack") else found["code"]
+            if answer != cell.expected:
+                wrong.append(f"{cell}: {answer}, not {cell.expected}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scene", ACTORS)
+async def test_over_the_broker(scene: str, broker: Bus) -> None:
+    """Commands as a gateway's broker user publishes them: what the writer says without any gateway's help."""
+    places = await staged(broker, [cell for cell in of(scene) if cell.command != "read"])
+    commands = [(cell, place.room, place.command(cell)) for cell, place in places]
+    by_room: dict[str, list[AnyCommand]] = {}
+    for _, room, command in commands:
+        by_room.setdefault(room, []).append(command)
+    replies = await done(broker, by_room.values())
+    wrong = []
+    for cell, _, command in commands:
+        reply = replies[command.id]
+        answer = "ok" if reply["type"] == "accepted" else reply["code"]
+        if answer != cell.expected:
+            wrong.append(f"{cell}: {answer}, not {cell.expected}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scene", ACTORS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"type": "room.access"},
+        {"type": "history", "limit": 50},
+        {"type": "events", "after": 0, "limit": 500},
+    ],
+    ids=lambda query: query["type"],
+)
+async def test_queries_over_the_broker(scene: str, query: dict[str, object], broker: Bus) -> None:
+    wrong = []
+    for cell, place in await staged(broker, of(scene, "read")):
+        answer = await broker.ask({**query, "room": place.room, "user": place.people[cell.actor]})
+        found = answer["code"] if answer["type"] == "denied" else "ok"
+        if found != cell.expected:
+            wrong.append(f"{cell}: {found}, not {cell.expected}")
+    assert wrong == []
