@@ -19,6 +19,10 @@ LINTS = {
 }
 
 
+LONG = ("tests/faults", "tests/integration/test_removal.py")
+"""What has a long form."""
+
+
 def lint() -> int:
     """Run every gate but the tests, up to the first that fails; its exit code."""
     for name, command in LINTS.items():
@@ -44,8 +48,8 @@ def format_code() -> int:
 
 
 def faults(arguments: Sequence[str]) -> int:
-    """Run the fault suite at its full length."""
-    return _become("pytest", "tests/faults", "--long", *arguments)
+    """Run the fault suite, and the races beside it, at their full length."""
+    return _become("pytest", *LONG, "--long", *arguments)
 
 
 def bench(name: str, arguments: Sequence[str]) -> int:

@@ -152,13 +152,11 @@ class Reader:
         head is known. The same reads for a room that does not exist, so that it takes as long.
         """
         heads = await self._store.heads([room])
+        if room == inbox_room(user):
+            return Sight("inbox", "Inbox", heads.get(room, q.Head(head=0, number=0)), Standing("member"))
         await self._store.project_left([room])
         rooms, members = await asyncio.gather(self._store.rooms_by_name([room]), self._store.members([(room, user)]))
         found, member = rooms.get(room), members.get((room, user))
-        if room == inbox_room(user):
-            return Sight(
-                "inbox", "Inbox", heads.get(room, q.Head(head=0, number=0)), Standing("member"), read=_read(member)
-            )
         if found is None or room not in heads:
             return _denied(NO_SUCH_ROOM)
         standing = standing_of(member).at(utc_now()) if member else NOBODY

@@ -1,0 +1,123 @@
+"""What is looked up is what the logs say, whoever projects it, however often, and whatever an older version left."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pymongo
+import pytest
+from harness.rights import UPON, Cell, new_scene
+from harness.stack import Stack
+from warren.contract.commands import Refused
+from warren.contract.ids import new_id
+from warren.contract.wire import utc_now
+from warren_persistence.domain.judge import judge
+from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
+from warren_persistence.store import Store, connect
+
+_NAMES = itertools.count(1)
+
+
+@pytest.fixture
+def database(stack: Stack) -> str:
+    """Return the URL of a database of the test's own."""
+    parts = urlsplit(stack.mongodb.url)
+    return urlunsplit(parts._replace(path=f"/projections{next(_NAMES)}"))
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    found = connect(database)
+    await found.prepare()
+    yield found
+    found.close()
+
+
+def lived(seed: int) -> tuple[Room, list[tuple[str, LogEvent, int]]]:
+    """Return a room in which much has happened, and its log as the store takes it."""
+    chance = random.Random(seed)
+    scene, commands = new_scene("public")
+    room, log = Room(scene.room), list[tuple[str, LogEvent, int]]()
+    standings = list(scene.people)
+    for _ in range(150):
+        if not commands:
+            command, target, actor = chance.choice(UPON), chance.choice(standings), chance.choice(standings)
+            extra = Cell("public", chance.choice([command, "join", "leave", "send"]), target, actor, "")
+            commands.append(scene.command(extra))
+        event = judge(room, commands.pop(0), utc_now())
+        if not isinstance(event, Refused):
+            apply(room, event)
+            log.append((room.name, event, room.number))
+    return room, log
+
+
+async def looked_up(store: Store, room: Room) -> Room:
+    """Return the room as the store has it, with the people that the other one knows."""
+    found = (await store.load_rooms([room.name]))[room.name]
+    standings = await store.standings([(room.name, user) for user in room.members])
+    found.members = {user: standings.get((room.name, user), NOBODY) for user in room.members}
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_two_replicas_that_project_the_same_side_by_side(seed: int, database: str, store: Store) -> None:
+    """One does it event by event, the other all at once, a third never gets to it; the order is the log's."""
+    room, entries = lived(seed)
+    log = [(name, event) for name, event, _ in entries]
+    assert await store.append(entries) is None
+    other = connect(database)
+    try:
+        cut = len(log) * 2 // 3
+
+        async def one_by_one() -> None:
+            for entry in log[:cut]:
+                await store.project([entry])
+
+        await asyncio.gather(one_by_one(), other.project(log[:cut]))
+        # Said again, by one that was paused in between.
+        await other.project(log[: cut // 2])
+        assert await looked_up(store, room) == room
+    finally:
+        other.close()
+
+
+def old_version(database: str) -> None:
+    """Leave what the version before roles left: projections that know neither roles nor archives."""
+    log: list[dict[str, Any]] = [
+        {"type": "room.created", "sender": "ann", "kind": "private", "title": "Garden"},
+        {"type": "member.joined", "sender": "bob", "user": "bob"},
+        {"type": "message", "sender": "bob", "text": "hi", "number": 1},
+    ]
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(database)
+    with client:
+        found = client.get_default_database()
+        for seq, event in enumerate(log, start=1):
+            common = {"room": "garden", "seq": seq, "id": new_id(), "name": "N", "key": new_id(), "at": utc_now()}
+            found.events.insert_one({"number": 0, **common, **event})
+        found.rooms.insert_one({"_id": "garden", "kind": "private", "title": "Garden", "creator": "ann"})
+        for user, seq in (("ann", 1), ("bob", 2)):
+            found.members.insert_one({"_id": {"room": "garden", "user": user}, "seq": seq, "read": 1})
+
+
+async def test_what_an_older_version_projected_is_made_anew(database: str) -> None:
+    old_version(database)
+    replicas = [connect(database), connect(database)]
+    try:
+        epochs = await asyncio.gather(*(replica.prepare() for replica in replicas))
+        assert len(set(epochs)) == 1
+        store = replicas[0]
+        room = (await store.load_rooms(["garden"]))["garden"]
+        assert (room.kind, room.archived, room.owners, room.head, room.number) == ("private", False, 1, 3, 1)
+        standings = await store.standings([("garden", "ann"), ("garden", "bob")])
+        assert [standings["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
+        assert [found["read"] for found in await store.memberships("bob", 10)] == [1]
+        assert await store.names(["bob"]) == {"bob": "N"}
+        # And once is enough.
+        await replicas[1].project([])
+        assert await replicas[1].prepare() == epochs[0]
+    finally:
+        for replica in replicas:
+            replica.close()
