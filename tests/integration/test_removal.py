@@ -161,8 +161,7 @@ class Race:
     async def _late(self, late: Talker, start: int, removed: int) -> None:
         first = await late.expect("joined", "error", room=self.room)
         if first["type"] == "joined" and not any(frame["type"] == "left" for frame in late.passed):
-            # Ended by the removal; or refused in the middle of the replay.
-            await late.expect("left", "error", room=self.room)
+            await late.expect("left", room=self.room)
         seqs = shown(late.passed)
         assert seqs == list(range(start + 1, start + 1 + len(seqs)))
         assert max(seqs, default=0) <= removed

@@ -15,7 +15,7 @@ from warren.contract.ids import INBOX, inbox_room, new_id
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
-from warren_gateway.hub import Hub
+from warren_gateway.hub import Hub, SubscriptionEnded
 from warren_gateway.limits import PersonLimits
 from warren_gateway.names import resolve
 from warren_gateway.queries import QueryDenied
@@ -157,6 +157,8 @@ class Client:
         try:
             await self._hub.join(self, resolve(action.room, self.user), action.since, action.epoch)
             done = True
+        except SubscriptionEnded:
+            self.tell(Left(room=action.room, because="access"))
         except QueryDenied as denied:
             self._perform([error_reply(denied.code, denied.detail, room=action.room)])
         except Unavailable as error:

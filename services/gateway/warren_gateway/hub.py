@@ -52,6 +52,10 @@ class Subscriber(Protocol):
         """Wait until what was sent is on its way; False if the subscriber is gone."""
 
 
+class SubscriptionEnded(Exception):
+    """The right to read ended between `joined` and the end of the replay."""
+
+
 class _Room:
     """A view, who reads it, and the work on it."""
 
@@ -83,7 +87,7 @@ class Hub:
         self._compare = asyncio.Event()
 
     async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
-        """Subscribe `reader`, after replaying what it missed. Raises QueryDenied or Unavailable.
+        """Subscribe `reader`, after replaying what it missed. Raises QueryDenied, SubscriptionEnded or Unavailable.
 
         From the moment it is among the readers, every event goes to it, and its last one is the view's head.
         """
@@ -210,7 +214,10 @@ class Hub:
         reader.tell(_joined(view, access, reset=reset))
         outcome = "fresh" if since is None else "reset" if reset else "resumed"
         metrics.RESUMES.labels(outcome).inc()
-        await self._replay(room, reader, access, head if since is None or reset else since)
+        try:
+            await self._replay(room, reader, access, head if since is None or reset else since)
+        except QueryDenied as denied:
+            raise SubscriptionEnded from denied
 
     async def _still(self, room: _Room, reader: Subscriber, access: Access) -> Access:
         """Return an access judged at the last end of somebody's reading or later. Raises QueryDenied."""
@@ -316,7 +323,7 @@ class Hub:
             except (QueryDenied, Unavailable) as error:
                 log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
                 if reader in room.suspended:
-                    reader.left(Left(room=shown(room.view.room), because="epoch"))
+                    reader.left(Left(room=shown(room.view.room), because="access"))
             else:
                 if reader in room.suspended:
                     room.readers.add(reader)

@@ -89,6 +89,12 @@ class Socket(WebSocketsSansIOProtocol):
         if not self.disconnected:
             self.close_timer = self.loop.call_later(CLOSE_GRACE, self.transport.abort)
 
+    async def send(self, message: Any) -> None:
+        """Send what the application says; a handshake that it has answered with a refusal is complete."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # else uvicorn logs an error for each, as if there had been no answer
+
     @property
     def gone(self) -> bool:
         """Whether nothing can be sent any more."""

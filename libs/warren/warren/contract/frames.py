@@ -122,7 +122,8 @@ class Left(Wire):
     """The subscription has ended: as was asked for, or by itself.
 
     `because`: the type of the event at `seq` that ended it (`member.removed`, `member.banned`, `member.left`), or
-    `epoch` if the room's history was replaced and this person has no part in the new one.
+    `access` if the gateway learned by asking that one may not read (any more): in the middle of a replay, or after the
+    room's history was replaced.
     """
 
     type: Literal["left"] = "left"

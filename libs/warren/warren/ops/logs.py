@@ -27,5 +27,5 @@ def configure_logs(service: str, replica: str, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-        # A line a connection or request is the metrics' business, not the log's.
-        logger.setLevel(logging.WARNING)
+        # A line a connection or request is the metrics' business, not the log's, and bad ones would fill it.
+        logger.setLevel(logging.ERROR)
