@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,21 @@ def test_an_expiry_out_of_this_world_is_no_trouble(exp: Any) -> None:
         {"exp": None}, {"exp": "soon"}, {"exp": float("inf")}, {"exp": [1]}, {"exp": 0}, {"sub": None}, {"sub": ""},
         {"sub": "a b"}, {"sub": 5}, {"sub": "x" * 129}, {"sub": "ü"}, {"aud": None}, {"aud": "else"}, {"aud": []},
         {"aud": {"warren": 1}}, {"iss": None}, {"iss": "else"}, {"iss": ["warren-guest"]}, {"nbf": 4_000_000_000},
-        {"iat": 4_000_000_000}, {"nbf": "x"},
+        {"iat": 4_000_000_000}, {"nbf": "x"}, {"sub": "me"},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         check(forged({"alg": "HS256"}, SECRET.encode(), claims_of("ann", **claims)), SECRET, GUEST)
+
+
+def test_the_issuers_clock_may_be_a_little_ahead_and_an_expiry_is_an_expiry() -> None:
+    now = int(time.time())
+    assert check(token("ann", iat=now + 20, nbf=now + 20), SECRET, GUEST).id == "ann"
+    for seconds in (0, -1, -20):
+        with pytest.raises(TokenRefused, match="expired"):
+            check(token("ann", exp=now + seconds), SECRET, GUEST)
 
 
 def test_a_token_made_by_hand_is_as_good() -> None:

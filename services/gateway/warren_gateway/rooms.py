@@ -10,7 +10,7 @@ from warren.contract import commands as c
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.events import NewRoomKind, Role, RoomKind
-from warren.contract.ids import Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id, shown
+from warren.contract.ids import MYSELF, Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id, shown
 from warren.contract.wire import Strict, Timestamp
 
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me
@@ -303,7 +303,7 @@ def _common(user: User, room: str, key: Key | None) -> c.Common:
 
 
 def _target(user: str, caller: User) -> str:
-    return caller.id if user == "me" else user
+    return caller.id if user == MYSELF else user
 
 
 def _unguessable(user: User, key: Key | None) -> str:

@@ -1,18 +1,21 @@
 """What makes a token good. The library checks signature and claims; what is allowed at all is said here."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 from pydantic import TypeAdapter, ValidationError
 from warren.contract.frames import TOKEN_LIMIT
-from warren.contract.ids import UserId
+from warren.contract.ids import MYSELF, UserId
 
 SYMMETRIC = frozenset({"HS256"})
 """By a secret that gateways and issuer share."""
 ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
 """By a key pair of the issuer's. Never allowed beside the symmetric one: a public key must not pass for a secret."""
 NAME_CHARACTERS = 64
+SKEW = 30.0
+"""Seconds by which the issuer's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`."""
 LATEST = 2**53
 """Unix seconds: a later expiry counts as this one, which fits wherever it goes."""
 _USER: TypeAdapter[str] = TypeAdapter(UserId)
@@ -73,13 +76,17 @@ def check(token: str, key: Key, rules: Rules) -> User:
             algorithms=sorted(rules.algorithms),
             audience=rules.audience,
             issuer=rules.issuer,
+            leeway=SKEW,
             options={"require": [*_REQUIRED, rules.user_claim], "enforce_minimum_key_length": True},
         )
-        return _user(claims, rules)
+        user = _user(claims, rules)
     except jwt.ExpiredSignatureError as error:
         raise TokenRefused("the token has expired") from error
     except (jwt.PyJWTError, UnicodeError) as error:
         raise TokenRefused("the token is not valid here") from error
+    if user.expires <= time.time():  # the library grants the skew to this, too
+        raise TokenRefused("the token has expired")
+    return user
 
 
 def _user(claims: dict[str, Any], rules: Rules) -> User:
@@ -94,9 +101,12 @@ def _user_id(claims: dict[str, Any], claim: str) -> str:
         # Else whoever may write any address into their profile is whom it belongs to.
         raise TokenRefused("the token's email is not verified")
     try:
-        return _USER.validate_python(claims[claim])
+        user = _USER.validate_python(claims[claim])
     except ValidationError as error:
         raise TokenRefused(f"the token's {claim} cannot be a user id here") from error
+    if user == MYSELF:
+        raise TokenRefused(f"the token's {claim} cannot be a user id here")
+    return user
 
 
 def _display_name(claim: object) -> str:

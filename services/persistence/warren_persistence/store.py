@@ -298,7 +298,7 @@ class Store:
     async def messages(
         self, room: str, before: int | None, after: int | None, upto: int, limit: int
     ) -> list[StoredEvent]:
-        """Return up to `limit` messages up to seq `upto`, oldest first: the last before a seq, or the first after one."""
+        """Return up to `limit` messages up to seq `upto`, oldest first: the last before a seq, or the first after."""
         seqs = {"$lte": upto}
         if before is not None:
             seqs["$lt"] = before

@@ -40,6 +40,8 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000:014x}{secrets.token_hex(9)}"
 
 
+MYSELF = "me"
+"""What stands for oneself where a user id is expected; so nobody can have it as their id."""
 INBOX = "@me"
 """What a client calls its own inbox room; nobody can name another's."""
 RoomRef = Annotated[str, StringConstraints(pattern=rf"^({INBOX}|{ROOM_PATTERN[1:-1]})$")]
