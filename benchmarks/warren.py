@@ -4,23 +4,18 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
+from harness.member import become_member, fresh_room, make_room, sign_in
+from harness.stack import Stack
 from pydantic_core import from_json
 from warren_local.home import warren_home
 from warren_local.pidfile import clear_all
 
 from benchmarks.load import Acked, Delivered, Failed, Heard, Load, Ready
 from benchmarks.system import LOAD, Running
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from harness.member import become_member, fresh_room, make_room, sign_in
-from harness.stack import Stack
 
 BASE_PORT = 23_000
 AT_ONCE = 20

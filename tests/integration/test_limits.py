@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 from harness.member import fresh_room
-from harness.operator import metric
+from harness.operator import log_lines, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk
 from harness.tokens import token
@@ -47,6 +47,8 @@ def small(stack: Stack) -> Iterator[str]:
     service.wait_ready(WITHIN)
     yield service.url
     service.stop()
+    # Who is refused leaves no lines: a flood would fill the disk.
+    assert log_lines(service.log, '"ERROR"') == []
 
 
 @pytest.fixture
@@ -276,9 +278,16 @@ async def forwarded(gateway: str, address: str, said: str) -> int:
         return (await http.get(f"{gateway}/v1/me", headers={"X-Forwarded-For": said})).status_code
 
 
+async def turned_away(url: str, source: str, *, said: str) -> bool:
+    """Whether 50 requests come to be too many for one address; `said`: what they claim, with a number for `{}`."""
+    for number in range(1, 51):
+        if await forwarded(url, source, said.format(number)) == 429:
+            return True
+    return False
+
+
 async def test_nobody_has_another_address_by_saying_so(small: str, address: str) -> None:
-    statuses = [await forwarded(small, address, f"10.0.0.{number}") for number in range(50)]
-    assert 429 in statuses
+    assert await turned_away(small, address, said="10.0.0.{}")
 
 
 async def test_a_trusted_proxy_says_who_asks(stack: Stack) -> None:
@@ -287,14 +296,10 @@ async def test_a_trusted_proxy_says_who_asks(stack: Stack) -> None:
     try:
         service.wait_ready(WITHIN)
         # Each is somebody else, whatever they put before it themselves; who comes past the proxy is not believed.
-        asked = [await forwarded(service.url, "127.0.2.1", f"6.6.6.6, 10.0.0.{number}") for number in range(50)]
-        assert set(asked) == {401}
-        same = [await forwarded(service.url, "127.0.2.1", f"{number}.6.6.6, 10.0.1.1") for number in range(50)]
-        assert 429 in same
-        direct = [await forwarded(service.url, "127.0.3.1", f"10.0.2.{number}") for number in range(50)]
-        assert 429 in direct
-        subnet = [await forwarded(service.url, "127.0.2.2", f"2001:db8::{number}") for number in range(1, 51)]
-        assert 429 in subnet
+        assert not await turned_away(service.url, "127.0.2.1", said="6.6.6.6, 10.0.0.{}")
+        assert await turned_away(service.url, "127.0.2.1", said="{}.6.6.6, 10.0.1.1")
+        assert await turned_away(service.url, "127.0.3.1", said="10.0.2.{}")
+        assert await turned_away(service.url, "127.0.2.2", said="2001:db8::{}")
     finally:
         service.stop()
 

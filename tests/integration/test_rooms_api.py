@@ -211,3 +211,26 @@ async def test_who_is_in_as_many_rooms_as_one_may_be(
         assert answer.status_code == 403
         client.get_default_database().members.delete_many({"_id.user": person.id})
     await api.done("PUT", f"rooms/{place.room}/members/me")
+
+
+async def test_the_log_is_the_audit_log(place: Place, ann: Api, bob: Api) -> None:
+    path = f"rooms/{place.room}"
+    until = "2999-01-01T00:00:00.000Z"
+    await ann.done("PATCH", path, {"title": "Garden"})
+    await bob.done("POST", f"{path}/messages", {"text": "hi"})
+    await ann.done("PUT", f"{path}/mutes/{place.bob.id}", {"until": until, "reason": "Enough"})
+    page = await bob.done("GET", f"{path}/events")
+    assert page["head"] == 5
+    told = [(event["seq"], event["type"], event["sender"], event.get("user")) for event in page["events"]]
+    assert told == [
+        (1, "room.created", place.ann.id, None),
+        (2, "member.joined", place.bob.id, place.bob.id),
+        (3, "room.renamed", place.ann.id, None),
+        (4, "message", place.bob.id, None),
+        (5, "member.muted", place.ann.id, place.bob.id),
+    ]
+    assert (page["events"][4]["until"], page["events"][4]["reason"]) == (until, "Enough")
+    rest = await ann.done("GET", f"{path}/events?after=2&limit=2")
+    assert rest["events"] == page["events"][2:4]
+    inbox = await bob.done("GET", "rooms/@me/events")
+    assert [event["what"] for event in inbox["events"]] == ["member.muted"]

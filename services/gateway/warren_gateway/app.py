@@ -1,6 +1,7 @@
 """The wiring of the service: what is made of what, started and stopped in which order."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
             log.warning("WARREN_AUTH=guest: WHOEVER ASKS GETS A TOKEN. For trying out, not for production.")
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
+        _freeze()
         async with background(*tasks):
             yield
 
@@ -55,6 +57,16 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     _add_middleware(app, gateway)
     return app
+
+
+def _freeze() -> None:
+    """Take what is there for good out of garbage collection.
+
+    A full collection would look through all of it and hold everybody up meanwhile, for tenths of a second; a flood of
+    requests makes enough garbage to have it happen several times a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _add_middleware(app: FastAPI, gateway: Gateway) -> None:

@@ -31,7 +31,7 @@ class Refusal:
     """An answer that is always the same but for `Retry-After`."""
 
     def __init__(self, reason: str, status: int, code: Code, detail: str) -> None:
-        self._reason = reason
+        self.reason = reason
         self._status = status
         self._body = json.dumps(problem(status, code, detail).model_dump()).encode()
         self._headers = [
@@ -41,7 +41,6 @@ class Refusal:
 
     async def __call__(self, scope: Scope, send: Send, wait: float | None = None) -> None:
         """Answer a request, or a handshake in place of the upgrade."""
-        metrics.REFUSED.labels(self._reason).inc()
         retry = [] if wait is None else [(b"retry-after", str(seconds(wait)).encode())]
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         start: Message = {"type": f"{kind}.start", "status": self._status, "headers": [*self._headers, *retry]}
@@ -81,22 +80,31 @@ class Guard:
         address, now = address_of(scope), time.monotonic()
         wait = self._limits.requests.take(address, now)
         if wait:
-            await self._refuse(REQUESTS, scope, send, wait)
+            await self._refuse(REQUESTS, scope, receive, send, wait)
             return
         wait = self._limits.failures.wait(address, now)
         if wait and self._unknown(_header(scope, b"authorization")):
-            await self._refuse(FAILURES, scope, send, wait)
+            await self._refuse(FAILURES, scope, receive, send, wait)
             return
         await self._app(scope, receive, send)
 
-    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send, wait: float) -> None:
-        if self._held < HELD:
-            self._held += 1
-            try:
-                await asyncio.sleep(HOLD)
-            finally:
-                self._held -= 1
-        await refusal(scope, send, wait)
+    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
+        metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
+        if self._held >= HELD or await self._stays(receive):
+            await refusal(scope, send, wait)
+
+    async def _stays(self, receive: Receive) -> bool:
+        """Hold the answer back; False if nobody waits for it any more."""
+        self._held += 1
+        try:
+            async with asyncio.timeout(HOLD):
+                while not (await receive())["type"].endswith(".disconnect"):
+                    pass
+        except TimeoutError:
+            return True
+        finally:
+            self._held -= 1
+        return False
 
     def _unknown(self, authorization: bytes | None) -> bool:
         """Whether there is a token, and none that is known to be good."""
@@ -108,14 +116,15 @@ class Guard:
         address, now = address_of(scope), time.monotonic()
         origin = _header(scope, b"origin")  # what is not a browser sends none
         if origin is not None and self._origins is not None and origin not in self._origins:
+            metrics.REFUSED.labels(ORIGIN.reason).inc()
             await ORIGIN(scope, send)
             return
         wait = self._limits.connects.take(address, now)
         if wait:
-            await self._refuse(CONNECTS, scope, send, wait)
+            await self._refuse(CONNECTS, scope, receive, send, wait)
             return
         if not self._limits.connections.enter(address):
-            await self._refuse(CONNECTIONS, scope, send, CROWDED_WAIT)
+            await self._refuse(CONNECTIONS, scope, receive, send, CROWDED_WAIT)
             return
         try:
             await self._app(scope, receive, send)

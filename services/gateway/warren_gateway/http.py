@@ -63,6 +63,14 @@ class PageResponse(BaseModel):
     more: bool
 
 
+class LogResponse(BaseModel):
+    """Events of a room's log, oldest first and without a gap; there are more while the last is below `head`."""
+
+    epoch: str
+    head: int
+    events: list[dict[str, Any]]
+
+
 @router.post("/guest", responses=responses(Code.INVALID, Code.NOT_FOUND, Code.TOO_MANY))
 async def guest(body: GuestRequest, here: Here) -> GuestResponse:
     """Give a token to whoever asks (guest mode)."""
@@ -116,3 +124,17 @@ async def history(
     query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit)
     answer = await here.asker.ask(query, q.Page)
     return PageResponse(messages=answer.messages, more=answer.more)
+
+
+@router.get("/rooms/{room}/events", responses=responses(*_ANY, Code.FORBIDDEN, Code.NOT_FOUND))
+async def events(
+    room: Annotated[RoomRef, Path()],
+    user: Me,
+    here: Here,
+    after: Annotated[Cursor, Query()] = 0,
+    limit: Annotated[int, Query(ge=1, le=q.RANGE_LIMIT)] = q.RANGE_LIMIT,
+) -> LogResponse:
+    """Read the log itself after a seq, as it was written: messages, and who did what to whom."""
+    query = q.EventRange(room=resolve(room, user.id), user=user.id, after=after, limit=limit)
+    answer = await here.asker.ask(query, q.Range)
+    return LogResponse(epoch=answer.epoch, head=answer.head, events=answer.events)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_LIMIT = 16 * 1024
 """Bytes of request line and headers: twice the longest token."""
@@ -21,6 +21,7 @@ class Listener(HttpToolsProtocol):
     _head = 0
     _in_head = True
     _deadline: asyncio.TimerHandle | None = None
+    _serving: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head."""
@@ -28,8 +29,15 @@ class Listener(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Wait no more, and let the request that is being answered know.
+
+        Uvicorn tells the last one that came, which in a pipeline is another one. An answer to a peer that is gone would
+        then be an error with a traceback in the log, for each connection that somebody drops on purpose.
+        """
         self._head_is_done()
+        if self._serving is not None:
+            self._serving.disconnected = True
+            self._serving.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -53,6 +61,10 @@ class Listener(HttpToolsProtocol):
         self._in_head = False
         self._head_is_done()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._serving = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
