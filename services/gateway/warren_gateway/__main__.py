@@ -1,10 +1,8 @@
 """`python -m warren_gateway`."""
 
-import sys
-
-from pydantic import ValidationError
 from warren.contract.frames import FRAME_LIMIT
 from warren.ops.serve import serve
+from warren.ops.settings import read_settings
 
 from warren_gateway.app import create_app
 from warren_gateway.config import Settings
@@ -17,7 +15,7 @@ SHUTDOWN_WITHIN = 5
 
 def main() -> None:
     """Run one replica until SIGTERM."""
-    settings = _settings()
+    settings = read_settings("gateway", Settings)
     Socket.outbox_bytes = settings.outbox_bytes
     serve(
         "gateway",
@@ -33,17 +31,6 @@ def main() -> None:
         ws_ping_interval=None,  # the protocol has pings of its own, which JavaScript can send
         timeout_graceful_shutdown=SHUTDOWN_WITHIN,
     )
-
-
-def _settings() -> Settings:
-    """Read the settings; what is wrong with them is said in a line each, without values."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False, include_input=False):
-            where = "".join(f"WARREN_{str(part).upper()}: " for part in found["loc"][:1])
-            print(f"gateway: {where}{found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sys
+from typing import TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -23,3 +25,20 @@ class ServiceSettings(BaseSettings):
     port: int
     """Where the service listens for HTTP."""
     log_level: str = "info"
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def read_settings(service: str, kind: type[S]) -> S:
+    """Return the settings from the environment, or end the process: what is wrong is said in a line each.
+
+    Without values, which may be secrets.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_context=False, include_input=False):
+            where = "".join(f"WARREN_{str(part).upper()}: " for part in found["loc"][:1])
+            print(f"{service}: {where}{found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        sys.exit(2)
