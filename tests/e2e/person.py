@@ -1,5 +1,7 @@
 """A person at the page: what they do, what they see, and what the browser complains of meanwhile."""
 
+import base64
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,6 +14,10 @@ WITHIN_MS = 90_000
 """Milliseconds for anything to appear; a bound, not an expectation: the first page of a fresh installation is compiled
 while it is waited for."""
 expect.set_options(timeout=WITHIN_MS)
+AT_ONCE = frozenset({"talk", "unmute", "role-moderator", "role-member"})
+"""The deeds that the panel does without asking back."""
+REFUSED = re.compile(r"status of (403|404|409|422) ")
+"""What Chromium writes to the console when a request is refused; a page can only show the sentence."""
 OUTAGE = re.compile(
     r"WebSocket connection to .* failed|net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|status of 503"
 )
@@ -49,6 +55,8 @@ class Person:
         self.troubles: list[str] = []
         self.in_outage = False
         """Whether a gateway is away now by intent, so that the browser may say so."""
+        self.is_refused = False
+        """Whether the server refuses something now by intent, so that the browser may say so."""
         page.set_default_timeout(WITHIN_MS)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.troubles.append(f"uncaught: {error}"))
@@ -78,6 +86,20 @@ class Person:
         await self.page.get_by_role("button", name="Create room").click()
         await self.is_in(room)
 
+    async def create_private_room(self, title: str) -> str:
+        """Open a private room, and return the id that the server gave it."""
+        await self.page.locator(".st-key-new-room button").click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_text("Private: its members alone see it").click()
+        await expect(dialog.get_by_label("Address", exact=True)).to_have_count(0)
+        await dialog.get_by_label("Name", exact=True).fill(title)
+        await dialog.get_by_role("button", name="Create room").click()
+        await dialog.wait_for(state="detached")
+        await expect(self.page.locator(".warren h1")).to_have_text(title)
+        room = await self.page.locator("[data-testid=room-item][aria-current]").get_attribute("data-room")
+        assert room
+        return room
+
     async def browse(self) -> Locator:
         """Open the list of public rooms."""
         await self.page.locator(".st-key-browse-rooms button").click()
@@ -99,7 +121,87 @@ class Person:
         await self.page.locator(COMPOSER).fill(text)
         await self.page.locator(COMPOSER).press("Enter")
 
+    async def message_somebody(self, name: str, user: str) -> None:
+        """Find a person and open the room of the two."""
+        await self.page.locator(".st-key-message-somebody button").click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_placeholder("Name or id").fill(name)
+        await dialog.get_by_placeholder("Name or id").press("Enter")
+        await dialog.locator(f"[class*='st-key-message-{user}'] button").click()
+        await dialog.wait_for(state="detached")
+
+    async def show_panel(self) -> Locator:
+        """Have the panel of the room open."""
+        if not await self.panel.is_visible():
+            await self.page.get_by_test_id("panel-toggle").click()
+        await self.panel.wait_for()
+        return self.panel
+
+    async def invite(self, name: str, user: str) -> None:
+        """Invite somebody, found by the beginning of the name."""
+        panel = await self.show_panel()
+        await panel.get_by_test_id("invite-search").fill(name)
+        await panel.locator(f"[data-testid=invite-row][data-user='{user}']").get_by_test_id("invite").click()
+        await panel.locator(f"[data-testid=take-back-row][data-user='{user}']").wait_for()
+
+    async def select(self, user: str) -> Locator:
+        """Show what may be done about a member, and return their row."""
+        await self.show_panel()
+        row = self.member(user)
+        if await row.get_by_test_id("actions").get_attribute("aria-expanded") != "true":
+            await row.get_by_test_id("actions").click()
+        return row
+
+    async def do(self, deed: str, user: str, *, length: str = "", reason: str = "") -> None:
+        """Do something to a member, with what the form asks for."""
+        row = await self.select(user)
+        await row.get_by_test_id(deed).click()
+        if reason:
+            await row.get_by_test_id("reason").fill(reason)
+        if length:
+            await row.get_by_test_id("length").select_option(label=length)
+        confirm = row.get_by_test_id("confirm")
+        if deed not in AT_ONCE:
+            await confirm.click()
+
+    async def answer(self, what: str, act: str) -> None:
+        """Press a button of a notice."""
+        await self.notice(what).get_by_test_id(act).click()
+
     # --- what they see
+
+    @property
+    def panel(self) -> Locator:
+        return self.page.get_by_test_id("panel")
+
+    def member(self, user: str) -> Locator:
+        return self.panel.locator(f"[data-testid=member][data-user='{user}']")
+
+    def notice(self, what: str) -> Locator:
+        """Find the notices of what is an event type, `member.invited` for one."""
+        return self.page.locator(f"[data-testid=notice][data-what='{what}']")
+
+    def notes(self, kind: str) -> Locator:
+        """Find the lines of the timeline that tell of events of this type."""
+        return self.page.locator(f"[data-testid=note][data-type='{kind}']")
+
+    async def may_write(self) -> None:
+        """Wait until the composer is there and takes text."""
+        await expect(self.page.locator(COMPOSER)).to_be_visible()
+        await expect(self.page.locator(COMPOSER)).to_be_enabled()
+
+    async def may_not_write(self, why: str) -> None:
+        """Wait until the composer is gone, and something else says why."""
+        await expect(self.page.get_by_test_id("hold")).to_contain_text(why)
+        await expect(self.page.locator(COMPOSER)).to_be_disabled()
+        await expect(self.page.locator(COMPOSER)).to_be_hidden()
+
+    async def is_out_of(self, room: str, why: str) -> None:
+        """Wait until the room is gone from the list, nothing of it is shown, and something says why."""
+        await expect(self.room_item(room)).to_have_count(0)
+        await expect(self.page.get_by_test_id("gone")).to_contain_text(why)
+        await expect(self.page.locator(MESSAGE)).to_have_count(0)
+        await expect(self.page.locator(COMPOSER)).to_be_hidden()
 
     def room_item(self, room: str) -> Locator:
         return self.page.locator(f"[data-testid=room-item][data-room={room}]")
@@ -153,7 +255,14 @@ class Person:
             arg=list(moods),
         )
 
+    async def id(self) -> str:
+        """The user id that the server gave them, as their token says it."""
+        payload = (await self.token()).split(".")[1]
+        return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
+
     def _console(self, message: ConsoleMessage) -> None:
         if message.type != "error" or (self.in_outage and OUTAGE.search(message.text)):
+            return
+        if self.is_refused and REFUSED.search(message.text):
             return
         self.troubles.append(f"{message.text} ({message.location.get('url', '')})")

@@ -1,5 +1,6 @@
 """The pictures of the README: `WARREN_SCREENSHOTS=1` writes them to docs/images, else nothing is done here."""
 
+import asyncio
 import json
 import os
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e.conftest import Arrive
 from e2e.person import Person
-from harness.member import bearer, sign_in
+from harness.member import bearer, fresh_room, sign_in
 from httpx import AsyncClient
 from playwright.async_api import Browser, Route
 
@@ -116,3 +117,36 @@ async def test_screenshots(arrive: Arrive, browser: Browser, gateways: list[str]
 async def picture(person: Person, name: str) -> None:
     await person.page.mouse.move(700, 400)
     await person.page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
+
+
+@pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
+async def test_screenshots_of_people_and_notices(arrive: Arrive) -> None:
+    maya, tom, priya = await asyncio.gather(
+        *(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair"))
+    )
+    public = fresh_room("street-party")
+    await maya.create_room("Street party", public)
+    for person in (tom, priya):
+        await person.join(public)
+    room = await maya.create_private_room("Committee")
+    for person in (tom, priya):
+        await maya.invite(await person.id(), await person.id())
+    await tom.answer("member.invited", "accept")
+    await tom.is_in(room)
+    await tom.say("Thanks for having me. Who books the band?")
+    await maya.sees("Thanks for having me. Who books the band?")
+    await maya.do("role-moderator", await tom.id())
+    await maya.say("You do, now that you are a moderator.")
+    await tom.sees("You do, now that you are a moderator.")
+    await (await maya.select(await tom.id())).get_by_test_id("role-member").wait_for()
+    await picture(maya, "people-light")
+    await maya.open(public)
+    await maya.do("mute", await priya.id(), length="1 day", reason="Let the others finish, please")
+    await priya.may_not_write("Let the others finish, please")
+    await priya.page.emulate_media(color_scheme="dark")
+    await priya.page.locator(".warren[data-theme=dark]").wait_for()
+    await picture(priya, "notices-dark")
+    await maya.open(room)
+    await maya.page.set_viewport_size({"width": 390, "height": 800})
+    await (await maya.select(await tom.id())).get_by_test_id("ban").click()
+    await picture(maya, "people-phone")

@@ -67,10 +67,19 @@ class Gateway:
             more = bool(page.get("more") and page["rooms"])
         return rooms
 
-    def create_room(self, token: str, room: str, kind: str, title: str, key: str) -> None:
-        """Create a room; the same `key` again creates nothing more."""
-        body = {"room": room, "kind": kind, "title": title}
-        self._ask("POST", "/v1/rooms", token, json=body, headers={"Idempotency-Key": key})
+    def create_room(self, token: str, room: str | None, kind: str, title: str, key: str) -> str:
+        """Create a room and return its id, unguessable if none is given; the same `key` again creates nothing more."""
+        body = {"kind": kind, "title": title, **({"room": room} if room else {})}
+        return str(self._ask("POST", "/v1/rooms", token, json=body, headers={"Idempotency-Key": key})["room"])
+
+    def people(self, token: str, prefix: str) -> list[dict[str, str]]:
+        """Return people whose id or name begins with `prefix`: `{"user", "name"}` each."""
+        people: list[dict[str, str]] = self._ask("GET", f"/v1/people?q={quote(prefix)}", token)["people"]
+        return people
+
+    def direct(self, token: str, user: str) -> str:
+        """Return the room of oneself and `user`, which is made if there is none."""
+        return str(self._ask("POST", "/v1/direct", token, json={"user": user})["room"])
 
     def join(self, token: str, room: str) -> None:
         """Become a member of a public room."""

@@ -5,25 +5,43 @@ from pathlib import Path
 
 import streamlit as st
 
-from warren_ui import rooms, session
+from warren_ui import people, rooms, session
 from warren_ui.api import ApiError, Refused
 from warren_ui.component import chat, wish
 
 _STYLES = Path(__file__).parent / "styles"
-_DIALOGS: dict[str, Callable[[], None]] = {"new": rooms.new_room, "browse": rooms.browse}
+_DIALOGS: dict[str, Callable[[], None]] = {
+    "new": rooms.new_room,
+    "browse": rooms.browse,
+    "talk": people.message_somebody,
+}
+# The sidebar's buttons by the dialog that they open: key, label, icon. (Streamlit would draw a docstring here.)
+_ACTIONS = {
+    "new": ("new-room", "New room", ":material/add:"),
+    "browse": ("browse-rooms", "Browse rooms", ":material/search:"),
+    "talk": ("message-somebody", "Message somebody", ":material/chat_bubble:"),
+}
 
 
 def _sign_in_page() -> None:
     st.html(_STYLES / "login.css")
     with st.container(key="login"):
         st.title("Warren", anchor=False)
-        st.caption("Many rooms, connected. Choose the name that others will see.")
+        oidc = session.settings().oidc
+        st.caption("Many rooms, connected." + ("" if oidc else " Choose the name that others will see."))
         if st.session_state.notice:
             st.warning(st.session_state.notice)
-        with st.form("guest", border=False):
-            name = st.text_input("Name", max_chars=64, placeholder="Your name", label_visibility="collapsed").strip()
-            if st.form_submit_button("Enter", type="primary", width="stretch"):
-                _sign_in(name)
+        if oidc:
+            st.button("Sign in", key="sign-in", type="primary", width="stretch", on_click=st.login)
+        else:
+            _guest_form()
+
+
+def _guest_form() -> None:
+    with st.form("guest", border=False):
+        name = st.text_input("Name", max_chars=64, placeholder="Your name", label_visibility="collapsed").strip()
+        if st.form_submit_button("Enter", type="primary", width="stretch"):
+            _sign_in(name)
 
 
 def _sign_in(name: str) -> None:
@@ -47,22 +65,19 @@ def _sidebar(user: dict[str, str] | None) -> str:
         if user is None:
             st.warning("The server can't be reached just now. You stay signed in.")
         with st.container(key="actions", gap=None):
-            if st.button("New room", icon=":material/add:", key="new-room", type="tertiary", width="stretch"):
-                wanted = "new"
-            if st.button(
-                "Browse rooms", icon=":material/search:", key="browse-rooms", type="tertiary", width="stretch"
-            ):
-                wanted = "browse"
+            for dialog, (key, label, icon) in _ACTIONS.items():
+                if st.button(label, icon=icon, key=key, type="tertiary", width="stretch"):
+                    wanted = dialog
         with st.container(key="account", horizontal=True, vertical_alignment="center"):
             st.text(user["name"] if user else "…", width="stretch")
-            st.button("Sign out", icon=":material/logout:", key="sign-out", type="tertiary", on_click=session.sign_out)
+            st.button("Sign out", icon=":material/logout:", key="sign-out", type="tertiary", on_click=session.leave)
     return wanted
 
 
 def _wished() -> None:
     """Obey the component before the page is drawn."""
     if wish() == "expired":
-        session.sign_out("Your session has ended. Sign in again.")
+        session.sign_out(session.ENDED)
 
 
 def _chat_page(user: dict[str, str] | None) -> None:
@@ -97,7 +112,7 @@ def main() -> None:
     except Refused as refusal:
         if not refusal.unauthorized:
             raise
-        session.sign_out("Your session has ended. Sign in again.")
+        session.refused(refusal)
         st.rerun()
     session.keep_cookie()
 

@@ -1,14 +1,23 @@
 """What the environment decides."""
 
 from functools import cached_property
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CALLBACK = "/oauth2callback"
+"""Where Streamlit takes people back from their provider."""
 
 
 class Settings(BaseSettings):
-    """Read from WARREN_* variables. The gateway lists are comma-separated base URLs."""
+    """Read from WARREN_* variables; an empty one counts as not given. Gateways are comma-separated base URLs."""
 
-    model_config = SettingsConfigDict(env_prefix="WARREN_", frozen=True)
+    # What is wrong is named without its value, which may be a secret.
+    model_config = SettingsConfigDict(
+        env_prefix="WARREN_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = 8501
@@ -17,6 +26,17 @@ class Settings(BaseSettings):
     """Where browsers reach the gateways."""
     gateway_internal: str = ""
     """Where this server reaches them, if that differs."""
+    auth: Literal["guest", "oidc"] = "guest"
+    """How people sign in: by saying a name, or at an OpenID Connect provider whose tokens the gateways take."""
+    oidc_metadata_url: str | None = None
+    """The provider's discovery document, `https://…/.well-known/openid-configuration`."""
+    oidc_client_id: str | None = None
+    """Whom the provider knows this installation as; the gateways' `WARREN_AUDIENCE`."""
+    oidc_client_secret: SecretStr | None = None
+    oidc_redirect_uri: str | None = None
+    """This UI's own address, with `/oauth2callback`, as the provider has it on its list."""
+    cookie_secret: SecretStr | None = Field(default=None, min_length=32)
+    """Signs the cookies that keep people signed in; the same on every replica."""
 
     @cached_property
     def browser_gateways(self) -> list[str]:
@@ -27,6 +47,34 @@ class Settings(BaseSettings):
     def server_gateways(self) -> list[str]:
         """The gateways' base URLs for this server."""
         return _urls(self.gateway_internal) or self.browser_gateways
+
+    @property
+    def oidc(self) -> bool:
+        """Whether people sign in at a provider."""
+        return self.auth == "oidc"
+
+    @field_validator("oidc_metadata_url", "oidc_redirect_uri")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        if url is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an http or https URL")
+        return url
+
+    @field_validator("oidc_redirect_uri")
+    @classmethod
+    def _callback(cls, url: str | None) -> str | None:
+        if url is not None and not urlsplit(url).path.endswith(CALLBACK):
+            raise ValueError(f"must end with {CALLBACK}")
+        return url
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = ("oidc_metadata_url", "oidc_client_id", "oidc_client_secret", "oidc_redirect_uri", "cookie_secret")
+        missing = [f"WARREN_{name.upper()}" for name in needed if getattr(self, name) is None]
+        if self.oidc and missing:
+            raise ValueError(f"WARREN_AUTH=oidc needs {', '.join(missing)}")
+        return self
 
 
 def _urls(listed: str) -> list[str]:

@@ -21,24 +21,28 @@ def slug(title: str) -> str:
 
 @st.dialog("New room")
 def new_room() -> None:
-    """Ask for a name and open the room."""
+    """Ask for a name and open the room. A private one gets an address that nobody can guess."""
+    kind = st.radio("Who may read it?", list(_KINDS), format_func=_KINDS.__getitem__)
     with st.form("new-room", border=False):
         title = st.text_input("Name", max_chars=80, placeholder="Garden planning").strip()
-        room = st.text_input("Address", max_chars=_ROOM_LENGTH, placeholder="made from the name").strip()
-        kind = st.radio("Who may read it?", list(_KINDS), format_func=_KINDS.__getitem__)
+        room = ""
+        if kind == "public":
+            room = st.text_input("Address", max_chars=_ROOM_LENGTH, placeholder="made from the name").strip()
         if st.form_submit_button("Create room", type="primary", width="stretch"):
-            _create(slug(room or title), kind, title)
+            _create(slug(room or title) if kind == "public" else None, kind, title)
 
 
-def _create(room: str, kind: str, title: str) -> None:
-    if not title or not room:
+def _create(room: str | None, kind: str, title: str) -> None:
+    if not title or room == "":
         st.error("Give the room a name." if not title else "Give the room an address: a-z, 0-9, - and _.")
         return
+    wanted = (room or "", kind, title)
     try:
-        session.gateway().create_room(session.token(), room, kind, title, _key(room, kind, title))
+        room = session.gateway().create_room(session.token(), room, kind, title, _key(*wanted))
     except ApiError as error:
         st.error(str(error))
         return
+    st.session_state["keys"].pop(wanted)
     session.open_room(room)
     st.rerun()
 

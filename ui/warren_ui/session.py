@@ -1,5 +1,6 @@
 """Who is signed in, in this Streamlit session and over a reload of the page."""
 
+import time
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from warren_ui.component import cookie
 from warren_ui.config import Settings
 
 COOKIE = "warren_token"
+ENDED = "Your session has ended. Sign in again."
 _DAY = 86_400
 
 
@@ -26,9 +28,13 @@ def gateway() -> Gateway:
 
 
 def restore() -> None:
-    """At the start of a session, take the token that the browser kept. (Later the cookie is as old as the session.)"""
+    """At the start of a session, take the token that the browser kept. (Later the cookie is as old as the session.)
+
+    The provider's is in Streamlit's own cookies; where they change, Streamlit begins another session.
+    """
     if "token" not in st.session_state:
-        st.session_state.update(token=st.context.cookies.get(COOKIE, ""), user=None, cookie={}, notice="")
+        kept = st.user.tokens.get("id", "") if settings().oidc else st.context.cookies.get(COOKIE, "")
+        st.session_state.update(token=kept, user=None, cookie={}, notice="")
 
 
 def token() -> str:
@@ -44,9 +50,27 @@ def sign_in(name: str) -> None:
     st.session_state.update(token=answer["token"], user=answer["user"], cookie=order, notice="")
 
 
+def leave() -> None:
+    """Sign out because the person wants to: at the provider too, if it offers that."""
+    sign_out()
+    if settings().oidc:
+        st.logout()
+
+
+def refused(refusal: Refused) -> None:
+    """Sign out whom the gateway does not take (any more), and say why on the login page."""
+    lapsed = float(str(st.user.get("exp") or 0)) <= time.time()
+    sign_out(
+        f"You are signed in with your provider, but not here: {refusal}. "
+        "Sign in again; if that does not help, tell whoever runs this server."
+        if settings().oidc and not lapsed
+        else ENDED
+    )
+
+
 def sign_out(notice: str = "") -> None:
     """Forget the token, here and in the browser; `notice` says why on the login page."""
-    order = {"forget": token()}
+    order = {} if settings().oidc else {"forget": token()}
     st.session_state.update(token="", user=None, cookie=order, notice=notice, active=None)
 
 
@@ -60,7 +84,7 @@ def verify() -> dict[str, str] | None:
         except Refused as refusal:
             if not refusal.unauthorized:
                 raise
-            sign_out("Your session has ended. Sign in again.")
+            refused(refusal)
     user: dict[str, str] | None = st.session_state.user
     return user
 

@@ -9,22 +9,35 @@ import streamlit as st
 
 _HERE = Path(__file__).parent
 _CHAT = (
-    "outbox.js", "connection.js", "client.js", "timeline.js", "draw.js",
-    "memory.js", "page.js", "banner.js", "composer.js", "log.js", "chat.js",
+    "outbox.js", "connection.js", "api.js", "client.js", "wording.js", "timeline.js", "draw.js",
+    "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
+    "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
+    "search.js", "panel.js", "chat.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 _IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
+class Peer(TypedDict):
+    """The other one of a direct room."""
+
+    user: str
+    name: str
+
+
 class RoomInfo(TypedDict):
-    """A room as the chat lists it."""
+    """A room as the chat lists it: `head` and `number` count its events and messages up to then."""
 
     room: str
     kind: str
     title: str
+    head: int
     number: int
     read: int
+    role: str
+    archived: bool
+    peer: Peer | None
 
 
 class Active(TypedDict):
@@ -35,7 +48,7 @@ class Active(TypedDict):
 
 
 class Wish(TypedDict):
-    """What the person asked the script for inside the component: `new`, `browse`, `refresh`, `expired`."""
+    """What the person asked the script for inside the component: `new`, `browse`, `talk`, `refresh`, `expired`."""
 
     wish: str
     at: float
@@ -46,11 +59,16 @@ def bundle(*names: str) -> str:
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _text(name))) for name in names)
 
 
+def chat_script() -> str:
+    """Return the chat's JavaScript: one module, which exports the function that Streamlit calls."""
+    return bundle(*_CHAT)
+
+
 def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-_chat = st.components.v2.component("warren.chat", js=bundle(*_CHAT), css=_text("chat.css"))
+_chat = st.components.v2.component("warren.chat", js=chat_script(), css=_text("chat.css"))
 _cookie = st.components.v2.component("warren.cookie", js=_text("cookie.js"))
 
 

@@ -1,18 +1,28 @@
 // @ts-check
 /** The chat: which rooms there are, which is open, what was read. Streamlit mounts it; its reruns only update it. */
 
+import { asideNode } from "./aside.js";
 import { Banner } from "./banner.js";
 import { TOKEN_REFUSED, WarrenClient } from "./client.js";
 import { Composer } from "./composer.js";
 import { backoff } from "./connection.js";
-import { el, roomNode } from "./draw.js";
+import { Desk } from "./desk.js";
+import { Head } from "./head.js";
+import { History } from "./history.js";
+import { INBOX } from "./inbox.js";
 import { Log } from "./log.js";
 import { Memory } from "./memory.js";
+import { Names } from "./names.js";
 import { isDark, skeleton } from "./page.js";
-import { Timeline } from "./timeline.js";
+import { Panel } from "./panel.js";
+import { Rooms } from "./rooms.js";
+import { RoomList, byImportance, inListOrder } from "./roomlist.js";
+import { endOf } from "./timeline.js";
+import { goneText } from "./wording.js";
 
-/** @typedef {import("./client.js").RoomInfo} RoomInfo */
+/** @typedef {import("./api.js").RoomInfo} RoomInfo */
 /** @typedef {import("./client.js").Person} Person */
+/** @typedef {import("./timeline.js").Timeline} Timeline */
 /**
  * @typedef {{gateways: string[], token: string, user: Person | null, rooms: RoomInfo[] | null,
  *   active: {room: string, turn: number} | null}} Data
@@ -24,11 +34,10 @@ import { Timeline } from "./timeline.js";
 const OVERFLOW_MS = 60_000;
 
 class Chat {
-  /** @type {Map<string, Timeline>} */ #timelines = new Map();
   /** @type {Trigger} */ #trigger = () => {};
   #active = "";
+  #gone = ""; // why the room that was open can't be read any more
   #asked = { rooms: "", turn: -1 };
-  #listed = 0; // how often the rooms were set: an answer that was overtaken is dropped
   #scheduled = false;
   #tries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
@@ -42,8 +51,21 @@ class Chat {
     this.parts = skeleton();
     this.client = new WarrenClient({ gateways: data.gateways, token: data.token, user: data.user, storage: sessionStorage });
     this.memory = new Memory(() => this.#me);
+    this.names = new Names(this.client.api, () => this.#draw());
+    this.rooms = new Rooms(this.memory, this.names);
+    this.history = new History(this.client, () => this.#draw());
     this.banner = new Banner(this.parts);
-    this.log = new Log(this.parts, { older: () => this.#loadOlder(), seen: () => this.#markRead() });
+    this.list = new RoomList(this.parts.list);
+    this.head = new Head(this.parts);
+    this.desk = new Desk(this.parts.notices, this.client, this.memory, {
+      draw: () => this.#draw(), isMember: (room) => Boolean(this.rooms.get(room)),
+      visit: (room) => this.#visit(room), befell: (notice) => this.#befell(notice),
+    });
+    this.panel = new Panel(this.parts, this.client.api, this.names, {
+      talk: async (user) => this.#visit((await this.client.api.direct(user)).room),
+      left: (room, seq) => this.#dismiss(room, seq, "member.left"),
+    });
+    this.log = new Log(this.parts, { older: () => this.history.older(this.#current), seen: () => this.#markRead() });
     this.composer = new Composer(this.parts, this.memory, { ready: () => Boolean(this.client.user), send: (text) => this.#send(text) });
     this.#listen();
     this.#hearClient();
@@ -53,11 +75,17 @@ class Chat {
     this.client.start();
   }
 
+  /** Does this chat serve the session of that data, perhaps with a newer token? @param {Data} data */
+  serves({ token, user }) {
+    return token === this.token || !user || user.id === this.#me;
+  }
+
   /** A rerun of the Streamlit script. @param {Data} data @param {Trigger} trigger */
   update(data, trigger) {
     this.#trigger = trigger;
+    if (data.token !== this.token && data.user) this.client.renew((this.token = data.token));
     const rooms = JSON.stringify(data.rooms);
-    if (data.rooms && rooms !== this.#asked.rooms) this.#setRooms(data.rooms);
+    if (data.rooms && rooms !== this.#asked.rooms) this.#listed(data.rooms);
     this.#asked.rooms = rooms;
     if (!data.rooms) this.#askRoomsLater();
     if (data.active && data.active.turn !== this.#asked.turn) {
@@ -72,6 +100,7 @@ class Chat {
     this.client.stop();
     this.banner.stop();
     this.log.stop();
+    this.composer.stop();
     clearInterval(this.#poll);
     clearTimeout(this.#again);
     document.removeEventListener("visibilitychange", this.#focus);
@@ -85,7 +114,7 @@ class Chat {
 
   /** The open room. */
   get #current() {
-    return this.#timelines.get(this.#active);
+    return this.rooms.get(this.#active);
   }
 
   // --- what the person does -------------------------------------------------------------------------------------
@@ -107,8 +136,11 @@ class Chat {
     if (act === "retry") this.client.retry(key);
     if (act === "discard") this.client.discard(key);
     if (act === "reconnect") this.client.reconnect();
-    if (act === "reload") this.#load();
-    if (act === "new" || act === "browse") this.#ask(act);
+    if (act === "reload") this.history.load(this.#current);
+    if (act === "panel") this.panel.isOpen ? this.panel.close() : this.panel.open();
+    if (act === "person") this.panel.open({ user: key, name: this.names.of(key) });
+    if (act === "new" || act === "browse" || act === "talk") this.#ask(act);
+    if (act) this.desk.act(act, Number(key));
   }
 
   /** Have the Streamlit script do something. The time makes the same wish, said twice, two wishes. @param {string} wish */
@@ -136,46 +168,35 @@ class Chat {
 
   // --- rooms ----------------------------------------------------------------------------------------------------
 
-  /** @param {RoomInfo[]} rooms */
-  #setRooms(rooms) {
-    this.#listed += 1;
-    const known = this.#timelines;
-    this.#timelines = new Map();
-    for (const info of [...rooms].sort((a, b) => a.title.localeCompare(b.title))) {
-      const timeline = known.get(info.room) ?? this.#newTimeline(info);
-      [timeline.title, timeline.kind] = [info.title, info.kind];
-      timeline.number = Math.max(timeline.number, info.number ?? 0);
-      timeline.read = Math.max(timeline.read, info.read ?? 0);
-      this.#timelines.set(info.room, timeline);
-    }
-    if (!this.#current) this.#openAny();
-    else this.client.follow(this.#byImportance());
+  /** @param {RoomInfo[]} list @param {boolean} [partial] whether rooms that it has not stay */
+  #setRooms(list, partial) {
+    const before = this.#current;
+    this.rooms.set(list, this.#me, partial);
+    if (before && !this.#current) this.#close(before, "");
+    else if (!before && !this.#gone) this.#openAny();
+    else this.#follow();
     this.#draw();
   }
 
-  /** @param {RoomInfo} info */
-  #newTimeline({ room, kind, title, number = 0, read = 0 }) {
-    const timeline = new Timeline(room, kind, title);
-    // What was said before one came is not unread. (The server keeps no read marks yet; where it has one, it counts.)
-    timeline.read = this.memory.read(room, read || number);
-    return timeline;
+  /** The Streamlit page lists these. It may have asked before we joined the last one, so what it misses is asked for. @param {RoomInfo[]} list */
+  #listed(list) {
+    this.#setRooms(list, true);
+    if (this.rooms.all.length > list.length) this.#askRooms();
   }
 
-  /** The rooms by what they mean to the person: opened lately, then unread, then busy. The server joins only so many. */
-  #byImportance() {
-    const recent = new Map(this.memory.recent().map((room, place) => [room, place]));
-    const place = (/** @type {Timeline} */ { room }) => (room === this.#active ? -1 : (recent.get(room) ?? recent.size));
-    const sorted = [...this.#timelines.values()].sort((a, b) => place(a) - place(b) || b.unread - a.unread || b.number - a.number);
-    return sorted.map(({ room }) => room);
+  /** Be subscribed to the inbox, and to the rooms that mean most. */
+  #follow() {
+    const rooms = byImportance(this.rooms.all, this.#active, this.memory.recent());
+    this.client.follow([INBOX, ...rooms.map(({ room }) => room)]);
   }
 
   /** Ask for the rooms ourselves: the Streamlit page may know less than we do now. If it knew none, it is to ask again. */
   async #askRooms() {
     clearTimeout(this.#again);
-    const before = this.#listed;
+    const before = this.rooms.version;
     try {
-      const rooms = await this.client.rooms();
-      if (before === this.#listed) this.#setRooms(rooms);
+      const rooms = await this.client.api.rooms();
+      if (before === this.rooms.version) this.#setRooms(rooms);
       if (this.#asked.rooms === "null") this.#ask("refresh");
       else this.#tries = 0;
     } catch {
@@ -189,62 +210,66 @@ class Chat {
   }
 
   #openAny() {
-    const [first] = this.#timelines.keys();
-    this.#open(this.#timelines.has(this.memory.room) ? this.memory.room : (first ?? ""));
+    const [first] = inListOrder(this.rooms.all);
+    this.#open(this.rooms.get(this.memory.room) ? this.memory.room : (first?.room ?? ""));
   }
 
   /** @param {string} room @param {boolean} [focus] put the cursor into the composer */
   #open(room, focus = false) {
-    const timeline = this.#timelines.get(room);
+    const timeline = this.rooms.get(room);
     this.#active = timeline ? room : "";
     if (timeline) {
+      this.#gone = "";
+      this.desk.visited(room);
+      this.#learn(timeline);
       this.memory.opened(room);
       timeline.newAfter = timeline.unread > 0 ? timeline.read : Infinity;
-      if (timeline.history === "none" || timeline.history === "failed") this.#load();
+      if (timeline.history === "none" || timeline.history === "failed") this.history.load(this.#current);
     }
-    this.client.follow(this.#byImportance());
+    this.#follow();
     this.log.open();
     this.#draw();
     this.composer.open(this.#active);
     if (focus) this.composer.focus();
   }
 
-  /** The newest page of the open room. Only once it is joined: what comes later is live, so there is no gap between. */
-  async #load() {
-    const timeline = this.#current;
-    if (!timeline || timeline.history === "loading" || !this.client.isJoined(timeline.room)) return;
-    const again = timeline.history === "failed";
-    timeline.history = "loading";
-    if (again) this.#draw();
-    await this.#fetchPage(timeline);
-    timeline.trim();
+  /** Open a room that may be too new to be in our list. @param {string} room */
+  async #visit(room) {
+    if (!this.rooms.get(room)) this.#setRooms(await this.client.api.rooms());
+    this.#open(room, true);
+  }
+
+  /** Ask what one is in the room: lists do not say whether one is muted. @param {Timeline} timeline */
+  async #learn(timeline) {
+    const details = await this.client.api.room(timeline.room).catch(() => null); // the writer judges in any case
+    if (!details || this.rooms.get(timeline.room) !== timeline) return;
+    timeline.learn(details, this.#me);
     this.#draw();
   }
 
-  /** @param {Timeline} timeline */
-  async #fetchPage(timeline) {
-    try {
-      const page = await this.client.history(timeline.room);
-      if (timeline.history !== "loading") return; // reset meanwhile: this page is of another epoch
-      timeline.addPage(page);
-      timeline.history = "loaded";
-    } catch (error) {
-      timeline.history = "failed";
-      timeline.problem = /** @type {Error} */ (error).message;
-    }
+  /** One is no longer in the room: nothing of it is shown any more. @param {string} room @param {number} seq of the end @param {string} because */
+  #dismiss(room, seq, because) {
+    const timeline = this.rooms.drop(room, seq);
+    this.client.forget(room);
+    if (!timeline) return;
+    if (room === this.#active) this.#close(timeline, because);
+    else this.#follow();
+    this.#draw();
   }
 
-  async #loadOlder() {
-    const timeline = this.#current;
-    if (!timeline || timeline.history !== "loaded" || !timeline.more || timeline.loadingOlder) return;
-    timeline.loadingOlder = true;
-    try {
-      timeline.addPage(await this.client.history(timeline.room, timeline.oldest));
-    } catch {
-      // the next scroll tries again
-    }
-    timeline.loadingOlder = false;
-    this.#draw();
+  /** The open room is none of ours any more. No other is opened in its place: what is being typed was meant for this one. @param {Timeline} timeline @param {string} because */
+  #close({ title }, because) {
+    this.#gone = goneText(title, because);
+    this.#open("");
+  }
+
+  /** Something befell us elsewhere, just now. @param {import("./inbox.js").Notice} notice */
+  #befell({ what, of_room: room, of_seq: seq }) {
+    const timeline = this.rooms.get(room);
+    const ends = what === "member.removed" || what === "member.banned";
+    if (ends && timeline && !(timeline.seq > seq && this.client.isJoined(room))) this.#dismiss(room, seq, what);
+    if (what === "room.created") this.#askRooms();
+    if (timeline && !ends && !this.client.isJoined(room)) this.#learn(timeline);
   }
 
   /** Read is what the person can have seen: this room, at its end, in a visible window. */
@@ -267,9 +292,11 @@ class Chat {
       welcome: () => this.#welcomed(),
       joined: (detail) => this.#joined(detail),
       events: (detail) => this.#received(detail),
-      stored: ({ room, event }) => this.#received({ room, events: [event] }),
+      stored: ({ room, event }) => this.#stored(room, event),
       outbox: () => this.#draw(),
-      denied: ({ room, detail }) => this.#denied(room, detail),
+      denied: ({ room }) => this.#dismiss(room, this.rooms.get(room)?.seq ?? 0, ""),
+      left: ({ room, seq, because }) => this.#dismiss(room, seq, because),
+      expiring: () => this.#ask("refresh"), // a rerun brings a newer token, if there is one
     };
     for (const [type, handle] of Object.entries(handlers)) {
       this.client.addEventListener(type, (event) => handle(/** @type {CustomEvent} */ (event).detail));
@@ -283,36 +310,45 @@ class Chat {
 
   /** @param {{room: string, number: number, read: number, fresh: boolean}} detail */
   #joined({ room, number, read, fresh }) {
-    const timeline = this.#timelines.get(room);
+    if (room === INBOX) return this.desk.joined(number, read, fresh);
+    const timeline = this.rooms.get(room);
     if (!timeline) return;
     timeline.number = fresh ? number : Math.max(timeline.number, number);
     timeline.read = Math.max(timeline.read, read);
     if (fresh) timeline.reset();
-    if (room === this.#active && timeline.history !== "loaded") this.#load();
+    if (fresh && room === this.#active) this.#learn(timeline);
+    if (room === this.#active && timeline.history !== "loaded") this.history.load(this.#current);
     this.#draw();
   }
 
   /** @param {{room: string, events: import("./client.js").RoomEvent[]}} detail */
   #received({ room, events }) {
-    const timeline = this.#timelines.get(room);
+    if (room === INBOX) return this.desk.received(events);
+    const timeline = this.rooms.get(room);
     if (!timeline) return;
     const fresh = events.filter((event) => event.type === "message" && (event.number ?? 0) > timeline.number).length;
-    timeline.add(events);
-    if (room === this.#active) {
-      if (this.log.stuck) timeline.trim();
-      this.log.arrived(fresh);
-      this.#markRead();
-    }
+    for (const { sender, name } of events) this.names.learn(sender, name);
+    timeline.add(events, this.#me);
+    const end = endOf(events, this.#me);
+    if (end) return this.#dismiss(room, end.seq, end.type);
+    if (room === this.#active) this.#arrived(timeline, fresh);
+    if (room === this.#active && events.some(({ type }) => type !== "message")) this.panel.changed();
     this.#draw();
   }
 
-  /** @param {string} room @param {string} detail */
-  #denied(room, detail) {
-    const timeline = this.#timelines.get(room);
-    if (!timeline) return;
-    timeline.history = "failed";
-    timeline.problem = detail;
+  /** Our own message, known by its ack. @param {string} room @param {import("./client.js").RoomEvent} event */
+  #stored(room, event) {
+    const timeline = this.rooms.get(room);
+    timeline?.keep([event]);
+    if (timeline && room === this.#active) this.#arrived(timeline, 0);
     this.#draw();
+  }
+
+  /** @param {Timeline} timeline the open one @param {number} fresh how many messages came */
+  #arrived(timeline, fresh) {
+    if (this.log.stuck) timeline.trim();
+    this.log.arrived(fresh);
+    this.#markRead();
   }
 
   /** @param {{state: import("./connection.js").State, code: number}} detail */
@@ -322,57 +358,24 @@ class Chat {
     this.#draw();
   }
 
-  // --- drawing --------------------------------------------------------------------------------------------------
-
   /** Draw soon, once for all that changes now. (Not by animation frame: those stop in a hidden tab, its title should not.) */
   #draw() {
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      this.#drawRooms();
-      this.#drawHead();
       const timeline = this.#current;
-      const rows = timeline?.rows(this.#me, this.client.outbox.of(this.#me, timeline.room)) ?? [];
-      this.log.draw(timeline, rows, this.client.state === "online" ? noRooms() : undefined);
+      const online = this.client.state === "online";
+      this.list.draw(this.rooms.all, this.#active);
+      this.head.draw(timeline, this.rooms.all, online, this.#gone);
+      this.desk.draw();
+      this.panel.draw(timeline, this.#me);
+      this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
+      const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
+      const rows = timeline?.rows(this.#me, waiting, (user, name) => this.names.of(user, name)) ?? [];
+      this.log.draw(timeline, rows, this.#gone || online ? asideNode(this.#gone) : undefined);
     });
   }
-
-  #drawRooms() {
-    const { list } = this.parts;
-    const timelines = [...this.#timelines.values()];
-    const wanted = JSON.stringify(timelines.map(({ room, title, kind, unread }) => [room, title, kind, unread, room === this.#active]));
-    if (list.dataset.drawn === wanted) return;
-    list.dataset.drawn = wanted;
-    const focused = /** @type {ShadowRoot} */ (list.getRootNode()).activeElement?.getAttribute("data-room");
-    list.replaceChildren(...timelines.map((timeline) => roomNode(timeline, timeline.room === this.#active)));
-    list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    const again = focused && list.querySelector(`[data-room="${CSS.escape(focused)}"]`);
-    if (again instanceof HTMLElement) again.focus();
-  }
-
-  #drawHead() {
-    const { title, about, input, root } = this.parts;
-    const timeline = this.#current;
-    root.classList.toggle("empty", !timeline);
-    title.textContent = timeline?.title ?? (this.client.state === "online" ? "Welcome" : "");
-    about.textContent = timeline ? `${timeline.kind === "private" ? "Private room" : "Public room"} · ${timeline.room}` : "";
-    input.placeholder = timeline ? `Message ${timeline.title}` : "";
-    const unread = [...this.#timelines.values()].reduce((sum, one) => sum + one.unread, 0);
-    document.title = unread ? `(${unread > 99 ? "99+" : unread}) Warren` : "Warren";
-  }
-}
-
-/** What to do without any room. */
-function noRooms() {
-  const act = (/** @type {string} */ name, /** @type {string} */ label) => el("button", { type: "button", class: "button", "data-act": name }, label);
-  return el(
-    "div",
-    { class: "aside" },
-    el("h2", {}, "You are in no room yet"),
-    el("p", {}, "Join one that others opened, or open your own."),
-    el("div", { class: "buttons" }, act("browse", "Browse rooms"), act("new", "New room")),
-  );
 }
 
 /** Where a mount keeps its Chat: on the element, so that the script of a newer version finds it too and ends it. */
@@ -381,7 +384,7 @@ const SLOT = Symbol.for("warren.chat");
 /** Streamlit calls this at the mount and at every rerun; the cleanup means "unmounted" only if no later call was made. */
 export default function mount(/** @type {{data: Data, parentElement: any, setTriggerValue: Trigger}} */ { data, parentElement, setTriggerValue }) {
   let chat = parentElement[SLOT];
-  if (chat && !(chat instanceof Chat && chat.token === data.token)) {
+  if (chat && !(chat instanceof Chat && chat.serves(data))) {
     chat.destroy();
     chat = undefined;
   }

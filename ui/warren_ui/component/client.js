@@ -9,44 +9,39 @@
  * emits the same events.
  */
 
+import { Api, REQUEST_TIMEOUT_MS, sentence } from "./api.js";
 import { Connection, backoff } from "./connection.js";
 import { Outbox } from "./outbox.js";
 
 /** @typedef {{id: string, name: string}} Person */
 /**
  * @typedef {{seq: number, type: string, number?: number, id: string, sender: string, name: string, key: string,
- *   at: string, text?: string, title?: string, kind?: string, user?: string}} RoomEvent
+ *   at: string, text?: string, title?: string, kind?: string, user?: string, role?: string, until?: string, reason?: string}} RoomEvent
  */
-/** @typedef {{room: string, kind: string, title: string, number?: number, read?: number}} RoomInfo */
 /**
  * Where we stand in a room: `epoch` is null until the first `joined`; `asked` and `joined` rooms count against the
  * connection's limit, `out` and `denied` ones do not.
  * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number}} Cursor
  */
 
-const ANSWER_TIMEOUT_MS = 15_000;
 const RETRY_AFTER_MS = 200;
+/** A new token is asked for so long before the present one expires, or at half its time if that is later. */
+const RENEW_BEFORE_MS = 60_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** The close code for a token that is no (longer) good. */
 export const TOKEN_REFUSED = 4503;
 
-/** A failed HTTP request, with a sentence for the person. */
-export class RequestError extends Error {
-  /** @param {string} detail @param {number} status 0 if there was no answer */
-  constructor(detail, status) {
-    super(detail);
-    this.status = status;
-  }
-}
-
 /**
  * Emits CustomEvents: `state` {state, code}, `welcome` {user, limits}, `joined` {room, number, read, fresh},
- * `events` {room, events}, `stored` {room, event}, `outbox` {room}, `denied` {room, detail}.
+ * `events` {room, events}, `stored` {room, event}, `outbox` {room}, `denied` {room, detail},
+ * `left` {room, seq, because}, `expiring` {}.
  * `fresh` joins start at the room's head: whoever shows history loads it (again) then.
  */
 export class WarrenClient extends EventTarget {
   /** The rooms that we follow, the most important first. @type {Map<string, Cursor>} */ #cursors = new Map();
   /** When each unanswered message was sent. @type {Map<string, number>} */ #inFlight = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #resend;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #expiry;
   #roomLimit = Infinity;
   #refusals = 0;
   #token;
@@ -58,6 +53,7 @@ export class WarrenClient extends EventTarget {
     this.#token = token;
     this.user = user;
     this.outbox = new Outbox(storage);
+    this.api = new Api({ gateway: () => this.gateway, token: () => this.#token, expired: () => this.#connection.end(TOKEN_REFUSED) });
     this.#connection = new Connection(gateways, token, {
       state: (state, code) => this.#stateChanged(state, code),
       frame: (frame) => this.#hear(frame),
@@ -85,7 +81,14 @@ export class WarrenClient extends EventTarget {
   }
 
   stop() {
+    clearTimeout(this.#expiry);
     this.#connection.stop();
+  }
+
+  /** Go on with a newer token of the same person, without a new connection. @param {string} token */
+  renew(token) {
+    this.#token = token;
+    this.#connection.renew(token);
   }
 
   /** Try again now: the person asked for it. */
@@ -130,18 +133,16 @@ export class WarrenClient extends EventTarget {
     if (entry) this.#emit("outbox", { room: entry.room });
   }
 
-  /** A page of history, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: RoomEvent[], more: boolean}>} */
-  async history(room, before) {
-    const query = new URLSearchParams({ limit: "50" });
-    if (before !== undefined) query.set("before", String(before));
-    const page = await this.#get(`/v1/rooms/${encodeURIComponent(room)}/messages?${query}`);
-    page.messages.forEach((/** @type {RoomEvent} */ event) => this.#settleOwn(room, event));
-    return page;
+  /** Send nothing more of what waits for this room: one is not in it any more. @param {string} room */
+  forget(room) {
+    if (this.user) this.outbox.drop(this.user.id, room);
   }
 
-  /** The rooms that one is a member of. @returns {Promise<RoomInfo[]>} */
-  async rooms() {
-    return (await this.#get("/v1/rooms")).rooms;
+  /** A page of history, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: RoomEvent[], more: boolean}>} */
+  async history(room, before) {
+    const page = await this.api.history(room, before);
+    page.messages.forEach((/** @type {RoomEvent} */ event) => this.#settleOwn(room, event));
+    return page;
   }
 
   // --- the connection -------------------------------------------------------------------------------------------
@@ -161,14 +162,16 @@ export class WarrenClient extends EventTarget {
 
   #beat() {
     const oldest = Math.min(...this.#inFlight.values());
-    if (Date.now() - oldest > ANSWER_TIMEOUT_MS) this.#sendAgain();
+    if (Date.now() - oldest > REQUEST_TIMEOUT_MS) this.#sendAgain();
   }
 
   /** @param {any} frame */
   #hear(frame) {
     switch (frame.type) {
       case "welcome": return this.#welcomed(frame);
+      case "renewed": return this.#expireIn(frame.expires_in);
       case "joined": return this.#joined(frame);
+      case "left": return this.#left(frame);
       case "events": return this.#received(frame);
       case "ack": return this.#acked(frame);
       case "error": return this.#refused(frame);
@@ -176,11 +179,20 @@ export class WarrenClient extends EventTarget {
     }
   }
 
-  /** @param {{user: Person, limits: {rooms: number}}} frame */
-  #welcomed({ user, limits }) {
+  /** @param {{user: Person, limits: {rooms: number}, expires_in?: number}} frame */
+  #welcomed({ user, limits, expires_in }) {
     this.user = user;
     this.#roomLimit = limits.rooms;
+    this.#expireIn(expires_in);
     this.#emit("welcome", { user, limits });
+  }
+
+  /** @param {number | undefined} seconds until the token expires */
+  #expireIn(seconds) {
+    clearTimeout(this.#expiry);
+    if (seconds === undefined) return;
+    const wait = Math.max(seconds * 1_000 - RENEW_BEFORE_MS, seconds * 500);
+    if (wait < LONGEST_TIMER_MS) this.#expiry = setTimeout(() => this.#emit("expiring", {}), wait);
   }
 
   // --- rooms ----------------------------------------------------------------------------------------------------
@@ -226,6 +238,19 @@ export class WarrenClient extends EventTarget {
     this.#settle();
   }
 
+  /** The subscription has ended by itself, or as we asked. @param {{room: string, seq?: number, because?: string}} frame */
+  #left({ room, seq = 0, because }) {
+    const cursor = this.#cursors.get(room);
+    if (!because || !cursor) return;
+    if (because === "access") {
+      [cursor.place, cursor.epoch] = ["out", null]; // the room is another now: one more try, as if it were the first
+      return this.#settle();
+    }
+    cursor.place = "denied";
+    this.#emit("left", { room, seq, because });
+    this.#settle();
+  }
+
   /** @param {{room: string, events: RoomEvent[]}} frame */
   #received(frame) {
     const cursor = this.#cursors.get(frame.room);
@@ -244,13 +269,13 @@ export class WarrenClient extends EventTarget {
     if (events.length) this.#emit("events", { room: frame.room, events });
   }
 
-  /** @param {string} room @param {{detail: string, temporary: boolean}} frame */
+  /** @param {string} room @param {{detail: string, temporary: boolean, retry_after?: number}} frame */
   #joinRefused(room, frame) {
     const cursor = this.#cursors.get(room);
     if (cursor?.place !== "asked") return;
     if (!frame.temporary) {
       cursor.place = "denied";
-      this.#emit("denied", { room, detail: frame.detail });
+      this.#emit("denied", { room, detail: sentence(frame.detail) });
       return this.#settle();
     }
     const connection = this.#connection.current;
@@ -258,7 +283,7 @@ export class WarrenClient extends EventTarget {
       if (connection !== this.#connection.current || cursor.place !== "asked") return;
       cursor.place = "out"; // whether the room is still among those to join is judged anew
       this.#settle();
-    }, RETRY_AFTER_MS + backoff(++cursor.tries));
+    }, pause(frame, ++cursor.tries));
   }
 
   // --- the outbox -----------------------------------------------------------------------------------------------
@@ -304,40 +329,28 @@ export class WarrenClient extends EventTarget {
     else if (frame.room) this.#joinRefused(frame.room, frame);
   }
 
-  /** @param {string} key @param {{detail: string, temporary: boolean}} frame */
+  /** @param {string} key @param {{detail: string, temporary: boolean, retry_after?: number}} frame */
   #sendRefused(key, frame) {
     if (frame.temporary) {
       clearTimeout(this.#resend); // the entry stays marked as in flight, which holds its room back until then
-      this.#resend = setTimeout(() => this.#sendAgain(), RETRY_AFTER_MS + backoff(++this.#refusals));
+      this.#resend = setTimeout(() => this.#sendAgain(), pause(frame, ++this.#refusals));
       return;
     }
     this.#inFlight.delete(key);
-    const entry = this.user && this.outbox.mark(this.user.id, key, frame.detail);
+    const entry = this.user && this.outbox.mark(this.user.id, key, sentence(frame.detail));
     if (entry) this.#emit("outbox", { room: entry.room });
     this.#drain();
   }
 
   // --- plumbing -------------------------------------------------------------------------------------------------
 
-  /** @param {string} path @returns {Promise<any>} */
-  async #get(path) {
-    let response;
-    try {
-      response = await fetch(this.gateway + path, {
-        headers: { Authorization: `Bearer ${this.#token}` },
-        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-      });
-    } catch {
-      throw new RequestError("The server can't be reached just now.", 0);
-    }
-    const body = await response.json().catch(() => ({}));
-    if (response.status === 401) this.#connection.end(TOKEN_REFUSED);
-    if (!response.ok) throw new RequestError(body.detail ?? `The server answered ${response.status}.`, response.status);
-    return body;
-  }
-
   /** @param {string} type @param {object} detail */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** How long to wait before the same frame is sent again, in ms. @param {{retry_after?: number}} refusal @param {number} tries */
+function pause({ retry_after = 0 }, tries) {
+  return Math.max(RETRY_AFTER_MS, retry_after * 1_000) + backoff(tries);
 }

@@ -1,14 +1,19 @@
 // @ts-check
-/** Where one writes: grows with the text, counts near the limit, keeps the draft of each room. */
+/** Where one writes: grows with the text, counts near the limit, keeps the draft of each room, says why one may not. */
+
+import { holdText } from "./wording.js";
 
 const TEXT_LIMIT = 4_000;
 const COUNT_FROM = 3_600;
+/** Well within what a browser's timer can hold. */
+const LONGEST_WAIT_MS = 24 * 3_600_000;
 
 /** @typedef {import("./page.js").Parts} Parts */
 
 export class Composer {
   #room = "";
   #ready = () => false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
 
   /**
    * @param {Parts} parts @param {import("./memory.js").Memory} memory
@@ -31,6 +36,30 @@ export class Composer {
     this.refresh();
   }
 
+  /** Say why nothing can be written in the room now, and look again when that is over. @param {import("./timeline.js").Timeline | undefined} timeline @param {string} reason of a mute */
+  judge(timeline, reason) {
+    clearTimeout(this.#again);
+    this.#hold(timeline ? holdText(timeline, timeline.muted?.reason || reason) : "");
+    const left = (timeline?.muted?.until ?? 0) - Date.now();
+    if (left > 0) this.#again = setTimeout(() => this.judge(timeline, reason), Math.min(left, LONGEST_WAIT_MS));
+  }
+
+  stop() {
+    clearTimeout(this.#again);
+  }
+
+  /** @param {string} why nothing can be written; "" if it can. The draft stays. */
+  #hold(why) {
+    const { form, hold, input, log } = this.parts;
+    if (hold.textContent === why && input.disabled === Boolean(why)) return;
+    const root = /** @type {ShadowRoot} */ (form.getRootNode());
+    if (why && form.contains(root.activeElement)) log.focus(); // what is hidden can't keep the focus
+    hold.textContent = why;
+    form.classList.toggle("held", Boolean(why));
+    input.disabled = Boolean(why);
+    this.refresh();
+  }
+
   /** Put the cursor in, unless that would bring up a keyboard on the screen. */
   focus() {
     if (matchMedia("(hover: hover)").matches) this.parts.input.focus();
@@ -43,7 +72,7 @@ export class Composer {
     const length = [...input.value.trim()].length;
     counter.textContent = length > COUNT_FROM ? `${TEXT_LIMIT - length}` : "";
     counter.classList.toggle("over", length > TEXT_LIMIT);
-    send.disabled = !this.#room || !this.#ready() || length === 0 || length > TEXT_LIMIT;
+    send.disabled = input.disabled || !this.#room || !this.#ready() || length === 0 || length > TEXT_LIMIT;
     input.style.height = "auto";
     if (input.scrollHeight) input.style.height = `${input.scrollHeight}px`; // 0 while the composer is hidden
   }

@@ -81,6 +81,13 @@ export class Connection {
     this.#connect();
   }
 
+  /** Go on with another token of the same person. @param {string} token */
+  renew(token) {
+    this.#token = token;
+    if (this.#state === "online") this.transmit({ type: "auth", token });
+    if (this.#state === "refused") this.reconnect();
+  }
+
   /** @param {object} frame */
   transmit(frame) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));

@@ -19,6 +19,13 @@ const ICONS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm5 12 4 4",
   lock: "M7 11V8a5 5 0 0 1 10 0v3M5 11h14v9H5Z",
   hash: "M9 4 7 20M17 4l-2 16M4 9h16M3 15h16",
+  person: "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8ZM4.5 20a7.5 7.5 0 0 1 15 0",
+  people: "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7ZM2.5 20a6.5 6.5 0 0 1 13 0M16 5.5a3.5 3.5 0 0 1 0 6.5m2 2.5a6.5 6.5 0 0 1 3.5 5.5",
+  chat: "M4 5h16v11H10l-5 4v-4H4Z",
+  close: "m6 6 12 12M18 6 6 18",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  archive: "M4 5h16v4H4Zm1.5 4v10h13V9M10 13h4",
+  mute: "M5 10v4h3l4 4V6L8 10Zm11 0 5 5m0-5-5 5",
 };
 /** http and https alone; the last character can't be punctuation that ends the sentence around the link. */
 const LINK = /\bhttps?:\/\/[^\s<>"'`]*[^\s<>"'`.,;:!?)\]}]/giu;
@@ -63,14 +70,14 @@ function linked(text) {
 }
 
 /** @param {string} at RFC 3339 */
-function clock(at) {
+export function clock(at) {
   const moment = new Date(at);
   const short = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
   return el("time", { datetime: at, title: moment.toLocaleString() }, short);
 }
 
 /** @param {string} id @param {string} name */
-function avatar(id, name) {
+export function avatar(id, name) {
   return el("span", { class: "avatar", style: `--hue: ${hueOf(id)}`, "aria-hidden": "true" }, initials(name));
 }
 
@@ -106,8 +113,8 @@ function messageNode(line) {
     "data-sender": event.sender,
     "data-state": state,
   });
-  const author = el("span", { class: "author", style: `--hue: ${hueOf(event.sender)}`, dir: "auto" }, event.name);
-  if (mine) author.className = "unseen"; // for those who listen
+  const hue = `--hue: ${hueOf(event.sender)}`;
+  const author = el("button", { type: "button", class: "author", style: hue, dir: "auto", "data-act": "person", "data-key": event.sender }, event.name);
   const body = el("div", { class: "text", dir: "auto", "data-testid": "text" }, ...linked(text));
   const bubble = el("div", { class: "bubble" }, body, el("span", { class: "meta" }, clock(event.at), mark(line)));
   if (first) bubble.prepend(mine ? el("span", { class: "unseen" }, "You") : author);
@@ -117,10 +124,18 @@ function messageNode(line) {
 }
 
 /** @param {Note} note */
-function noteNode({ event }) {
-  const what = event.type === "room.created" ? "opened this room" : "joined";
-  const name = el("b", { dir: "auto" }, event.name);
-  return el("div", { class: "note", "data-testid": "note", "data-seq": event.seq }, name, ` ${what}`);
+function noteNode({ event, words }) {
+  return el("div", { class: "note", "data-testid": "note", "data-type": event.type, "data-seq": event.seq }, ...worded(words));
+}
+
+/** Words with the names in them set off. @param {import("./wording.js").Wording} words */
+export function worded(words) {
+  return words.map((part) => (typeof part === "string" ? part : el("b", { dir: "auto" }, part.name)));
+}
+
+/** @param {import("./wording.js").Wording} words */
+function plain(words) {
+  return words.map((part) => (typeof part === "string" ? part : part.name)).join("");
 }
 
 /** @param {Row} row @param {Timeline} timeline */
@@ -134,29 +149,31 @@ export function rowNode(row, timeline) {
   }
 }
 
+/** What kind of room it is, at a glance. @param {Timeline} timeline */
+export function roomIcon({ kind, archived }) {
+  if (archived) return icon("archive");
+  return icon(kind === "direct" ? "person" : kind === "private" ? "lock" : "hash");
+}
+
+const READERS = /** @type {Record<string, string>} */ ({
+  direct: "Only the two of you can read it.",
+  private: "Only its members can read it.",
+});
+
 /** @param {Timeline} timeline */
-function startNode({ title, kind, number }) {
-  const about = kind === "private" ? "Only its members can read it." : "Anybody signed in can read it and join.";
-  const badge = el("span", { class: "badge-big" }, icon(kind === "private" ? "lock" : "hash"));
-  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, title), el("p", {}, `This is the beginning of the room. ${about}${number ? "" : " Be the first to say something."}`));
+function startNode(timeline) {
+  const { title, kind, number, archived } = timeline;
+  const about = READERS[kind] ?? "Anybody signed in can read it and join.";
+  const first = number || archived ? "" : " Be the first to say something.";
+  const what = kind === "direct" ? "conversation" : "room";
+  const badge = el("span", { class: "badge-big" }, roomIcon(timeline));
+  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, title), el("p", {}, `This is the beginning of the ${what}. ${about}${first}`));
 }
 
-/** What a row shows, in short: an unchanged row keeps its node. @param {Row} row */
-export function signature(row) {
+/** What a row shows, in short: an unchanged row keeps its node. @param {Row} row @param {Timeline} timeline */
+export function signature(row, timeline) {
   if (row.kind === "message") return [row.state, row.first, row.last, row.event.seq, row.event.at, row.event.text, row.reason].join(" ");
+  if (row.kind === "note") return plain(row.words);
+  if (row.kind === "start") return [timeline.title, timeline.archived].join(" ");
   return row.kind === "day" ? row.label : row.kind;
-}
-
-/** @param {Timeline} timeline @param {boolean} active */
-export function roomNode({ room, title, kind, unread }, active) {
-  const count = unread > 99 ? "99+" : String(unread);
-  const badge = unread && !active ? el("span", { class: "count", "data-testid": "unread" }, count, el("span", { class: "unseen" }, " unread")) : "";
-  const button = el(
-    "button",
-    { type: "button", class: unread && !active ? "room unread" : "room", "data-testid": "room-item", "data-room": room, "aria-current": active && "true" },
-    icon(kind === "private" ? "lock" : "hash"),
-    el("span", { class: "title", dir: "auto" }, title),
-    badge,
-  );
-  return el("li", {}, button);
 }

@@ -99,7 +99,7 @@ export class Log {
     this.#drawn = new Map();
     for (const row of rows) {
       const old = before.get(row.key);
-      const now = signature(row);
+      const now = signature(row, timeline);
       this.#drawn.set(row.key, old?.signature === now ? old : { node: rowNode(row, timeline), signature: now });
     }
     const kept = new Set([...this.#drawn.values()].map(({ node }) => node));

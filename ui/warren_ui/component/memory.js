@@ -53,6 +53,20 @@ export class Memory {
     localStorage.setItem(this.#slot(`read:${room}`), String(number));
   }
 
+  /** The notices that were dismissed before older ones were, by number. @returns {number[]} */
+  dismissed() {
+    try {
+      return JSON.parse(localStorage.getItem(this.#slot("dismissed")) ?? "[]");
+    } catch {
+      return []; // written by another version
+    }
+  }
+
+  /** @param {number[]} numbers */
+  keepDismissed(numbers) {
+    localStorage.setItem(this.#slot("dismissed"), JSON.stringify(numbers));
+  }
+
   /** @param {string} name */
   #slot(name) {
     return `warren:${this.user()}:${name}`;

@@ -57,6 +57,12 @@ export class Outbox {
     return entry;
   }
 
+  /** Forget all that was meant for this room: one is not in it any more. @param {string} user @param {string} room */
+  drop(user, room) {
+    this.#entries = this.#entries.filter((entry) => entry.user !== user || entry.room !== room);
+    this.#save();
+  }
+
   /** @param {string} user @param {string} key @param {string | null} reason @returns {Outgoing | undefined} */
   mark(user, key, reason) {
     const entry = this.#entries.find((one) => one.user === user && one.key === key);

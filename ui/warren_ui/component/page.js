@@ -14,31 +14,36 @@ export function skeleton() {
     status: el("span", { class: "status", "data-testid": "status" }),
     banner: el("div", { class: "banner", role: "status", "aria-live": "polite", "data-testid": "banner" }),
     log: el("div", { class: "messages", role: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: 0, "data-testid": "messages" }),
+    notices: el("div", { class: "notices", role: "region", "aria-live": "polite", "aria-label": "Notices", "data-testid": "notices" }),
+    people: el("button", { type: "button", class: "round", "data-act": "panel", "data-testid": "panel-toggle", "aria-label": "People and settings", title: "People and settings", "aria-expanded": "false", hidden: true }, icon("people")),
+    panel: el("aside", { class: "panel", "aria-label": "People and settings", "data-testid": "panel", hidden: true }),
+    hold: el("p", { class: "hold", role: "status", "data-testid": "hold" }),
     pill: el("button", { type: "button", class: "pill", "data-act": "bottom", "data-testid": "pill", hidden: true }),
     input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: "send", "data-testid": "composer" }),
     counter: el("span", { class: "counter", "aria-live": "polite", "data-testid": "counter" }),
     send: el("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)", "data-testid": "send" }, icon("send")),
   };
-  const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send);
-  const frame = el("div", { class: "frame" }, rooms(parts.list), talk(parts, form));
+  const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send, parts.hold);
+  const frame = el("div", { class: "frame" }, rooms(parts.list), talk(parts, form), parts.panel);
   const root = el("div", { class: "warren" }, frame); // the container that the frame's layout asks for its width
   return { ...parts, form, root };
 }
 
 /** @param {HTMLElement} list */
 function rooms(list) {
-  const button = (/** @type {string} */ act, /** @type {string} */ label, /** @type {"plus" | "search"} */ glyph) =>
+  const button = (/** @type {string} */ act, /** @type {string} */ label, /** @type {"plus" | "search" | "chat"} */ glyph) =>
     el("button", { type: "button", class: "round", "data-act": act, "data-testid": act, "aria-label": label, title: label }, icon(glyph));
-  const heading = el("header", {}, el("h2", {}, "Rooms"), button("browse", "Browse rooms", "search"), button("new", "New room", "plus"));
+  const heading = el("header", {}, el("h2", {}, "Rooms"), button("talk", "Message somebody", "chat"), button("browse", "Browse rooms", "search"), button("new", "New room", "plus"));
   return el("nav", { class: "rooms", "aria-label": "Rooms" }, heading, list);
 }
 
-/** @param {Record<"title" | "about" | "status" | "log" | "banner" | "pill", HTMLElement>} parts @param {HTMLElement} form */
-function talk({ title, about, status, log, banner, pill }, form) {
+/** @param {Record<"title" | "about" | "status" | "people" | "notices" | "log" | "banner" | "pill", HTMLElement>} parts @param {HTMLElement} form */
+function talk({ title, about, status, people, notices, log, banner, pill }, form) {
   return el(
     "section",
     { class: "talk", "aria-label": "Conversation" },
-    el("header", {}, el("div", { class: "names" }, title, about), status),
+    el("header", {}, el("div", { class: "names" }, title, about), status, people),
+    notices,
     el("div", { class: "stage" }, log, banner, pill),
     form,
   );

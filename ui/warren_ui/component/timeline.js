@@ -1,10 +1,13 @@
 // @ts-check
-/** What is known of one room: its messages, how far it was read, what waits in the outbox. No DOM, no network. */
+/** What is known of one room: its messages, what one is in it, how far it was read. No DOM, no network. */
+
+import { noteText } from "./wording.js";
 
 /** @typedef {import("./client.js").RoomEvent} RoomEvent */
+/** @typedef {import("./api.js").RoomInfo} RoomInfo */
 /** @typedef {import("./outbox.js").Outgoing} Outgoing */
 /** @typedef {{kind: "day", key: string, label: string} | {kind: "new", key: string} | {kind: "start", key: string}} Divider */
-/** @typedef {{kind: "note", key: string, event: RoomEvent}} Note */
+/** @typedef {{kind: "note", key: string, event: RoomEvent, words: import("./wording.js").Wording}} Note */
 /**
  * @typedef {{kind: "message", key: string, event: RoomEvent, state: "pending" | "stored" | "failed", reason: string,
  *   mine: boolean, first: boolean, last: boolean}} Line  `first` and `last` of a group of one author
@@ -14,11 +17,23 @@
 const GROUP_MS = 5 * 60_000;
 const KEPT = 300;
 const TRIM_ABOVE = 600;
-const SHOWN_TYPES = ["message", "room.created", "member.joined"];
+const SHOWN_TYPES = [
+  "message", "room.created", "room.renamed", "room.archived", "room.restored", "member.joined", "member.left", "member.invited",
+  "member.removed", "member.banned", "member.unbanned", "member.muted", "member.unmuted", "member.role",
+];
 
 /** Tomorrow's event types are not drawn by today's client. @param {RoomEvent} event */
 function isShown(event) {
   return SHOWN_TYPES.includes(event.type);
+}
+
+/** The events that say whether one is in a room. */
+const PLACES = ["member.joined", "member.left", "member.removed", "member.banned", "member.invited"];
+
+/** What ended one's part in the room, if one did not come back after it. @param {RoomEvent[]} events @param {string} me */
+export function endOf(events, me) {
+  const last = events.filter(({ type, user }) => user === me && PLACES.includes(type)).at(-1);
+  return last && last.type !== "member.joined" ? last : undefined;
 }
 
 /** @param {Date} day */
@@ -55,12 +70,52 @@ export class Timeline {
   number = 0;
   read = 0;
   /** The last message that was read when the room was opened: the "New" line comes after it. */ newAfter = Infinity;
+  /** The last event that `title` and what follows take into account. */ seq = 0;
+  title = "";
+  archived = false;
+  /** What one is here. @type {string | null} */ role = "member";
+  /** Until when one may not write, in ms, and why if that is known. @type {{until: number, reason: string} | null} */ muted = null;
 
-  /** @param {string} room @param {string} kind @param {string} title */
-  constructor(room, kind, title) {
-    this.room = room;
-    this.kind = kind;
-    this.title = title;
+  /** @param {RoomInfo} info */
+  constructor(info) {
+    this.room = info.room;
+    this.kind = info.kind;
+    this.learn(info, "");
+  }
+
+  /**
+   * The room as the server describes it at its head. What happened after that stands, if it is still here; the reason of
+   * a mute that we know, too, since descriptions have none.
+   * @param {RoomInfo} info @param {string} me
+   */
+  learn(info, me) {
+    const head = info.head ?? 0;
+    if (head < this.seq && info.muted === undefined) return; // a list that is older than what we know
+    this.title = info.peer ? info.peer.name : info.title;
+    this.archived = Boolean(info.archived);
+    this.role = info.role ?? null;
+    if (info.muted !== undefined) this.#mute(info.muted, this.muted?.reason);
+    for (const event of this.#sorted()) if (event.seq > head) this.#apply(event, me);
+    this.seq = Math.max(this.seq, head);
+  }
+
+  /** @param {RoomEvent} event @param {string} me */
+  #apply(event, me) {
+    if (event.type === "room.renamed") this.title = event.title ?? this.title;
+    if (event.type === "room.archived" || event.type === "room.restored") this.archived = event.type === "room.archived";
+    if (event.user !== me) return;
+    if (event.type === "member.role") this.role = event.role ?? this.role;
+    if (event.type === "member.muted") this.#mute(event.until ?? "9999-12-31T00:00:00Z", event.reason);
+    if (event.type === "member.unmuted") this.muted = null;
+  }
+
+  /** @param {string | null} until @param {string} [reason] */
+  #mute(until, reason = "") {
+    this.muted = until ? { until: until.startsWith("9999") ? Infinity : Date.parse(until), reason } : null;
+  }
+
+  #sorted() {
+    return [...this.events.values()].sort((a, b) => a.seq - b.seq);
   }
 
   get unread() {
@@ -72,8 +127,17 @@ export class Timeline {
     return Math.min(...this.events.keys());
   }
 
-  /** @param {RoomEvent[]} events */
-  add(events) {
+  /** What happens now. @param {RoomEvent[]} events @param {string} me */
+  add(events, me) {
+    for (const event of events) {
+      if (event.seq > this.seq) this.#apply(event, me);
+      this.seq = Math.max(this.seq, event.seq);
+    }
+    this.keep(events);
+  }
+
+  /** Known messages, whose place in the log says nothing of what else we know. @param {RoomEvent[]} events */
+  keep(events) {
     for (const event of events) {
       this.number = Math.max(this.number, event.number ?? 0);
       if (isShown(event) && this.history !== "none") this.events.set(event.seq, event);
@@ -82,7 +146,7 @@ export class Timeline {
 
   /** @param {{messages: RoomEvent[], more: boolean}} page */
   addPage(page) {
-    this.add(page.messages);
+    this.keep(page.messages);
     this.more = page.more;
   }
 
@@ -101,20 +165,22 @@ export class Timeline {
     this.more = true;
   }
 
-  /** Everything to draw, from top to bottom. @param {string} me @param {Outgoing[]} waiting @returns {Row[]} */
-  rows(me, waiting) {
-    const stored = [...this.events.values()].sort((a, b) => a.seq - b.seq);
-    const lines = [
-      ...stored.map((event) => this.#line(event, me, "stored", "")),
-      ...waiting.map((entry) => this.#waiting(entry, me)),
-    ];
-    return this.#withDividers(lines);
+  /** Everything to draw, from top to bottom. @param {string} me @param {Outgoing[]} waiting @param {import("./wording.js").NameOf} nameOf @returns {Row[]} */
+  rows(me, waiting, nameOf) {
+    /** @type {Map<string, string>} */
+    const before = new Map(); // what happened last to whom
+    const stored = this.#sorted().map((event) => {
+      if (event.type === "message") return this.#line(event, me, "stored", "");
+      const words = noteText(event, me, nameOf, before.get(event.user ?? ""));
+      if (event.user) before.set(event.user, event.type);
+      return /** @type {Note} */ ({ kind: "note", key: `${event.sender} ${event.key}`, event, words });
+    });
+    return this.#withDividers([...stored, ...waiting.map((entry) => this.#waiting(entry, me))]);
   }
 
-  /** @param {RoomEvent} event @param {string} me @param {Line["state"]} state @param {string} reason @returns {Line | Note} */
+  /** @param {RoomEvent} event @param {string} me @param {Line["state"]} state @param {string} reason @returns {Line} */
   #line(event, me, state, reason) {
     const key = `${event.sender} ${event.key}`; // the same for a message before and after it is stored
-    if (event.type !== "message") return { kind: "note", key, event };
     return { kind: "message", key, event, state, reason, mine: event.sender === me, first: true, last: true };
   }
 

@@ -1,0 +1,89 @@
+// @ts-check
+/** One's inbox on the page: follows it, shows what is to be read, and does what one answers. */
+
+import { Inbox, INBOX } from "./inbox.js";
+import { Notices, isDismissible } from "./notices.js";
+
+/** @typedef {import("./inbox.js").Notice} Notice */
+/**
+ * @typedef {{draw: () => void, isMember: (room: string) => boolean, visit: (room: string) => Promise<void>,
+ *   befell: (notice: Notice) => void}} Owner  `befell` gets what is news, `visit` opens a room
+ */
+
+export class Desk {
+  /** @type {Set<number>} */ #answering = new Set();
+
+  /** @param {HTMLElement} place @param {import("./client.js").WarrenClient} client @param {import("./memory.js").Memory} memory @param {Owner} owner */
+  constructor(place, client, memory, owner) {
+    this.client = client;
+    this.owner = owner;
+    this.inbox = new Inbox(memory);
+    this.notices = new Notices(place);
+  }
+
+  draw() {
+    this.notices.draw(this.#open());
+  }
+
+  /** The subscription stands. What came before it is read as history. @param {number} number @param {number} read @param {boolean} fresh */
+  async joined(number, read, fresh) {
+    if (!fresh) return;
+    this.inbox.reset(number, read);
+    const page = await this.client.history(INBOX).catch(() => ({ messages: [] })); // the next connection tries again
+    this.inbox.add(page.messages);
+    this.owner.draw();
+  }
+
+  /** @param {import("./client.js").RoomEvent[]} events */
+  received(events) {
+    for (const notice of this.inbox.add(events)) this.owner.befell(notice);
+    this.owner.draw();
+  }
+
+  /** The person has come where a notice would lead them. @param {string} room */
+  visited(room) {
+    this.#dismiss(this.#open().filter(({ what, of_room }) => of_room === room && what === "room.created"));
+  }
+
+  /** Why one was muted there; "" if it is not known. @param {string} room */
+  muteReason(room) {
+    return this.inbox.muteReason(room);
+  }
+
+  /** What the person pressed. @param {string} act @param {number} number of the notice */
+  act(act, number) {
+    const notice = this.inbox.get(number);
+    if (act === "dismiss-all") this.#dismiss(this.#open().filter(isDismissible));
+    if (!notice) return;
+    if (act === "dismiss") this.#dismiss([notice]);
+    if (act === "accept" || act === "decline" || act === "visit") this.#answer(act, notice);
+  }
+
+  /** @param {"accept" | "decline" | "visit"} act @param {Notice} notice */
+  async #answer(act, notice) {
+    const { number, of_room: room } = notice;
+    if (this.#answering.has(number)) return;
+    this.#answering.add(number);
+    try {
+      if (act === "accept") await this.client.api.join(room);
+      if (act === "decline") await this.client.api.leave(room);
+      if (act !== "decline") await this.owner.visit(room);
+      this.#dismiss([notice]);
+    } catch (error) {
+      this.notices.complain(number, /** @type {Error} */ (error).message);
+    }
+    this.#answering.delete(number);
+    this.owner.draw();
+  }
+
+  #open() {
+    return this.inbox.open(this.owner.isMember);
+  }
+
+  /** @param {Notice[]} notices */
+  #dismiss(notices) {
+    if (notices.length === 0) return;
+    this.inbox.dismiss(notices, this.owner.isMember);
+    this.owner.draw();
+  }
+}

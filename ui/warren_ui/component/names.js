@@ -1,0 +1,36 @@
+// @ts-check
+/** What people are called, by id: learned from what they do, asked for where an event has the id alone. */
+
+const LOOKUPS = 100;
+
+export class Names {
+  /** @type {Map<string, string>} */ #known = new Map();
+  /** @type {Set<string>} */ #asked = new Set();
+
+  /** @param {import("./api.js").Api} api @param {() => void} learned a name that was asked for is known now */
+  constructor(api, learned) {
+    this.api = api;
+    this.learned = learned;
+  }
+
+  /** @param {string} user @param {string | undefined} name */
+  learn(user, name) {
+    if (name) this.#known.set(user, name);
+  }
+
+  /** The name, or the id until it is known. @param {string} user @param {string} [given] the name that came with it */
+  of(user, given) {
+    const known = given || this.#known.get(user);
+    if (!known && user) this.#ask(user);
+    return known ?? user;
+  }
+
+  /** Once for each id, and for so many at most: a list of people has them, too. @param {string} user */
+  async #ask(user) {
+    if (this.#asked.has(user) || this.#asked.size >= LOOKUPS) return;
+    this.#asked.add(user);
+    const found = await this.api.people(user).catch(() => []);
+    this.learn(user, found.find((one) => one.user === user)?.name);
+    if (this.#known.has(user)) this.learned();
+  }
+}

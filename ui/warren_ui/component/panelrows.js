@@ -1,0 +1,80 @@
+// @ts-check
+/** The rows of the room panel: members, those invited or banned, those found by a search. */
+
+import { avatar, el, icon } from "./draw.js";
+import { DEEDS, measureForm } from "./measures.js";
+import { isOver } from "./rights.js";
+import { untilText } from "./wording.js";
+
+/** @typedef {import("./api.js").Entry} Entry */
+
+const ROLE_TAGS = /** @type {Record<string, string>} */ ({ owner: "Owner", moderator: "Moderator" });
+
+/** Nodes by key, with what they were made of: an unchanged row keeps its node, and so what is typed in it. @type {WeakMap<HTMLElement, Map<string, {node: HTMLElement, signature: string}>>} */
+const drawnRows = new WeakMap();
+
+/**
+ * Bring a list to these rows.
+ * @template T
+ * @param {HTMLElement} list @param {T[]} rows @param {(row: T) => string} key @param {(row: T) => string} signatureOf
+ * @param {(row: T) => HTMLElement} build
+ */
+export function drawRows(list, rows, key, signatureOf, build) {
+  const before = drawnRows.get(list) ?? new Map();
+  const now = new Map();
+  for (const row of rows) {
+    const old = before.get(key(row));
+    const wanted = signatureOf(row);
+    now.set(key(row), old?.signature === wanted ? old : { node: build(row), signature: wanted });
+  }
+  drawnRows.set(list, now);
+  const nodes = [...now.values()].map(({ node }) => node);
+  const same = nodes.length === list.children.length && nodes.every((node, index) => node === list.children[index]);
+  if (!same) list.replaceChildren(...nodes);
+}
+
+/** @param {Entry} entry @param {...(Node | string)} tags */
+function who({ user, name }, ...tags) {
+  const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id" }, user));
+  return [avatar(user, name), names, ...tags];
+}
+
+/** @param {string} text */
+function tag(text) {
+  return el("span", { class: "tag" }, text);
+}
+
+/**
+ * A member, and below what one may do about them, if they are the one selected.
+ * @param {Entry} entry @param {boolean} mine @param {string[]} deeds @param {boolean} selected @param {string} form the deed that is about to be done
+ */
+export function memberRow(entry, mine, deeds, selected, form) {
+  const { user, name, role, muted } = entry;
+  const tags = [];
+  if (mine) tags.push(tag("You"));
+  if (ROLE_TAGS[role ?? ""]) tags.push(tag(ROLE_TAGS[role ?? ""]));
+  if (!role) tags.push(tag("Not in this room"));
+  if (!isOver(muted)) tags.push(el("span", { class: "tag bad", title: untilText(muted) || "without an end" }, "Muted"));
+  const more = el("button", { type: "button", class: "round", "data-do": "select", "data-user": user, "aria-expanded": String(selected), "aria-label": `Actions for ${name}`, title: "Actions", "data-testid": "actions" }, icon("more"));
+  const line = el("div", { class: "line" }, ...who(entry, ...tags), deeds.length ? more : "");
+  const row = el("li", { "data-testid": "member", "data-user": user, "data-role": role ?? "" }, line);
+  if (selected && form) row.append(measureForm(form, name));
+  else if (selected && deeds.length) row.append(deedButtons(user, deeds));
+  return row;
+}
+
+/** @param {string} user @param {string[]} deeds */
+function deedButtons(user, deeds) {
+  const buttons = deeds.map((deed) => {
+    const { label, bad, question } = DEEDS[deed];
+    return el("button", { type: "button", class: bad ? "chip bad" : "chip", "data-do": deed, "data-user": user, "data-testid": deed }, question ? `${label}…` : label);
+  });
+  return el("div", { class: "deeds" }, ...buttons);
+}
+
+/** Somebody and the one thing to do about them. @param {Entry} entry @param {string} deed @param {string} label @param {string} [about] */
+export function simpleRow(entry, deed, label, about) {
+  const button = el("button", { type: "button", class: "chip", "data-do": deed, "data-user": entry.user, "data-testid": deed, "aria-label": `${label}: ${entry.name}` }, label);
+  const line = el("div", { class: "line" }, ...who(entry), about ? tag(about) : "", button);
+  return el("li", { "data-testid": `${deed}-row`, "data-user": entry.user }, line);
+}

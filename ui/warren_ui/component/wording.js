@@ -1,0 +1,90 @@
+// @ts-check
+/** What happened, in words. No DOM: what people named or wrote stays apart from our own words, to be set as text. */
+
+/** @typedef {import("./client.js").RoomEvent} RoomEvent */
+/** @typedef {(user: string, name?: string) => string} NameOf  `name`: the one that came with the event */
+/** @typedef {(string | {name: string})[]} Wording */
+
+const FOREVER_YEAR = 9999;
+const ROLES = { owner: "an owner", moderator: "a moderator", member: "a member" };
+
+/** An end in time as people say it; "" if there is none. @param {string | null | undefined} until RFC 3339 */
+export function untilText(until) {
+  if (!until) return "";
+  const end = new Date(until);
+  if (end.getUTCFullYear() >= FOREVER_YEAR) return "";
+  const today = end.toDateString() === new Date().toDateString();
+  const time = end.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  return today ? `until ${time}` : `until ${end.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+}
+
+/** @param {string | undefined} role */
+export function roleText(role) {
+  return /** @type {Record<string, string>} */ (ROLES)[role ?? ""] ?? String(role);
+}
+
+/** @param {RoomEvent} event */
+function measure({ until, reason }) {
+  const end = untilText(until);
+  return `${end && ` ${end}`}${reason ? `: ${reason}` : ""}`;
+}
+
+/**
+ * The line in the timeline. `before`: the type of the event about the same person that came before it, if it is known.
+ * @param {RoomEvent} event @param {string} me @param {NameOf} nameOf @param {string} [before] @returns {Wording}
+ */
+export function noteText(event, me, nameOf, before) {
+  const who = (/** @type {string} */ user, /** @type {string} */ own, /** @type {string} */ name = "") => ({ name: user === me ? own : nameOf(user, name) });
+  const actor = who(event.sender, "You", event.name);
+  const target = who(event.user ?? "", "you");
+  const self = event.sender === event.user;
+  switch (event.type) {
+    case "room.created": return [actor, event.kind === "direct" ? " opened this conversation" : " opened this room"];
+    case "room.renamed": return [actor, " renamed the room to ", { name: event.title ?? "" }];
+    case "room.archived": return [actor, " archived the room"];
+    case "room.restored": return [actor, " brought the room back"];
+    case "member.joined": return [actor, " joined"];
+    case "member.left": return [actor, before === "member.invited" ? " declined the invitation" : " left"];
+    case "member.invited": return [actor, " invited ", target];
+    case "member.removed": return before === "member.invited" ? [actor, " took back the invitation of ", target] : [actor, " removed ", target];
+    case "member.banned": return [actor, " banned ", target, measure(event)];
+    case "member.unbanned": return [actor, " lifted the ban on ", target];
+    case "member.muted": return [actor, " muted ", target, measure(event)];
+    case "member.unmuted": return [actor, " unmuted ", target];
+    case "member.role": return self ? [actor, ` became ${roleText(event.role)}`] : [actor, " made ", target, ` ${roleText(event.role)}`];
+    default: return [];
+  }
+}
+
+/** What a notice says to the one it happened to. @param {import("./inbox.js").Notice} notice @returns {Wording} */
+export function noticeText({ name: sender, what, title, kind, until, role, revoked }) {
+  const actor = { name: sender };
+  const room = kind === "direct" ? "your conversation" : { name: title };
+  const end = untilText(until);
+  switch (what) {
+    case "member.invited": return [actor, " invites you to ", room];
+    case "room.created": return [actor, " started a conversation with you"];
+    case "member.removed": return revoked ? [actor, " took back the invitation to ", room] : [actor, " removed you from ", room];
+    case "member.banned": return [actor, " banned you from ", room, end && ` ${end}`];
+    case "member.unbanned": return [actor, " lifted your ban from ", room];
+    case "member.muted": return [actor, " muted you in ", room, end && ` ${end}`];
+    case "member.unmuted": return [actor, " unmuted you in ", room];
+    case "member.role": return [actor, ` made you ${roleText(role)} of `, room];
+    default: return [];
+  }
+}
+
+/** Why one can't write in the room now; "" if one can. @param {import("./timeline.js").Timeline} timeline @param {string} reason of a mute */
+export function holdText({ archived, muted }, reason) {
+  if (archived) return "This room is archived: it can be read, and nothing new can be written.";
+  if (!muted || muted.until <= Date.now()) return "";
+  const end = Number.isFinite(muted.until) ? untilText(new Date(muted.until).toISOString()) : "";
+  return `You are muted here${end && ` ${end}`}.${reason ? ` Reason: ${reason}` : ""}`;
+}
+
+/** What stands in the place of a room that one is no longer in. @param {string} title @param {string} because */
+export function goneText(title, because) {
+  if (because === "member.left") return `You left ${title}.`;
+  if (because === "member.banned") return `You are banned from ${title}.`;
+  return `You are no longer in ${title}.`;
+}
