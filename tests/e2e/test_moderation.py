@@ -49,6 +49,11 @@ async def test_invited_by_name_accepted_and_talking(arrive: Arrive) -> None:
     await expect(ana.notes("member.joined")).to_have_text("Benedikt Okafor joined")
     await expect(ana.member(await ben.id())).to_have_attribute("data-role", "member")
     await expect(ana.panel.get_by_test_id("take-back")).to_have_count(0)
+    await ben.page.reload()
+    await ben.sees("Glad to be here")
+    # What happened before he came, too: the log is the same for everybody in the room.
+    await expect(ben.notes("member.invited")).to_contain_text("Ana Ruiz invited")
+    await expect(ben.notes("member.joined")).to_contain_text("joined")
 
 
 async def test_an_invitation_declined_and_one_taken_back(arrive: Arrive) -> None:

@@ -234,3 +234,27 @@ async def test_the_log_is_the_audit_log(place: Place, ann: Api, bob: Api) -> Non
     assert rest["events"] == page["events"][2:4]
     inbox = await bob.done("GET", "rooms/@me/events")
     assert [event["what"] for event in inbox["events"]] == ["member.muted"]
+
+
+async def test_a_page_of_history_has_what_happened_between_its_messages(place: Place, ann: Api, bob: Api) -> None:
+    path = f"rooms/{place.room}"
+
+    async def say(text: str) -> None:
+        await bob.done("POST", f"{path}/messages", {"text": text})
+
+    for number in range(3):  # seqs 3 to 8: a new title before each message
+        await ann.done("PATCH", path, {"title": f"T{number}"})
+        await say(f"m{number}")
+    await ann.done("PATCH", path, {"title": "last"})
+
+    async def page(query: str) -> tuple[list[int], list[int], bool]:
+        found = await bob.done("GET", f"{path}/messages?notes=true&{query}")
+        return [m["seq"] for m in found["messages"]], [n["seq"] for n in found["notes"]], found["more"]
+
+    assert await page("") == ([4, 6, 8], [1, 2, 3, 5, 7, 9], False)
+    assert await page("limit=2") == ([6, 8], [7, 9], True)
+    assert await page("limit=1&before=8") == ([6], [7], True)
+    assert await page("before=6") == ([4], [1, 2, 3, 5], False)
+    assert await page("limit=2&after=3") == ([4, 6], [5], True)
+    assert await page("after=6") == ([8], [7, 9], False)
+    assert (await bob.done("GET", f"{path}/messages"))["notes"] == []

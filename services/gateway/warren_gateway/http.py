@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Send
@@ -57,10 +57,14 @@ class StoredResponse(BaseModel):
 
 
 class PageResponse(BaseModel):
-    """Messages, newest last; `more`: there are further ones in the direction asked for."""
+    """Messages, newest last; `more`: there are further ones in the direction asked for.
+
+    `notes`: the other events between them, if they were asked for; the newest 200.
+    """
 
     messages: list[dict[str, Any]]
     more: bool
+    notes: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class LogResponse(BaseModel):
@@ -117,13 +121,14 @@ async def history(
     before: Annotated[Seq | None, Query()] = None,
     after: Annotated[Cursor | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = 50,
+    notes: Annotated[bool, Query()] = False,
 ) -> PageResponse:
     """Read messages (of `@me`: notices) before or after a seq; without either the newest."""
     if before is not None and after is not None:
         raise ProblemError(Code.INVALID, "before or after, not both")
-    query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit)
+    query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit, notes=notes)
     answer = await here.asker.ask(query, q.Page)
-    return PageResponse(messages=answer.messages, more=answer.more)
+    return PageResponse(messages=answer.messages, more=answer.more, notes=answer.notes)
 
 
 @router.get("/rooms/{room}/events", responses=responses(*_ANY, Code.FORBIDDEN, Code.NOT_FOUND))

@@ -185,7 +185,19 @@ class Reader:
         found = await self._store.messages(query.room, query.before, query.after, upto, query.limit + 1)
         more = len(found) > query.limit
         page = found[: query.limit] if query.after is not None else found[-query.limit :]
-        return q.Page(messages=page, more=more)
+        notes = await self._notes(query, page, upto, more=more) if query.notes else []
+        return q.Page(messages=page, more=more, notes=notes)
+
+    async def _notes(
+        self, query: q.History, page: list[q.StoredEvent], upto: int, *, more: bool
+    ) -> list[q.StoredEvent]:
+        """Return what else happened between the ends of the page; where nothing more follows, up to the log's."""
+        low, high = query.after or 0, upto if query.before is None else min(upto, query.before - 1)
+        if more and query.after is not None:
+            high = page[-1]["seq"]
+        elif more:
+            low = page[0]["seq"]
+        return await self._store.notes(query.room, low, high, q.NOTES_LIMIT)
 
     async def _my_rooms(self, query: q.MyRooms) -> BaseModel:
         memberships = {found["_id"]["room"]: found for found in await self._store.memberships(query.user, MY_ROOMS)}

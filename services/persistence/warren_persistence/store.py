@@ -310,6 +310,13 @@ class Store:
             found = await self._events.find(query).sort("seq", direction).to_list(limit)
         return sorted((as_wire(document) for document in found), key=lambda event: int(event["seq"]))
 
+    async def notes(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
+        """Return the last `limit` events after seq `after`, up to `upto`, that are no messages; oldest first."""
+        query = {"room": room, "type": {"$nin": list(NUMBERED)}, "seq": {"$gt": after, "$lte": upto}}
+        with _translated():
+            found = await self._events.find(query).sort("seq", DESCENDING).to_list(limit)
+        return [as_wire(document) for document in reversed(found)]
+
     async def public_rooms(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Return public rooms in use by id, those that sort after `after`."""
         query = {"kind": "public", "archived": False, "_id": {"$gt": after}}

@@ -36,9 +36,9 @@ export class Api {
     return this.#ask("GET", path(room));
   }
 
-  /** A page of messages, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: any[], more: boolean}>} */
+  /** A page of messages, newest last, and what else happened between them. @param {string} room @param {number} [before] @returns {Promise<{messages: any[], notes: any[], more: boolean}>} */
   history(room, before) {
-    const query = new URLSearchParams({ limit: "50" });
+    const query = new URLSearchParams({ limit: "50", notes: "true" });
     if (before !== undefined) query.set("before", String(before));
     return this.#ask("GET", `${path(room)}/messages?${query}`);
   }

@@ -9,7 +9,6 @@ const LABELS = { online: "Online", connecting: "Connecting", reconnecting: "Reco
 const VERDICTS = {
   4501: "The server did not understand this page. Reload it.",
   4505: "Too many messages at once, so the server ended the connection.",
-  4506: "You were removed.",
 };
 const PATIENCE_MS = 1_000;
 const GOOD_NEWS_MS = 2_500;

@@ -138,7 +138,7 @@ export class WarrenClient extends EventTarget {
     if (this.user) this.outbox.drop(this.user.id, room);
   }
 
-  /** A page of history, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: RoomEvent[], more: boolean}>} */
+  /** A page of history, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean}>} */
   async history(room, before) {
     const page = await this.api.history(room, before);
     page.messages.forEach((/** @type {RoomEvent} */ event) => this.#settleOwn(room, event));

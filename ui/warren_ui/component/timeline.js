@@ -144,9 +144,9 @@ export class Timeline {
     }
   }
 
-  /** @param {{messages: RoomEvent[], more: boolean}} page */
+  /** @param {{messages: RoomEvent[], notes: RoomEvent[], more: boolean}} page */
   addPage(page) {
-    this.keep(page.messages);
+    this.keep([...page.notes, ...page.messages]);
     this.more = page.more;
   }
 

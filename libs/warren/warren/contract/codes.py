@@ -14,7 +14,6 @@ class Close(IntEnum):
     NO_HELLO = 4502
     TOKEN_REFUSED = 4503
     FLOODING = 4505
-    REMOVED = 4506
 
 
 class Code(StrEnum):

@@ -18,6 +18,8 @@ MemberState = Literal["member", "invited", "banned"]
 
 RANGE_LIMIT = 500
 """The most events that one answer carries."""
+NOTES_LIMIT = 200
+"""The most events beside the messages in a page of history."""
 PAGE_LIMIT = 100
 """The most messages in a page of history, and rooms in a page of the directory."""
 
@@ -41,7 +43,10 @@ class EventRange(Wire):
 
 
 class History(Wire):
-    """The room's messages before or after a seq (not both), in their present state."""
+    """The room's messages before or after a seq (not both), in their present state.
+
+    With `notes` also what else happened in that stretch of the log.
+    """
 
     type: Literal["history"] = "history"
     room: RoomId
@@ -49,6 +54,7 @@ class History(Wire):
     before: Seq | None = None
     after: Cursor | None = None
     limit: int = Field(default=50, ge=1, le=PAGE_LIMIT)
+    notes: bool = False
 
 
 class MyRooms(Wire):
@@ -143,11 +149,15 @@ class Range(Wire):
 
 
 class Page(Wire):
-    """The answer to History: newest last; `more` says whether there are further messages in that direction."""
+    """The answer to History: newest last; `more` says whether there are further messages in that direction.
+
+    `notes`: the newest of the other events between the page's ends, NOTES_LIMIT at most.
+    """
 
     type: Literal["page"] = "page"
     messages: list[StoredEvent]
     more: bool
+    notes: list[StoredEvent] = Field(default_factory=list)
 
 
 class RoomSummary(Wire):
