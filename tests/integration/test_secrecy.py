@@ -141,6 +141,9 @@ async def test_every_query_on_the_broker(kind: str, secret: Secrets, broker: Bus
         assert asked[0] == asked[1] == {"type": "denied", "code": "not_found", "detail": "no such room"}
     heads = await broker.ask({"type": "heads", "rooms": [hidden], "user": secret.eve.id})
     assert heads["heads"] == {}
+    whose = secret.bob if kind == "inbox" else secret.ann
+    heads = await broker.ask({"type": "heads", "rooms": [hidden, "nobodys"], "user": whose.id})
+    assert set(heads["heads"]) == {hidden}
 
 
 async def test_no_list_and_no_search_names_them(
