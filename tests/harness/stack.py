@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from warren.contract.users import login_of
 from warren_local.servers import broker, database
 from warren_local.service import Service
-from warren_local.table import broker_login
 from warren_local.topology import declare
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
@@ -36,7 +36,7 @@ class Stack:
         self.mongodb = database(home, base + 400)
         self._heartbeat = heartbeat
         self._env = {
-            "WARREN_GATEWAY_USERS": broker_login(self.amqp_url("gateway")),
+            "WARREN_GATEWAY_USERS": login_of(self.amqp_url("gateway")),
             "WARREN_MONGO_URL": self.mongodb.url,
             "WARREN_SECRET": SECRET,
             **ROOMY,

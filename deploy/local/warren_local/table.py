@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+
+from warren.contract.users import login_of
 
 from .errors import LocalError
 from .login import Login
@@ -56,11 +57,6 @@ def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
     return replicas
 
 
-def broker_login(amqp_url: str) -> str:
-    """The broker's user that connects so: whom persistence believes when it speaks for others, if it is a gateway's."""
-    return unquote(urlsplit(amqp_url).username or "guest")
-
-
 def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, str]:
     """What a service is told beyond its name and port; a service gets what it needs and no more."""
     gateways = [f"http://127.0.0.1:{ports.service('gateway', i + 1)}" for i in range(replicas["gateway"])]
@@ -71,7 +67,7 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
             return {
                 "WARREN_AMQP_URL": links.amqp_urls[service],
                 "WARREN_MONGO_URL": links.mongo_url,
-                "WARREN_GATEWAY_USERS": broker_login(links.amqp_urls["gateway"]),
+                "WARREN_GATEWAY_USERS": login_of(links.amqp_urls["gateway"]),
             }
         case "ui":
             return {"WARREN_GATEWAYS": ",".join(gateways), **links.login.ui}

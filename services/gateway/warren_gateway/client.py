@@ -10,14 +10,14 @@ from warren.broker.errors import Unavailable
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.frames import Error, Left, ServerFrame
-from warren.contract.ids import INBOX, inbox_room, new_id
+from warren.contract.ids import new_id
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
 from warren_gateway.hub import Hub, SubscriptionEnded
 from warren_gateway.limits import PersonLimits
-from warren_gateway.names import resolve
+from warren_gateway.names import actual, resolve
 from warren_gateway.queries import QueryDenied
 from warren_gateway.session import (
     Action,
@@ -171,7 +171,7 @@ class Client:
             self._session.subscribed(action.room, done=done)
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        self._hub.leave(self, [inbox_room(self.user) if room == INBOX else room for room in rooms])
+        self._hub.leave(self, [actual(room, self.user) for room in rooms])
 
     def _user(self) -> User:
         user = self._session.user

@@ -10,7 +10,7 @@ from warren.contract import commands as c
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.events import NewRoomKind, Role, RoomKind
-from warren.contract.ids import MYSELF, Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id, shown
+from warren.contract.ids import MYSELF, Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id
 from warren.contract.wire import Strict, Timestamp
 
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me
@@ -192,7 +192,7 @@ async def direct(body: DirectRequest, user: Changer, here: Here, key: Idempotenc
 async def room_details(room: Annotated[RoomRef, Path()], user: Me, here: Here) -> RoomDetails:
     """Say what a room is and what one may do there."""
     found = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
-    return RoomDetails(room=shown(resolve(room, user.id)), **found.model_dump(mode="json", exclude={"type", "epoch"}))
+    return RoomDetails(room=room, **found.model_dump(mode="json", exclude={"type", "epoch"}))
 
 
 @router.patch("/rooms/{room}", responses=responses(*_ROOM))
@@ -288,7 +288,7 @@ async def unmute(room: Room, user: Somebody, caller: Changer, here: Here, key: I
 
 async def _ensure(here: Gateway, command: c.AnyCommand) -> Change:
     """Have the command done; that it was done already is as good."""
-    user = getattr(command, "user", command.sender)
+    user = command.user if isinstance(command, c.Upon) else command.sender
     try:
         stored = accepted(await here.submitter.call(command))
     except ProblemError as problem:

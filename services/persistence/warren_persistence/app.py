@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff
 from warren.broker.link import Link
 from warren.broker.publisher import Publisher
+from warren.contract.users import login_of
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
@@ -56,7 +56,7 @@ class Persistence:
         confirmed, unconfirmed = Publisher(), Publisher(confirm=False)
         inbox = Inbox()
         gateways = frozenset(self._settings.gateway_users.split(","))
-        trust = Trust(gateways, own=urlsplit(self._settings.amqp_url).username or "guest")
+        trust = Trust(gateways, own=login_of(self._settings.amqp_url))
         courier = Courier(self._store, confirmed)
         outlet = Outlet(confirmed, unconfirmed, epoch, replica)
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)

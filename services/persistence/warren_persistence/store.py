@@ -119,7 +119,7 @@ class Store:
             await self._events.update_many(structural, {"$set": {"unprojected": True}})
             await self._rooms.update_many({}, {"$set": {"seq": 0}})
             await self._members.update_many({}, {"$set": {"seq": 0}})
-            while found := await self._events.find({"unprojected": True}).to_list(PORTION):
+            while found := await self._events.find({"unprojected": True}, {"room": 1}).to_list(PORTION):
                 await self.project_left(list({document["room"] for document in found}))
             await self._meta.update_one({"_id": "projections"}, {"$set": {"version": PROJECTIONS}}, upsert=True)
 

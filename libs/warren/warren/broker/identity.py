@@ -6,8 +6,7 @@ from typing import cast
 from aio_pika import Connection
 from aio_pika.abc import AbstractConnection
 
-DEFAULT_LOGIN = "guest"
-"""What aiormq logs in with where the URL names nobody."""
+from warren.contract.users import DEFAULT_LOGIN
 
 
 def login(connection: AbstractConnection) -> str:

@@ -28,7 +28,7 @@ class Common(TypedDict):
     key: str
 
 
-class _Upon(_Command):
+class Upon(_Command):
     """A command about `user`."""
 
     user: UserId
@@ -50,7 +50,7 @@ class CreateRoom(_Command):
     title: Title
 
 
-class CreateDirect(_Upon):
+class CreateDirect(Upon):
     """Make the room of the sender and `user`; its id follows from theirs (`warren.contract.ids.direct_room`)."""
 
     type: Literal["direct.create"] = "direct.create"
@@ -87,19 +87,19 @@ class Leave(_Command):
     type: Literal["leave"] = "leave"
 
 
-class Invite(_Upon):
+class Invite(Upon):
     """Let `user` become a member."""
 
     type: Literal["invite"] = "invite"
 
 
-class Remove(_Upon):
+class Remove(Upon):
     """End the membership or invitation of `user`."""
 
     type: Literal["remove"] = "remove"
 
 
-class Ban(_Upon):
+class Ban(Upon):
     """Keep `user` out, until `until` if given."""
 
     type: Literal["ban"] = "ban"
@@ -107,13 +107,13 @@ class Ban(_Upon):
     reason: Reason | None = None
 
 
-class Unban(_Upon):
+class Unban(Upon):
     """Let `user` come back."""
 
     type: Literal["unban"] = "unban"
 
 
-class Mute(_Upon):
+class Mute(Upon):
     """Keep `user` from writing, until `until` if given."""
 
     type: Literal["mute"] = "mute"
@@ -121,13 +121,13 @@ class Mute(_Upon):
     reason: Reason | None = None
 
 
-class Unmute(_Upon):
+class Unmute(Upon):
     """Let `user` write again."""
 
     type: Literal["unmute"] = "unmute"
 
 
-class SetRole(_Upon):
+class SetRole(Upon):
     """Give `user` another role."""
 
     type: Literal["role"] = "role"

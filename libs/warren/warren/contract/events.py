@@ -25,7 +25,7 @@ class _Event(Wire):
     at: Timestamp
 
 
-class _About(_Event):
+class About(_Event):
     """An event about `user`, who may be the sender."""
 
     user: UserId
@@ -71,31 +71,31 @@ class RoomRestored(_Event):
     type: Literal["room.restored"] = "room.restored"
 
 
-class MemberJoined(_About):
+class MemberJoined(About):
     """`user` became a member."""
 
     type: Literal["member.joined"] = "member.joined"
 
 
-class MemberLeft(_About):
+class MemberLeft(About):
     """`user` is no member any more, or declined an invitation."""
 
     type: Literal["member.left"] = "member.left"
 
 
-class MemberInvited(_About):
+class MemberInvited(About):
     """`user` may become a member."""
 
     type: Literal["member.invited"] = "member.invited"
 
 
-class MemberRemoved(_About):
+class MemberRemoved(About):
     """`user` was made to leave, or their invitation was taken back."""
 
     type: Literal["member.removed"] = "member.removed"
 
 
-class MemberBanned(_About):
+class MemberBanned(About):
     """`user` may neither read nor come back, until `until` if there is one."""
 
     type: Literal["member.banned"] = "member.banned"
@@ -103,13 +103,13 @@ class MemberBanned(_About):
     reason: Reason | None = None
 
 
-class MemberUnbanned(_About):
+class MemberUnbanned(About):
     """`user` may come back."""
 
     type: Literal["member.unbanned"] = "member.unbanned"
 
 
-class MemberMuted(_About):
+class MemberMuted(About):
     """`user` may read and not write, until `until` if there is one. Leaving and coming back does not end it."""
 
     type: Literal["member.muted"] = "member.muted"
@@ -117,13 +117,13 @@ class MemberMuted(_About):
     reason: Reason | None = None
 
 
-class MemberUnmuted(_About):
+class MemberUnmuted(About):
     """`user` may write again."""
 
     type: Literal["member.unmuted"] = "member.unmuted"
 
 
-class RoleChanged(_About):
+class RoleChanged(About):
     """`user` has another role."""
 
     type: Literal["member.role"] = "member.role"

@@ -5,10 +5,13 @@ A user's own queues are named `<user>.…`: that is how its rights to declare an
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from warren.contract.ids import ROOM_PATTERN
 from warren.contract.topology import COMMANDS, CONTROL, EVENTS, LIVE, PRESENCE, QUERIES, QUERY_QUEUE
 
+DEFAULT_LOGIN = "guest"
+"""What aiormq logs in with where the URL names nobody."""
 NOTHING = "^$"
 """The regular expression that no name matches."""
 EVERYTHING = ".*"
@@ -79,3 +82,8 @@ BROKER_USERS = (OPERATOR, GATEWAY, PERSISTENCE, PRESENCE_USER)
 def broker_user(name: str) -> BrokerUser | None:
     """Return the user of this name, or None if it is none of Warren's."""
     return next((user for user in BROKER_USERS if user.name == name), None)
+
+
+def login_of(amqp_url: str) -> str:
+    """Return the broker's user that connects so."""
+    return unquote(urlsplit(amqp_url).username or DEFAULT_LOGIN)

@@ -44,8 +44,7 @@ def judge(room: Room, command: RoomCommand, now: datetime, full: AbstractSet[str
 
 def people(command: RoomCommand) -> list[str]:
     """Return the people whose standing in the room the command is judged by."""
-    user = getattr(command, "user", None)
-    return [command.sender] if user is None else [command.sender, user]
+    return [command.sender, command.user] if isinstance(command, c.Upon) else [command.sender]
 
 
 def refuse(command: RoomCommand, code: Code, detail: str) -> Refused:

@@ -11,7 +11,7 @@ from warren_persistence.domain.room import LogEvent
 
 def concerned(event: LogEvent) -> str | None:
     """Return whom the event befalls by somebody else's doing; who acts upon themselves knows it."""
-    user: str | None = None if isinstance(event, e.Notice) else getattr(event, "user", None)
+    user = event.user if isinstance(event, e.About | e.RoomCreated) else None
     return None if user == event.sender else user
 
 

@@ -16,8 +16,6 @@ from warren_persistence.domain.room import Room, Standing
 
 Objection = tuple[Code, str]
 """Why not: a code and a sentence."""
-Upon = c.Invite | c.Remove | c.Ban | c.Unban | c.Mute | c.Unmute | c.SetRole
-"""Commands of a member about somebody."""
 
 NO_SUCH_ROOM: Objection = (Code.NOT_FOUND, "no such room")
 _NOT_A_MEMBER: Objection = (Code.NOT_FOUND, "not a member of this room")
