@@ -123,7 +123,14 @@ def test_retry_after_is_whole_seconds_and_never_too_early(wait: float, said: int
 # The session: what one connection and one person may do.
 
 LIMITS = SessionLimits(
-    frames=Rate(1_000, 10_000), messages=Rate(2, 4), joins=Rate(2, 3), refusals=Rate(0.5, 5), unanswered=100, rooms=50
+    frames=Rate(1_000, 10_000),
+    messages=Rate(2, 4),
+    joins=Rate(2, 3),
+    typing=Rate(1, 2),
+    statuses=Rate(1, 2),
+    refusals=Rate(0.5, 5),
+    unanswered=100,
+    rooms=50,
 )
 
 

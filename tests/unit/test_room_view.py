@@ -223,7 +223,7 @@ def test_a_hole_a_repetition_and_a_size_are_where_merging_stops() -> None:
     ],
 )
 def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
-    strange = Chunk(2, 2, 1, body)
+    strange = Chunk(body, 2, 2, 1)
     assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
 
 

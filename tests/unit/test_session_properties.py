@@ -26,7 +26,14 @@ from warren_gateway.session import (
 from warren_gateway.tokens import User
 
 LIMITS = SessionLimits(
-    frames=Rate(50, 100), messages=Rate(10, 20), joins=Rate(10, 20), refusals=Rate(1, 30), unanswered=3, rooms=2
+    frames=Rate(50, 100),
+    messages=Rate(10, 20),
+    joins=Rate(10, 20),
+    typing=Rate(1, 5),
+    statuses=Rate(1, 5),
+    refusals=Rate(1, 30),
+    unanswered=3,
+    rooms=2,
 )
 REASON_BYTES = 123
 """What RFC 6455 leaves for the reason in a close frame."""

@@ -69,9 +69,11 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
                 "WARREN_MONGO_URL": links.mongo_url,
                 "WARREN_GATEWAY_USERS": login_of(links.amqp_urls["gateway"]),
             }
+        case "presence":
+            return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_MONGO_URL": links.mongo_url}
         case "ui":
             return {"WARREN_GATEWAYS": ",".join(gateways), **links.login.ui}
-    return {"WARREN_AMQP_URL": links.amqp_urls[service]}
+    raise LocalError(f"there is no service {service!r}")
 
 
 def services(home: Path, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, list[Service]]:

@@ -14,7 +14,7 @@ from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import health_router
 from warren.ops.serve import background
 
-from warren_gateway import http, problems, rooms, ws
+from warren_gateway import http, people, problems, rooms, ws
 from warren_gateway.config import Settings
 from warren_gateway.edge import BodyLimit, SecurityHeaders
 from warren_gateway.guard import Guard
@@ -37,9 +37,11 @@ def create_app(settings: Settings) -> FastAPI:
             log.warning("WARREN_AUTH=guest: WHOEVER ASKS GETS A TOKEN. For trying out, not for production.")
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
+        tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         _freeze()
         async with background(*tasks):
             yield
+            await gateway.live.goodbye()
 
     app = FastAPI(
         title="Warren",
@@ -53,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health_router(_checks(gateway, links)))
     app.include_router(http.router)
     app.include_router(rooms.router)
+    app.include_router(people.router)
     app.include_router(ws.router)
     problems.install(app)
     _add_middleware(app, gateway)
@@ -103,4 +106,5 @@ def _links(gateway: Gateway) -> list[Link]:
         Link(url, f"gateway/{replica}/publish", publishing),
         Link(url, f"gateway/{replica}/answers", gateway.mailbox.serve),
         Link(url, f"gateway/{replica}/events", gateway.hub.feed.serve),
+        Link(url, f"gateway/{replica}/live", gateway.live.serve),
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 
 from starlette.websockets import WebSocket
 from warren.broker.errors import Unavailable
@@ -11,20 +11,24 @@ from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.frames import Error, Left, ServerFrame
 from warren.contract.ids import new_id
+from warren.contract.wire import utc_now
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
-from warren_gateway.hub import Hub, SubscriptionEnded
+from warren_gateway.hub import Hub, SubscriptionEnded, may_write
 from warren_gateway.limits import PersonLimits
+from warren_gateway.live import Live
 from warren_gateway.names import actual, resolve
 from warren_gateway.queries import QueryDenied
 from warren_gateway.session import (
     Action,
     End,
     Reply,
+    Report,
     Session,
     SessionLimits,
+    ShowTyping,
     Submit,
     Subscribe,
     Unsubscribe,
@@ -33,7 +37,7 @@ from warren_gateway.session import (
 )
 from warren_gateway.socket import Socket, encode
 from warren_gateway.tokens import TokenRefused, User
-from warren_gateway.view import Chunk
+from warren_gateway.view import Chunk, Frame
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +47,16 @@ class Client:
 
     def __init__(
         self, socket: Socket, address: str, limits: SessionLimits, people: PersonLimits, auth: Authenticator,
-        hub: Hub, submitter: Submitter,
+        hub: Hub, live: Live, submitter: Submitter,
     ) -> None:  # fmt: skip
         self._socket = socket
         self._address = address
         self._session = Session(limits, people, time.monotonic())
         self._auth = auth
         self._hub = hub
+        self._live = live
         self._submitter = submitter
-        self._joins: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, websocket: WebSocket) -> None:
         """Serve the connection until it ends."""
@@ -68,9 +73,10 @@ class Client:
                     await self._receive(text)
         finally:
             self._session.close()
-            for task in self._joins:
+            for task in self._tasks:
                 task.cancel()
             self._unsubscribe(self._session.rooms)
+            self._live.close(self)
 
     def tick(self, now: float, wall: float) -> None:
         """Let the session notice the time."""
@@ -96,6 +102,10 @@ class Client:
         """Send events."""
         self._socket.send_frame(chunk.encoded(encode))
 
+    def show(self, frame: Frame) -> None:
+        """Send what does not last."""
+        self._socket.send_frame(frame.encoded(encode))
+
     async def drained(self) -> bool:
         """Wait until what was sent is on its way; False if the connection is gone."""
         return await self._socket.drained()
@@ -111,6 +121,10 @@ class Client:
                     self._subscribe(action)
                 case Unsubscribe(room):
                     self._unsubscribe([room])
+                case ShowTyping(room):
+                    self._type(room)
+                case Report(status):
+                    self._live.report(self, status)
                 case Verify():
                     raise AssertionError("tokens come in frames alone")
                 case End(code, reason):
@@ -131,7 +145,10 @@ class Client:
             return self._session.refused(str(error))
         except NotNow as error:
             return self._session.not_now(error.wait)
-        return self._session.verified(user, time.time())
+        actions = self._session.verified(user, time.time())
+        if self._session.user is not None:
+            self._live.open(self, self._session.user.name)
+        return actions
 
     def _submit(self, action: Submit) -> None:
         frame, user = action.frame, self._user()
@@ -148,9 +165,19 @@ class Client:
         self._submitter.submit(command, lambda answer: self._perform(self._session.answered(frame, answer)))
 
     def _subscribe(self, action: Subscribe) -> None:
-        task = asyncio.create_task(self._join(action))
-        self._joins.add(task)
-        task.add_done_callback(self._joins.discard)
+        self._spawn(self._join(action))
+
+    def _type(self, room: str) -> None:
+        access = self._hub.standing(room, self)
+        if access is not None and may_write(access, utc_now()):
+            self._spawn(self._live.typing(room, self))
+        else:
+            self._perform([error_reply(Code.FORBIDDEN, "only who may write there may type", room=room)])
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _join(self, action: Subscribe) -> None:
         done = False

@@ -57,6 +57,12 @@ class Settings(ServiceSettings):
     joins_per_second: float = Field(default=10.0, gt=0)
     joins_burst: int = Field(default=400, ge=1)
     """A connection: subscriptions. The burst is twice `rooms_per_connection`: all of them again after a reset."""
+    typing_per_second: float = Field(default=1.0, gt=0)
+    typing_burst: int = Field(default=10, ge=1)
+    """A connection: `typing`. A client says so every 3 s."""
+    statuses_per_second: float = Field(default=0.5, gt=0)
+    statuses_burst: int = Field(default=20, ge=1)
+    """A connection: changes between online and away; each concerns all its rooms."""
     refusals_per_second: float = Field(default=1.0, gt=0)
     refusals_burst: int = Field(default=200, ge=1)
     """A connection: frames refused as invalid or too many. More closes it with 4505: it does not listen."""

@@ -6,10 +6,10 @@ A route that reads takes `Me`, one that says something `Sender`, one that change
 import time
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from warren.contract.codes import Code
-from warren.contract.ids import Key
+from warren.contract.ids import Key, RoomId, UserId
 
 from warren_gateway import metrics
 from warren_gateway.auth import NotNow
@@ -65,6 +65,8 @@ async def changer(user: SignedIn, here: Here) -> User:
 Me = Annotated[User, Depends(reader)]
 Sender = Annotated[User, Depends(sender)]
 Changer = Annotated[User, Depends(changer)]
+Room = Annotated[RoomId, Path()]
+Somebody = Annotated[UserId, Path(description="A user id; `me` is oneself.")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
 
 

@@ -7,16 +7,15 @@ from pydantic import BaseModel, Field
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Send
-from warren.contract.ids import Cursor, DisplayName, RoomId, RoomRef, Seq, Text, UserId, new_id
+from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId, new_id
 from warren.contract.wire import Strict
 
-from warren_gateway.deps import Here, IdempotencyKey, Me, Sender, SignedIn
+from warren_gateway.deps import Here, IdempotencyKey, Me, Room, Sender, SignedIn
 from warren_gateway.names import resolve
 from warren_gateway.problems import ProblemError, accepted, responses
 
 router = APIRouter(prefix="/v1")
 _ANY = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
-Room = Annotated[RoomId, Path()]
 
 
 class GuestRequest(Strict):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Protocol
+from datetime import datetime
 
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
@@ -14,7 +14,9 @@ from warren.contract.topology import bucket
 
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
+from warren_gateway.live import Live
 from warren_gateway.queries import Asker, QueryDenied
+from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Chunk, RoomView, cut, identities, pack
 
 log = logging.getLogger(__name__)
@@ -29,29 +31,6 @@ REPLAY_BYTES = 256 * 1024
 """What is replayed at once; the rest when the client has read that."""
 
 
-class Subscriber(Protocol):
-    """Somebody's way of getting a room's events.
-
-    No call but `drained` waits; a subscriber that can't keep up cuts itself.
-    """
-
-    @property
-    def user(self) -> str:
-        """Who reads."""
-
-    def tell(self, frame: Joined) -> None:
-        """Take note of the subscription."""
-
-    def left(self, frame: Left) -> None:
-        """Take note that the subscription has ended by itself."""
-
-    def send(self, chunk: Chunk) -> None:
-        """Take events."""
-
-    async def drained(self) -> bool:
-        """Wait until what was sent is on its way; False if the subscriber is gone."""
-
-
 class SubscriptionEnded(Exception):
     """The right to read ended between `joined` and the end of the replay."""
 
@@ -62,6 +41,8 @@ class _Room:
     def __init__(self, name: str) -> None:
         self.view = RoomView(name)
         self.readers: set[Subscriber] = set()
+        self.standings: dict[Subscriber, Access] = {}
+        """What each of them was last known to be in the room."""
         self.last_end = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
@@ -80,11 +61,13 @@ class _Room:
 class Hub:
     """All room views of one gateway."""
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: Asker, live: Live) -> None:
         self._asker = asker
+        self._live = live
         self._rooms: dict[str, _Room] = {}
         self.feed = Feed(self._take, self._buckets, self._feed_connected)
         self._compare = asyncio.Event()
+        self._judging: set[asyncio.Task[None]] = set()
 
     async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
         """Subscribe `reader`, after replaying what it missed. Raises QueryDenied, SubscriptionEnded or Unavailable.
@@ -101,7 +84,7 @@ class Hub:
             await self._loaded(room)
             await self._reach(room, access.head)
             room.readers.discard(reader)
-            await self._admit(room, reader, access, since, epoch)
+            self._stand(room, reader, await self._admit(room, reader, access, since, epoch))
         finally:
             room.joining -= 1
 
@@ -112,6 +95,13 @@ class Hub:
             if room is not None:
                 room.readers.discard(reader)
                 room.suspended.discard(reader)
+                room.standings.pop(reader, None)
+                self._live.exit(name, reader)
+
+    def standing(self, name: str, reader: Subscriber) -> Access | None:
+        """Return what somebody is in a room that they read; None if they do not."""
+        room = self._rooms.get(name)
+        return None if room is None else room.standings.get(reader)
 
     async def compare_heads(self, every: float) -> None:
         """Compare all heads with the store's every so many seconds and after each reconnect, until cancelled.
@@ -160,6 +150,8 @@ class Hub:
                 self._end(room, chunk)
             for reader in tuple(room.readers):
                 reader.send(chunk)
+            if chunk.standings:
+                self._judge_again(room, {user for _, user, _ in chunk.standings})
         moved, room.moved = room.moved, asyncio.Event()
         moved.set()
 
@@ -172,8 +164,38 @@ class Hub:
                 seq, kind = first_ends[reader.user]
                 room.readers.discard(reader)
                 reader.send(cut(chunk, seq))
-                reader.left(Left(room=shown(room.view.room), seq=seq, because=kind))
+                self._expel(room, reader, Left(room=shown(room.view.room), seq=seq, because=kind))
                 metrics.ENDED.inc()
+
+    def _expel(self, room: _Room, reader: Subscriber, why: Left) -> None:
+        room.standings.pop(reader, None)
+        self._live.exit(room.view.room, reader, ended=True)
+        reader.left(why)
+
+    def _stand(self, room: _Room, reader: Subscriber, access: Access) -> None:
+        """Members are present in the room they read; others only read."""
+        if reader in room.readers:
+            room.standings[reader] = access
+            if access.member and access.kind != "inbox":
+                self._live.enter(room.view.room, reader)
+
+    def _judge_again(self, room: _Room, users: set[str]) -> None:
+        """What these may do has changed: ask."""
+        for reader in room.standings:
+            if reader.user in users:
+                task = asyncio.create_task(self._judge(room, reader))
+                self._judging.add(task)
+                task.add_done_callback(self._judging.discard)
+
+    async def _judge(self, room: _Room, reader: Subscriber) -> None:
+        try:
+            access = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+        except (Unavailable, QueryDenied) as error:
+            # What they may do to the log is judged by the writer; this is for what does not last.
+            log.info("standing not known", extra={"room": room.view.room, "error": str(error)})
+        else:
+            if reader in room.standings:
+                self._stand(room, reader, access)
 
     async def _loaded(self, room: _Room) -> None:
         if room.view.head is not None:
@@ -206,7 +228,7 @@ class Hub:
 
     async def _admit(
         self, room: _Room, reader: Subscriber, access: Access, since: int | None, epoch: str | None
-    ) -> None:
+    ) -> Access:
         access = await self._still(room, reader, access)
         view = room.view
         head = view.head or 0
@@ -215,7 +237,7 @@ class Hub:
         outcome = "fresh" if since is None else "reset" if reset else "resumed"
         metrics.RESUMES.labels(outcome).inc()
         try:
-            await self._replay(room, reader, access, head if since is None or reset else since)
+            return await self._replay(room, reader, access, head if since is None or reset else since)
         except QueryDenied as denied:
             raise SubscriptionEnded from denied
 
@@ -227,8 +249,11 @@ class Hub:
             access = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
         raise Unavailable("the room's membership changes too fast")
 
-    async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> None:
-        """Send what follows `since`, piece by piece, and make it a reader the moment nothing is missing."""
+    async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> Access:
+        """Send what follows `since`, piece by piece, and make it a reader the moment nothing is missing.
+
+        Returns the access as it was last judged.
+        """
         epoch = room.view.epoch
         while epoch == room.view.epoch:
             chunks = room.view.replay(since, REPLAY_BYTES)
@@ -245,9 +270,9 @@ class Hub:
                 since = chunk.last
             if since >= (room.view.head or 0):
                 room.readers.add(reader)
-                return
+                return access
             if not await reader.drained():
-                return
+                return access
         raise Unavailable("the room's history was replaced meanwhile")
 
     async def _read(self, room: _Room, after: int) -> Chunk:
@@ -323,12 +348,19 @@ class Hub:
             except (QueryDenied, Unavailable) as error:
                 log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
                 if reader in room.suspended:
-                    reader.left(Left(room=shown(room.view.room), because="access"))
+                    self._expel(room, reader, Left(room=shown(room.view.room), because="access"))
             else:
                 if reader in room.suspended:
                     room.readers.add(reader)
                     reader.tell(_joined(room.view, access, reset=True))
+                    self._stand(room, reader, access)
             room.suspended.discard(reader)
+
+
+def may_write(access: Access, now: datetime) -> bool:
+    """Whether somebody who stands so may say something."""
+    muted = access.muted is not None and now < access.muted
+    return access.member and not muted and not access.archived
 
 
 def _joined(view: RoomView, access: Access, *, reset: bool) -> Joined:

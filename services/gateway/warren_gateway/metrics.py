@@ -22,3 +22,5 @@ REFUSED = Counter("warren_requests_refused_total", "Requests and handshakes refu
 LIMITED = Counter("warren_limited_total", "Frames and requests of people that were too many.", ["what"])
 TOKENS_REFUSED = Counter("warren_tokens_refused_total", "Tokens that were checked and refused.")
 JWKS = Counter("warren_jwks_reads_total", "Readings of the token issuer's keys, by what came of them.", ["outcome"])
+ANNOUNCED = Counter("warren_presence_announced_total", "Joins, leaves and changes of status that were announced.")
+PRESENCE_LOST = Counter("warren_presence_lost_total", "Frames of presence that did not follow on what was known.")

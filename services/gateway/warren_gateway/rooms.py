@@ -13,7 +13,7 @@ from warren.contract.events import NewRoomKind, Role, RoomKind
 from warren.contract.ids import MYSELF, Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id
 from warren.contract.wire import Strict, Timestamp
 
-from warren_gateway.deps import Changer, Here, IdempotencyKey, Me
+from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Room, Somebody
 from warren_gateway.names import resolve
 from warren_gateway.problems import ProblemError, accepted, responses
 from warren_gateway.state import Gateway
@@ -23,8 +23,6 @@ router = APIRouter(prefix="/v1")
 
 _READ = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
 _ROOM = (*_READ, Code.FORBIDDEN, Code.NOT_FOUND)
-Room = Annotated[RoomId, Path()]
-Somebody = Annotated[UserId, Path(description="A user id; `me` is oneself.")]
 
 
 class RoomRequest(Strict):
@@ -133,12 +131,6 @@ class MembersResponse(BaseModel):
     more: bool
 
 
-class PeopleResponse(BaseModel):
-    """People by id."""
-
-    people: list[q.Person]
-
-
 @router.get("/rooms", responses=responses(*_READ))
 async def rooms(user: Me, here: Here) -> RoomsResponse:
     """List the rooms one is a member of."""
@@ -156,18 +148,6 @@ async def directory(
     """List public rooms."""
     answer = await here.asker.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
     return DirectoryResponse(rooms=answer.rooms, more=answer.more)
-
-
-@router.get("/people", responses=responses(*_READ))
-async def people(
-    user: Me,
-    here: Here,
-    q_: Annotated[str, Query(alias="q", min_length=1, max_length=128)],
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = 20,
-) -> PeopleResponse:
-    """Find people by the beginning of their id, their name, or a word of it."""
-    answer = await here.asker.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)
-    return PeopleResponse(people=answer.people)
 
 
 @router.post("/rooms", status_code=201, responses=responses(*_READ, Code.FORBIDDEN, Code.EXISTS))

@@ -12,6 +12,7 @@ from warren.contract import frames as f
 from warren.contract.codes import TEMPORARY, Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.ids import TEXT_LIMIT
+from warren.contract.presence import Here
 
 from warren_gateway.limits import Bucket, PersonLimits, Rate, seconds
 from warren_gateway.tokens import User
@@ -71,7 +72,21 @@ class Submit:
     frame: f.Send
 
 
-Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit
+@dataclass(frozen=True, slots=True)
+class ShowTyping:
+    """Show the room's others that somebody is typing."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Take note whether anybody is at the device."""
+
+    status: Here
+
+
+Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit | ShowTyping | Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,8 @@ class SessionLimits:
     frames: Rate
     messages: Rate
     joins: Rate
+    typing: Rate
+    statuses: Rate
     refusals: Rate
     unanswered: int
     rooms: int
@@ -108,6 +125,8 @@ class Session:
     frames: Bucket = field(init=False)
     messages: Bucket = field(init=False)
     joins: Bucket = field(init=False)
+    typing: Bucket = field(init=False)
+    statuses: Bucket = field(init=False)
     refusals: Bucket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +134,8 @@ class Session:
         self.frames = Bucket.of(self.limits.frames, self.opened)
         self.messages = Bucket.of(self.limits.messages, self.opened)
         self.joins = Bucket.of(self.limits.joins, self.opened)
+        self.typing = Bucket.of(self.limits.typing, self.opened)
+        self.statuses = Bucket.of(self.limits.statuses, self.opened)
         self.refusals = Bucket.of(self.limits.refusals, self.opened)
 
     def receive(self, data: str | bytes, now: float) -> list[Action]:
@@ -231,6 +252,10 @@ class Session:
                 return self._join(frame)
             case f.Leave():
                 return self._leave(frame)
+            case f.Typing(room=room):
+                return self._typing(room)
+            case f.ReportStatus(status=status):
+                return self._report(status)
             case f.Hello():
                 return self._refuse(Code.INVALID, "hello was said already")
 
@@ -274,6 +299,20 @@ class Session:
             return [error_reply(Code.NOT_FOUND, "not joined", room=frame.room)]
         self.rooms.discard(frame.room)
         return [Unsubscribe(frame.room), Reply(f.Left(room=frame.room))]
+
+    def _typing(self, room: str) -> list[Action]:
+        if room not in self.rooms:
+            return self._refuse(Code.NOT_FOUND, "not joined", room=room)
+        if not self.typing.take(self.heard):
+            wait = self.typing.wait(self.heard)
+            return self._refuse(Code.TOO_MANY, "too much of typing", room=room, wait=wait)
+        return [ShowTyping(room)]
+
+    def _report(self, status: Here) -> list[Action]:
+        if not self.statuses.take(self.heard):
+            wait = self.statuses.wait(self.heard)
+            return self._refuse(Code.TOO_MANY, "too many changes of status", wait=wait)
+        return [Report(status)]
 
     def _malformed(self, data: str | bytes, error: ValidationError) -> list[Action]:
         """What is no frame at all ends the connection; a known frame with a wrong field is answered, and it goes on."""

@@ -1,6 +1,7 @@
 """What the routes and sockets work with, made once in `app`."""
 
 import asyncio
+import secrets
 import time
 
 from warren.broker.publisher import Publisher
@@ -13,6 +14,7 @@ from warren_gateway.config import Settings
 from warren_gateway.hub import Hub
 from warren_gateway.jwks import KeySet
 from warren_gateway.limits import AddressLimits, PersonLimits
+from warren_gateway.live import Live
 from warren_gateway.mailbox import Mailbox
 from warren_gateway.queries import Asker
 from warren_gateway.session import SessionLimits
@@ -39,12 +41,16 @@ class Gateway:
         self.submitter = Submitter(self.confirmed)
         self.asker = Asker(self.unconfirmed)
         self.mailbox = Mailbox(self.submitter, self.asker)
-        self.hub = Hub(self.asker)
+        # A name for this process, not for the replica: what its last life announced is none of this one's.
+        self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
+        self.hub = Hub(self.asker, self.live)
         self.clients: set[Client] = set()
         self._limits = SessionLimits(
             frames=settings.rate("frames"),
             messages=settings.rate("messages"),
             joins=settings.rate("joins"),
+            typing=settings.rate("typing"),
+            statuses=settings.rate("statuses"),
             refusals=settings.rate("refusals"),
             unanswered=settings.unanswered,
             rooms=settings.rooms_per_connection,
@@ -52,7 +58,7 @@ class Gateway:
 
     def client(self, socket: Socket, address: str) -> Client:
         """Return a client for a socket that was accepted."""
-        return Client(socket, address, self._limits, self.people, self.auth, self.hub, self.submitter)
+        return Client(socket, address, self._limits, self.people, self.auth, self.hub, self.live, self.submitter)
 
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""

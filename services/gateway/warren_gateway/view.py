@@ -5,12 +5,12 @@ view's promise is that what `offer` returns is gap-free, in order, and each seq 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from warren.contract.events import ENDS_READING
+from warren.contract.events import CHANGES_STANDING, ENDS_READING
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
@@ -22,23 +22,16 @@ PENDING_CHUNKS = 64
 
 
 Encode = Callable[[bytes], bytes]
-Ending = tuple[int, str, str]
-"""An event that ends somebody's reading: its seq, the user, its type."""
+Turn = tuple[int, str, str]
+"""An event that changes what somebody may do: its seq, the user, its type."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Events `first` to `last` of a room as a client frame; `number`: the room's messages up to `last`.
+class Frame:
+    """A client frame, as JSON, that goes to many."""
 
-    `ends`: those of the events that end somebody's reading, in order.
-    """
-
-    first: int
-    last: int
-    number: int
     body: bytes
-    ends: tuple[Ending, ...] = ()
-    _encoded: dict[Encode, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _encoded: dict[Encode, bytes] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
     def encoded(self, encode: Encode) -> bytes:
         """Return the body as a transport writes it; encoded once, however many connections get it."""
@@ -46,6 +39,21 @@ class Chunk:
         if found is None:
             found = self._encoded[encode] = encode(self.body)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Frame):
+    """Events `first` to `last` of a room; `number`: the room's messages up to `last`.
+
+    `ends`: those of the events that end somebody's reading, in order; `standings`: those that change what somebody who
+    may read may do.
+    """
+
+    first: int
+    last: int
+    number: int
+    ends: tuple[Turn, ...] = ()
+    standings: tuple[Turn, ...] = ()
 
 
 class RoomView:
@@ -162,8 +170,9 @@ def _join(opening: bytes, group: list[Chunk]) -> Chunk:
     if len(group) == 1:
         return group[0]
     body = opening + b",".join(chunk.body[len(opening) : -2] for chunk in group) + b"]}"
-    ends = tuple(ending for chunk in group for ending in chunk.ends)
-    return Chunk(group[0].first, group[-1].last, group[-1].number, body, ends)
+    ends = tuple(turn for chunk in group for turn in chunk.ends)
+    standings = tuple(turn for chunk in group for turn in chunk.standings)
+    return Chunk(body, group[0].first, group[-1].last, group[-1].number, ends, standings)
 
 
 def cut(chunk: Chunk, at: int) -> Chunk:
@@ -182,5 +191,9 @@ def identities(chunk: Chunk) -> list[tuple[str, int]]:
 def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
     """Return contiguous events, one at least, as a chunk; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
-    ends = tuple((event["seq"], event["user"], event["type"]) for event in events if event["type"] in ENDS_READING)
-    return Chunk(events[0]["seq"], events[-1]["seq"], number, body, ends)
+    ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_STANDING)
+    return Chunk(body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
+
+
+def _turns(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[Turn, ...]:
+    return tuple((event["seq"], event["user"], event["type"]) for event in events if event["type"] in kinds)

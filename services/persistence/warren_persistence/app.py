@@ -9,17 +9,20 @@ from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff
 from warren.broker.link import Link
 from warren.broker.publisher import Publisher
+from warren.broker.shards import Shards
+from warren.contract.topology import shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
+from warren.ops.mongo import StoreUnavailable
 from warren.ops.serve import background
 
 from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
 from warren_persistence.courier import Courier
+from warren_persistence.inbox import PREFETCH, Inbox
 from warren_persistence.outlet import Outlet
 from warren_persistence.reader import Reader
-from warren_persistence.shards import Inbox, Shards
-from warren_persistence.store import StoreUnavailable, connect
+from warren_persistence.store import connect
 from warren_persistence.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ class Persistence:
         courier = Courier(self._store, confirmed)
         outlet = Outlet(confirmed, unconfirmed, epoch, replica)
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
-        shards = Shards(replica, inbox, writer.lost)
+        shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways)
 
         async def publishing(connection: AbstractConnection) -> None:

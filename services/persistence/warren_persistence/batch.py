@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from pydantic_core import from_json
+from warren.broker.shards import Lease
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
 from warren.contract.topology import shard
 
 from warren_persistence.domain.judge import RoomCommand, refuse
-from warren_persistence.shards import Delivery, Lease
+from warren_persistence.inbox import Delivery
 
 log = logging.getLogger(__name__)
 

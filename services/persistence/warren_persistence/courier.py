@@ -12,9 +12,10 @@ from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Commands, Notify
 from warren.contract.topology import COMMANDS, shard, shard_key
+from warren.ops.mongo import StoreUnavailable
 
 from warren_persistence.domain.notices import concerned, notice
-from warren_persistence.store import Store, StoreUnavailable
+from warren_persistence.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Accepted, Refused, Replies
-from warren.contract.events import EndsReading, Events
+from warren.contract.events import ChangesStanding, EndsReading, Events
 from warren.contract.topology import EVENTS, event_key, shard_queue
 
 from warren_persistence import metrics
@@ -71,8 +71,9 @@ class Outlet:
             "epoch": self._epoch,
             "stored": time.time_ns() // 1_000_000,
         }
-        if ends := [[event.seq, event.user, event.type] for event in run.events if isinstance(event, EndsReading)]:
-            headers["ends"] = to_json(ends).decode()
+        for header, kind in (("ends", EndsReading), ("standings", ChangesStanding)):
+            if found := [[event.seq, event.user, event.type] for event in run.events if isinstance(event, kind)]:
+                headers[header] = to_json(found).decode()
         await self._confirmed.publish(
             EVENTS,
             event_key(run.room),

@@ -21,11 +21,12 @@ from warren.contract.events import RoomKind
 from warren.contract.ids import inbox_room
 from warren.contract.topology import QUERY_QUEUE
 from warren.contract.wire import utc_now
+from warren.ops.mongo import StoreUnavailable
 
 from warren_persistence import metrics
 from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
 from warren_persistence.domain.room import NOBODY, Standing
-from warren_persistence.store import Store, StoreUnavailable, standing_of
+from warren_persistence.store import Store, standing_of
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Reader:
             q.Heads: self._heads,
             q.Members: self._members,
             q.People: self._people,
+            q.Acquaintance: self._acquaintance,
         }
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -260,6 +262,16 @@ class Reader:
     async def _people(self, query: q.People) -> BaseModel:
         found = await self._store.people(query.prefix, query.limit)
         return q.PeopleAnswer(people=[q.Person(user=user, name=name) for user, name in found.items()])
+
+    async def _acquaintance(self, query: q.Acquaintance) -> BaseModel:
+        mine = [found["_id"]["room"] for found in await self._store.memberships(query.user, MY_ROOMS)]
+        # The same reads whoever is asked about, so that it takes as long.
+        shared, names = await asyncio.gather(
+            self._store.is_member_of(query.other, mine), self._store.names([query.other])
+        )
+        if not shared and query.other != query.user:
+            return q.Denied(code=Code.NOT_FOUND, detail="nobody whom one shares a room with")
+        return q.Acquainted(name=names.get(query.other, query.other))
 
 
 def _denied(why: Objection) -> q.Denied:

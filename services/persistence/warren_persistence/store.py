@@ -6,20 +6,20 @@ rolled back.
 """
 
 import asyncio
-import contextlib
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
-from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
+from pymongo.errors import BulkWriteError
 from warren.contract.events import EVENT, NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.contract.wire import rfc3339
+from warren.ops import mongo
+from warren.ops.mongo import StoreUnavailable, translated
 
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
@@ -27,33 +27,16 @@ from warren_persistence.domain.room import LogEvent, Room, Standing
 from warren_persistence.projection import member_updates, people_updates, room_updates
 
 DUPLICATE_KEY = 11_000
-OPERATION_TIMEOUT = 10_000
-"""Milliseconds for one operation, server selection and the driver's own retry included."""
 PORTION = 500
 """Documents written at once when projections are brought up to the logs."""
 PROJECTIONS = 2
 """The version of what `warren_persistence.projection` writes; raise it when that changes for events that exist."""
-SELECTION_TIMEOUT = 2_000
-"""Milliseconds to find a primary or to connect; the callers retry."""
-
-
-class StoreUnavailable(Exception):
-    """MongoDB did not answer, or has no primary. A write may or may not have been done."""
 
 
 def connect(url: str) -> "Store":
     """Return a store; the connection is made on first use."""
-    client: Any = AsyncIOMotorClient(
-        url,
-        tz_aware=True,
-        w="majority",
-        readConcernLevel="majority",
-        timeoutMS=OPERATION_TIMEOUT,
-        serverSelectionTimeoutMS=SELECTION_TIMEOUT,
-        connectTimeoutMS=SELECTION_TIMEOUT,
-        appname="warren-persistence",
-    )
-    return Store(client, client.get_default_database("warren"))
+    client, database = mongo.connect(url, "warren-persistence")
+    return Store(client, database)
 
 
 class Store:
@@ -73,12 +56,12 @@ class Store:
 
     async def ping(self) -> None:
         """Return if a primary answers."""
-        with _translated():
+        with translated():
             await self._meta.find_one({"_id": "epoch"})
 
     async def prepare(self) -> str:
         """Make the indexes, and return the epoch: the identity of this database, made once."""
-        with _translated():
+        with translated():
             await self._events.create_index([("room", ASCENDING), ("seq", ASCENDING)], unique=True, name="seq")
             await self._events.create_index(
                 [("room", ASCENDING), ("key", ASCENDING), ("sender", ASCENDING)], unique=True, name="key"
@@ -111,7 +94,7 @@ class Store:
 
     async def _rebuild(self) -> None:
         """Make the projections anew from the logs, if what made them was older; two replicas may do so at once."""
-        with _translated():
+        with translated():
             made = await self._meta.find_one({"_id": "projections"})
             if made is not None and made["version"] >= PROJECTIONS:
                 return
@@ -132,7 +115,7 @@ class Store:
         if not events:
             return None
         try:
-            with _translated():
+            with translated():
                 await self._events.insert_many([_document(*event) for event in events], ordered=True)
         except BulkWriteError as error:
             return _conflict(error, events)
@@ -151,7 +134,7 @@ class Store:
             (self._people, people_updates(events)),
         )
         done = [{"room": room, "seq": event.seq} for room, event in events]
-        with _translated():
+        with translated():
             for collection, writes in updates:
                 if writes:
                     await collection.bulk_write(writes, ordered=True)
@@ -159,7 +142,7 @@ class Store:
 
     async def project_left(self, names: Sequence[str]) -> None:
         """Project what a writer that died left unprojected, so that the projections say what the log says."""
-        with _translated():
+        with translated():
             found = self._events.find({"unprojected": True, "room": {"$in": list(names)}}).sort("seq", ASCENDING)
             left = [(document["room"], EVENT.validate_python(document)) async for document in found]
         await self.project(left)
@@ -184,7 +167,7 @@ class Store:
             {"$match": {"_id.room": {"$in": list(names)}, "role": "owner"}},
             {"$group": {"_id": "$_id.room", "count": {"$sum": 1}}},
         ]
-        with _translated():
+        with translated():
             cursor = self._members.aggregate(pipeline)
             return {document["_id"]: document["count"] async for document in cursor}
 
@@ -194,13 +177,13 @@ class Store:
             {"$match": {"_id.user": {"$in": list(users)}, "state": "member"}},
             {"$group": {"_id": "$_id.user", "count": {"$sum": 1}}},
         ]
-        with _translated():
+        with translated():
             cursor = self._members.aggregate(pipeline)
             return {document["_id"]: document["count"] async for document in cursor}
 
     async def unsent(self, limit: int) -> list[tuple[str, LogEvent]]:
         """Return events, projected already, whose notice has not been published."""
-        with _translated():
+        with translated():
             found = await self._events.find({"unsent": True, "unprojected": {"$exists": False}}).to_list(limit)
         return [(document["room"], EVENT.validate_python(document)) for document in found]
 
@@ -208,12 +191,12 @@ class Store:
         """Take note that the notices of these events have been published."""
         done = [{"room": room, "seq": event.seq} for room, event in events]
         if done:
-            with _translated():
+            with translated():
                 await self._events.update_many({"$or": done}, {"$unset": {"unsent": ""}})
 
     async def rooms_by_name(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the room documents that exist."""
-        with _translated():
+        with translated():
             cursor = self._rooms.find({"_id": {"$in": list(names)}})
             return {document["_id"]: document async for document in cursor}
 
@@ -225,7 +208,7 @@ class Store:
             {"$sort": {"room": DESCENDING, "seq": DESCENDING}},
             {"$group": {"_id": "$room", "head": {"$first": "$seq"}, "number": {"$first": "$number"}}},
         ]
-        with _translated():
+        with translated():
             cursor = self._events.aggregate(pipeline)
             return {document["_id"]: Head.model_validate(document) async for document in cursor}
 
@@ -234,7 +217,7 @@ class Store:
         ids = [{"room": room, "user": user} for room, user in pairs]
         if not ids:
             return {}
-        with _translated():
+        with translated():
             cursor = self._members.find({"_id": {"$in": ids}})
             return {(found["_id"]["room"], found["_id"]["user"]): found async for found in cursor}
 
@@ -244,31 +227,37 @@ class Store:
 
     async def memberships(self, user: str, limit: int) -> list[dict[str, Any]]:
         """Return the documents of a user's memberships, at most `limit`."""
-        with _translated():
+        with translated():
             cursor = self._members.find({"_id.user": user, "state": "member"})
             found: list[dict[str, Any]] = await cursor.to_list(limit)
         return found
+
+    async def is_member_of(self, user: str, rooms: Sequence[str]) -> bool:
+        """Whether somebody is a member of one of the rooms at least."""
+        with translated():
+            query = {"_id.user": user, "state": "member", "_id.room": {"$in": rooms}}
+            return await self._members.find_one(query, {"_id": 1}) is not None
 
     async def members_of(self, room: str, state: str, after: str, limit: int, now: datetime) -> list[dict[str, Any]]:
         """Return the documents of a room's people in this state by user id, after `after`; ended bans are left out."""
         query: dict[str, Any] = {"_id.room": room, "state": state, "_id.user": {"$gt": after}}
         if state == "banned":
             query["until"] = {"$gt": now}
-        with _translated():
+        with translated():
             cursor = self._members.find(query).sort("_id.user", ASCENDING)
             found: list[dict[str, Any]] = await cursor.to_list(limit)
         return found
 
     async def names(self, users: Iterable[str]) -> dict[str, str]:
         """Return the names that people last went by; who has never entered a room is missing."""
-        with _translated():
+        with translated():
             cursor = self._people.find({"_id": {"$in": list(users)}})
             return {found["_id"]: found["name"] async for found in cursor}
 
     async def people(self, prefix: str, limit: int) -> dict[str, str]:
         """Return the names, by user id, of people whose id, name or a word of it begins with `prefix` in any case."""
         pattern = f"^{re.escape(prefix.casefold())}"
-        with _translated():
+        with translated():
             cursor = self._people.find({"terms": {"$regex": pattern}}).sort("_id", ASCENDING)
             return {found["_id"]: found["name"] for found in await cursor.to_list(limit)}
 
@@ -281,7 +270,7 @@ class Store:
             "sender": {"$in": list({sender for _, sender, _ in wanted})},
         }
         found: dict[KeyOf, Stored] = {}
-        with _translated():
+        with translated():
             async for document in self._events.find(query):
                 key = (document["room"], document["sender"], document["key"])
                 if key in wanted:
@@ -291,7 +280,7 @@ class Store:
 
     async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
         """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
-        with _translated():
+        with translated():
             cursor = self._events.find({"room": room, "seq": {"$gt": after, "$lte": upto}}).sort("seq", ASCENDING)
             return [as_wire(document) for document in await cursor.to_list(limit)]
 
@@ -306,21 +295,21 @@ class Store:
             seqs["$gt"] = after
         direction = DESCENDING if after is None else ASCENDING
         query = {"room": room, "type": {"$in": list(NUMBERED)}, "seq": seqs}
-        with _translated():
+        with translated():
             found = await self._events.find(query).sort("seq", direction).to_list(limit)
         return sorted((as_wire(document) for document in found), key=lambda event: int(event["seq"]))
 
     async def notes(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
         """Return the last `limit` events after seq `after`, up to `upto`, that are no messages; oldest first."""
         query = {"room": room, "type": {"$nin": list(NUMBERED)}, "seq": {"$gt": after, "$lte": upto}}
-        with _translated():
+        with translated():
             found = await self._events.find(query).sort("seq", DESCENDING).to_list(limit)
         return [as_wire(document) for document in reversed(found)]
 
     async def public_rooms(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Return public rooms in use by id, those that sort after `after`."""
         query = {"kind": "public", "archived": False, "_id": {"$gt": after}}
-        with _translated():
+        with translated():
             cursor = self._rooms.find(query).sort("_id", ASCENDING)
             found: list[dict[str, Any]] = await cursor.to_list(limit)
         return found
@@ -370,15 +359,3 @@ def _conflict(error: BulkWriteError, events: Sequence[tuple[str, LogEvent, int]]
         raise error
     kind: Literal["key", "seq"] = "seq" if "seq" in failure["keyPattern"] else "key"
     return Conflict(kind, events[failure["index"]][0])
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what a lost or electing MongoDB looks like into StoreUnavailable; a mistake of ours stays what it is."""
-    try:
-        yield
-    except PyMongoError as error:
-        lost = isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
-        if lost or error.timeout:
-            raise StoreUnavailable(repr(error)) from error
-        raise

@@ -14,6 +14,7 @@ import time
 from warren.broker.backoff import backoff
 from warren.contract.commands import CreateDirect, CreateRoom, Join
 from warren.contract.wire import utc_now
+from warren.ops.mongo import StoreUnavailable
 
 from warren_persistence import metrics
 from warren_persistence.batch import Batch, Trust, decode
@@ -23,9 +24,9 @@ from warren_persistence.domain.judge import RoomCommand, people
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch
 from warren_persistence.domain.room import NOBODY, LogEvent
+from warren_persistence.inbox import Inbox, settle
 from warren_persistence.outlet import Outlet
-from warren_persistence.shards import Inbox, settle
-from warren_persistence.store import Store, StoreUnavailable
+from warren_persistence.store import Store
 
 log = logging.getLogger(__name__)
 

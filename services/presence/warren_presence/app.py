@@ -1,25 +1,41 @@
-"""The wiring of the service. For now it holds its connection to the broker; presence itself comes with leases."""
+"""The wiring of the service: what is made of what, started and stopped in which order."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aio_pika.abc import AbstractConnection
-from warren.broker.link import Link, until_closed
+from warren.broker.link import Link
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
 from warren_presence.config import Settings
+from warren_presence.keeper import Keeper
+from warren_presence.seen import LastSeen
+from warren_presence.store import connect
+
+MEASURE_EVERY = 5.0
+"""Seconds between settings of the gauges, which takes a look at every room."""
 
 
 @asynccontextmanager
 async def work(settings: Settings) -> AsyncIterator[Checks]:
-    """Work in the background."""
-    link = Link(settings.amqp_url, f"presence/{settings.replica}", _serve)
-    async with background(asyncio.create_task(link.run(), name="presence")):
-        yield {"broker": lambda: link.up}
+    """Work in the background. MongoDB is no check: presence goes on without it."""
+    store = connect(settings.mongo_url)
+    seen = LastSeen(store)
+    keeper = Keeper(settings.replica, seen)
+    link = Link(settings.amqp_url, f"presence/{settings.replica}", keeper.serve)
+    try:
+        async with background(
+            asyncio.create_task(link.run(), name="presence"),
+            asyncio.create_task(seen.run(), name="last seen"),
+            asyncio.create_task(_measure(keeper), name="gauges"),
+        ):
+            yield {"broker": lambda: link.up}
+    finally:
+        store.close()
 
 
-async def _serve(connection: AbstractConnection) -> None:
-    """Keep the connection; consumers of `warren.presence` find their place here."""
-    await until_closed(connection)
+async def _measure(keeper: Keeper) -> None:
+    while True:
+        await asyncio.sleep(MEASURE_EVERY)
+        keeper.measure()

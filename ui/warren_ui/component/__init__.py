@@ -9,10 +9,11 @@ import streamlit as st
 
 _HERE = Path(__file__).parent
 _CHAT = (
-    "outbox.js", "connection.js", "api.js", "client.js", "wording.js", "timeline.js", "draw.js",
+    "outbox.js", "connection.js", "api.js", "client.js", "wording.js", "timeline.js", "draw.js", "dot.js",
     "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
+    "presence.js", "typing.js", "idle.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
-    "search.js", "panel.js", "chat.js",
+    "search.js", "panel.js", "chat.js", "mount.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 _IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)

@@ -53,6 +53,11 @@ export class Api {
     return (await this.#ask("GET", `/v1/people?${new URLSearchParams({ q: prefix })}`)).people;
   }
 
+  /** Somebody who shares a room with one. @param {string} user @returns {Promise<{status: "online" | "away" | "offline", last_seen: string | null}>} */
+  user(user) {
+    return this.#ask("GET", `/v1/users/${encodeURIComponent(user)}`);
+  }
+
   /** The direct room with somebody; it is made if there is none. @param {string} user @returns {Promise<{room: string}>} */
   direct(user) {
     return this.#ask("POST", "/v1/direct", { user });

@@ -5,7 +5,7 @@ import { el } from "./draw.js";
 
 /** @typedef {import("./page.js").Parts} Parts */
 
-const LABELS = { online: "Online", connecting: "Connecting", reconnecting: "Reconnecting", refused: "Offline", stopped: "Offline" };
+const LABELS = { online: "Connected", connecting: "Connecting", reconnecting: "Reconnecting", refused: "Offline", stopped: "Offline" };
 const VERDICTS = {
   4501: "The server did not understand this page. Reload it.",
   4505: "Too many messages at once, so the server ended the connection.",

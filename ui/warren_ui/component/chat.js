@@ -4,6 +4,7 @@
 import { asideNode } from "./aside.js";
 import { Banner } from "./banner.js";
 import { TOKEN_REFUSED, WarrenClient } from "./client.js";
+import { Company } from "./company.js";
 import { Composer } from "./composer.js";
 import { backoff } from "./connection.js";
 import { Desk } from "./desk.js";
@@ -33,7 +34,7 @@ import { goneText } from "./wording.js";
 /** How often rooms above the connection's limit, which are not live, are asked for news. */
 const OVERFLOW_MS = 60_000;
 
-class Chat {
+export class Chat {
   /** @type {Trigger} */ #trigger = () => {};
   #active = "";
   #gone = ""; // why the room that was open can't be read any more
@@ -53,6 +54,7 @@ class Chat {
     this.memory = new Memory(() => this.#me);
     this.names = new Names(this.client.api, () => this.#draw());
     this.rooms = new Rooms(this.memory, this.names);
+    this.company = new Company(this.parts.typing, this.client, () => this.#draw());
     this.history = new History(this.client, () => this.#draw());
     this.banner = new Banner(this.parts);
     this.list = new RoomList(this.parts.list);
@@ -66,7 +68,9 @@ class Chat {
       left: (room, seq) => this.#dismiss(room, seq, "member.left"),
     });
     this.log = new Log(this.parts, { older: () => this.history.older(this.#current), seen: () => this.#markRead() });
-    this.composer = new Composer(this.parts, this.memory, { ready: () => Boolean(this.client.user), send: (text) => this.#send(text) });
+    this.composer = new Composer(this.parts, this.memory, {
+      ready: () => Boolean(this.client.user), send: (text) => this.#send(text), typed: () => this.company.typed(this.#active),
+    });
     this.#listen();
     this.#hearClient();
     parent.append(this.parts.root);
@@ -98,6 +102,7 @@ class Chat {
 
   destroy() {
     this.client.stop();
+    this.company.stop();
     this.banner.stop();
     this.log.stop();
     this.composer.stop();
@@ -366,34 +371,16 @@ class Chat {
       this.#scheduled = false;
       const timeline = this.#current;
       const online = this.client.state === "online";
-      this.list.draw(this.rooms.all, this.#active);
-      this.head.draw(timeline, this.rooms.all, online, this.#gone);
+      const here = timeline && this.company.here(timeline.room);
+      this.company.draw(timeline);
+      this.list.draw(this.rooms.all, this.#active, (one) => this.company.peer(one)?.status);
+      this.head.draw(timeline, this.rooms.all, online, this.#gone, { here, peer: timeline && this.company.peer(timeline) });
       this.desk.draw();
-      this.panel.draw(timeline, this.#me);
+      this.panel.draw(timeline, this.#me, here);
       this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
       const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
       const rows = timeline?.rows(this.#me, waiting, (user, name) => this.names.of(user, name)) ?? [];
       this.log.draw(timeline, rows, this.#gone || online ? asideNode(this.#gone) : undefined);
     });
   }
-}
-
-/** Where a mount keeps its Chat: on the element, so that the script of a newer version finds it too and ends it. */
-const SLOT = Symbol.for("warren.chat");
-
-/** Streamlit calls this at the mount and at every rerun; the cleanup means "unmounted" only if no later call was made. */
-export default function mount(/** @type {{data: Data, parentElement: any, setTriggerValue: Trigger}} */ { data, parentElement, setTriggerValue }) {
-  let chat = parentElement[SLOT];
-  if (chat && !(chat instanceof Chat && chat.serves(data))) {
-    chat.destroy();
-    chat = undefined;
-  }
-  chat ??= parentElement[SLOT] = new Chat(parentElement, data);
-  chat.update(data, setTriggerValue);
-  const turn = ++chat.turn;
-  return () => {
-    if (chat.turn !== turn) return;
-    chat.destroy();
-    delete parentElement[SLOT];
-  };
 }

@@ -20,8 +20,8 @@ import { Outbox } from "./outbox.js";
  */
 /**
  * Where we stand in a room: `epoch` is null until the first `joined`; `asked` and `joined` rooms count against the
- * connection's limit, `out` and `denied` ones do not.
- * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number}} Cursor
+ * connection's limit, `out` and `denied` ones do not. `typed`: when we last said that the person is typing there, in ms.
+ * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number, typed: number}} Cursor
  */
 
 const RETRY_AFTER_MS = 200;
@@ -34,7 +34,8 @@ export const TOKEN_REFUSED = 4503;
 /**
  * Emits CustomEvents: `state` {state, code}, `welcome` {user, limits}, `joined` {room, number, read, fresh},
  * `events` {room, events}, `stored` {room, event}, `outbox` {room}, `denied` {room, detail},
- * `left` {room, seq, because}, `expiring` {}.
+ * `left` {room, seq, because}, `expiring` {}, `presence` and `typing` (the frames, of joined rooms), `unfollowed` {room},
+ * `throttled` {room?, seconds}: what was said of typing in the room, or without one of the status, was too much.
  * `fresh` joins start at the room's head: whoever shows history loads it (again) then.
  */
 export class WarrenClient extends EventTarget {
@@ -99,9 +100,9 @@ export class WarrenClient extends EventTarget {
   /** Follow exactly these rooms, the most important first: so many are joined as the server allows. @param {string[]} rooms */
   follow(rooms) {
     const known = this.#cursors;
-    this.#cursors = new Map(rooms.map((room) => [room, known.get(room) ?? { seq: 0, epoch: null, place: "out", tries: 0 }]));
-    for (const [room, { place }] of known) {
-      if (place === "joined" && !this.#cursors.has(room)) this.#connection.transmit({ type: "leave", room });
+    this.#cursors = new Map(rooms.map((room) => [room, known.get(room) ?? { seq: 0, epoch: null, place: "out", tries: 0, typed: 0 }]));
+    for (const [room, cursor] of known) {
+      if (!this.#cursors.has(room)) this.#leave(room, cursor);
     }
     this.#settle();
     this.#drain();
@@ -110,6 +111,25 @@ export class WarrenClient extends EventTarget {
   /** Does the gateway send us the room's events now? @param {string} room */
   isJoined(room) {
     return this.#cursors.get(room)?.place === "joined";
+  }
+
+  /** Join again, going on at our cursor: what does not last is told anew then. @param {string} room */
+  rejoin(room) {
+    const cursor = this.#cursors.get(room);
+    if (cursor?.place === "joined") this.#join(room, cursor);
+  }
+
+  /** Say that the person is typing. @param {string} room */
+  typing(room) {
+    const cursor = this.#cursors.get(room);
+    if (cursor?.place !== "joined") return;
+    cursor.typed = Date.now();
+    this.#connection.transmit({ type: "typing", room });
+  }
+
+  /** Say whether anybody is at this device. @param {"online" | "away"} status */
+  report(status) {
+    if (this.state === "online") this.#connection.transmit({ type: "status", status });
   }
 
   /** Say something. It is in the outbox when this returns. @param {string} room @param {string} text */
@@ -175,6 +195,7 @@ export class WarrenClient extends EventTarget {
       case "events": return this.#received(frame);
       case "ack": return this.#acked(frame);
       case "error": return this.#refused(frame);
+      case "presence": case "typing": return this.isJoined(frame.room) ? this.#emit(frame.type, frame) : undefined;
       default: // pong, and whatever a newer gateway says
     }
   }
@@ -221,8 +242,9 @@ export class WarrenClient extends EventTarget {
 
   /** @param {string} room @param {Cursor} cursor */
   #leave(room, cursor) {
+    if (cursor.place === "joined") this.#connection.transmit({ type: "leave", room });
     cursor.place = "out";
-    this.#connection.transmit({ type: "leave", room });
+    this.#emit("unfollowed", { room });
   }
 
   /** @param {{room: string, epoch: string, head: number, number: number, read: number, reset: boolean}} frame */
@@ -273,7 +295,8 @@ export class WarrenClient extends EventTarget {
   #joinRefused(room, frame) {
     const cursor = this.#cursors.get(room);
     if (cursor?.place !== "asked") return;
-    if (!frame.temporary) {
+    const isOfTyping = Date.now() - cursor.typed < REQUEST_TIMEOUT_MS; // perhaps: so the join is asked for once more
+    if (!frame.temporary && !isOfTyping) {
       cursor.place = "denied";
       this.#emit("denied", { room, detail: sentence(frame.detail) });
       return this.#settle();
@@ -323,10 +346,12 @@ export class WarrenClient extends EventTarget {
     this.#drain();
   }
 
-  /** @param {{key?: string, room?: string, code: string, detail: string, temporary: boolean}} frame */
+  /** @param {{key?: string, room?: string, code: string, detail: string, temporary: boolean, retry_after?: number}} frame */
   #refused(frame) {
-    if (frame.key) this.#sendRefused(frame.key, frame);
-    else if (frame.room) this.#joinRefused(frame.room, frame);
+    const { key, room, code, retry_after: seconds = 1 } = frame;
+    if (key) this.#sendRefused(key, frame);
+    else if (room && !this.isJoined(room)) this.#joinRefused(room, frame);
+    else if (code === "too_many") this.#emit("throttled", { room, seconds });
   }
 
   /** @param {string} key @param {{detail: string, temporary: boolean, retry_after?: number}} frame */

@@ -17,15 +17,16 @@ export class Composer {
 
   /**
    * @param {Parts} parts @param {import("./memory.js").Memory} memory
-   * @param {{ready: () => boolean, send: (text: string) => void}} owner `ready`: is it known who writes?
+   * @param {{ready: () => boolean, send: (text: string) => void, typed: () => void}} owner
+   *   `ready`: is it known who writes? `typed`: something was written that is not sent yet
    */
-  constructor(parts, memory, { ready, send }) {
+  constructor(parts, memory, { ready, send, typed }) {
     this.parts = parts;
     this.memory = memory;
     this.#ready = ready;
     this.send = send;
     parts.form.addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
-    parts.input.addEventListener("input", () => this.refresh());
+    parts.input.addEventListener("input", () => { this.refresh(); if (parts.input.value.trim()) typed(); });
     parts.input.addEventListener("keydown", (event) => this.#pressed(event));
   }
 

@@ -138,6 +138,18 @@ function plain(words) {
   return words.map((part) => (typeof part === "string" ? part : part.name)).join("");
 }
 
+/** Make these a list's children, moving none that stands right. @param {HTMLElement} list @param {Set<HTMLElement>} nodes */
+export function place(list, nodes) {
+  for (const child of [...list.children]) {
+    if (!nodes.has(/** @type {HTMLElement} */ (child))) child.remove();
+  }
+  let next = list.firstElementChild;
+  for (const node of nodes) {
+    if (node === next) next = next.nextElementSibling;
+    else list.insertBefore(node, next);
+  }
+}
+
 /** @param {Row} row @param {Timeline} timeline */
 export function rowNode(row, timeline) {
   switch (row.kind) {

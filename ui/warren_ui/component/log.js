@@ -1,7 +1,7 @@
 // @ts-check
 /** The scrolling list of a conversation: draws what changed, and keeps the reader where they read. */
 
-import { el, icon, rowNode, signature } from "./draw.js";
+import { el, icon, place, rowNode, signature } from "./draw.js";
 
 /** @typedef {import("./timeline.js").Row} Row */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
@@ -103,20 +103,8 @@ export class Log {
       this.#drawn.set(row.key, old?.signature === now ? old : { node: rowNode(row, timeline), signature: now });
     }
     const kept = new Set([...this.#drawn.values()].map(({ node }) => node));
-    this.#place(kept);
+    place(this.log, kept);
     return before.size !== kept.size || [...before.values()].some(({ node }) => !kept.has(node));
-  }
-
-  /** Make these the list's children, moving none that stands right. @param {Set<HTMLElement>} nodes */
-  #place(nodes) {
-    for (const child of [...this.log.children]) {
-      if (!nodes.has(/** @type {HTMLElement} */ (child))) child.remove();
-    }
-    let next = this.log.firstElementChild;
-    for (const node of nodes) {
-      if (node === next) next = next.nextElementSibling;
-      else this.log.insertBefore(node, next);
-    }
   }
 
   /** What stands in the list when there is nothing to read. @param {Timeline | undefined} timeline @param {Node} [aside] */

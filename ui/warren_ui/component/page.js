@@ -10,13 +10,14 @@ export function skeleton() {
   const parts = {
     list: el("ul"),
     title: el("h1", { dir: "auto" }),
-    about: el("span", { class: "about" }),
+    about: el("span", { class: "about", "data-testid": "about" }),
     status: el("span", { class: "status", "data-testid": "status" }),
     banner: el("div", { class: "banner", role: "status", "aria-live": "polite", "data-testid": "banner" }),
     log: el("div", { class: "messages", role: "log", "aria-live": "polite", "aria-label": "Messages", tabindex: 0, "data-testid": "messages" }),
     notices: el("div", { class: "notices", role: "region", "aria-live": "polite", "aria-label": "Notices", "data-testid": "notices" }),
-    people: el("button", { type: "button", class: "round", "data-act": "panel", "data-testid": "panel-toggle", "aria-label": "People and settings", title: "People and settings", "aria-expanded": "false", hidden: true }, icon("people")),
+    people: el("button", { type: "button", class: "round people", "data-act": "panel", "data-testid": "panel-toggle", "aria-expanded": "false", hidden: true }, icon("people")),
     panel: el("aside", { class: "panel", "aria-label": "People and settings", "data-testid": "panel", hidden: true }),
+    typing: el("p", { class: "typing", role: "status", "aria-live": "polite", "data-testid": "typing" }),
     hold: el("p", { class: "hold", role: "status", "data-testid": "hold" }),
     pill: el("button", { type: "button", class: "pill", "data-act": "bottom", "data-testid": "pill", hidden: true }),
     input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: "send", "data-testid": "composer" }),
@@ -37,14 +38,15 @@ function rooms(list) {
   return el("nav", { class: "rooms", "aria-label": "Rooms" }, heading, list);
 }
 
-/** @param {Record<"title" | "about" | "status" | "people" | "notices" | "log" | "banner" | "pill", HTMLElement>} parts @param {HTMLElement} form */
-function talk({ title, about, status, people, notices, log, banner, pill }, form) {
+/** @param {Record<"title" | "about" | "status" | "people" | "notices" | "log" | "banner" | "pill" | "typing", HTMLElement>} parts @param {HTMLElement} form */
+function talk({ title, about, status, people, notices, log, banner, pill, typing }, form) {
   return el(
     "section",
     { class: "talk", "aria-label": "Conversation" },
     el("header", {}, el("div", { class: "names" }, title, about), status, people),
     notices,
     el("div", { class: "stage" }, log, banner, pill),
+    typing,
     form,
   );
 }

@@ -3,13 +3,15 @@
 
 import { el, icon } from "./draw.js";
 import { DEEDS, measureForm, measureOf } from "./measures.js";
-import { drawRows, memberRow, simpleRow } from "./panelrows.js";
+import { drawRows, memberRow, showState, simpleRow } from "./panelrows.js";
+import { rankOfStatus } from "./presence.js";
 import { deeds, roomRights } from "./rights.js";
 import { Search } from "./search.js";
-import { untilText } from "./wording.js";
+import { countsText, untilText } from "./wording.js";
 
 /** @typedef {import("./api.js").Entry} Entry */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
+/** @typedef {import("./presence.js").Here} Here */
 /** @typedef {"member" | "invited" | "banned"} State */
 
 const RELOAD_PAUSE_MS = 500;
@@ -27,6 +29,8 @@ export class Panel {
   #stale = false;
   #me = "";
   #about = "";
+  /** Who is in the room now. @type {Here | undefined} */ #here;
+  /** By whose states the rows are sorted: nobody changes places while something is done about somebody. @type {Here | undefined} */ #sorted;
 
   /**
    * @param {import("./page.js").Parts} parts @param {import("./api.js").Api} api @param {import("./names.js").Names} names
@@ -50,6 +54,8 @@ export class Panel {
       banned: section("Banned", this.lists.banned),
     };
     this.further = el("button", { type: "button", class: "button", "data-do": "further", hidden: true }, "Show more");
+    this.counts = el("p", { class: "hint", "data-testid": "counts" });
+    this.lists.member.before(this.counts);
     this.sections.member.append(this.further);
     this.end = el("div", { class: "section" });
     const close = el("button", { type: "button", class: "round", "data-do": "close", "aria-label": "Close", title: "Close", "data-testid": "panel-close" }, icon("close"));
@@ -84,8 +90,9 @@ export class Panel {
     if (this.isOpen) this.#load();
   }
 
-  /** The room that is open in the chat, as it is now. @param {Timeline | undefined} timeline @param {string} me */
-  draw(timeline, me) {
+  /** The room that is open in the chat, as it is now. @param {Timeline | undefined} timeline @param {string} me @param {Here | undefined} here */
+  draw(timeline, me, here) {
+    this.#here = here;
     this.toggle.hidden = !timeline;
     this.toggle.setAttribute("aria-expanded", String(this.isOpen));
     const [before, rights] = [this.#about, timeline ? JSON.stringify(roomRights(timeline)) : ""];
@@ -179,18 +186,43 @@ export class Panel {
   /** @param {Timeline} timeline */
   #drawMembers(timeline) {
     const selected = this.#selected;
-    const rows = [...this.#people.member];
+    const rows = this.#sort(this.#withPresent(this.#people.member));
     if (selected && rows.length && !this.#more && !rows.some(({ user }) => user === selected.user)) rows.unshift({ ...selected });
+    const people = this.#here?.people;
     const rowOf = (/** @type {Entry} */ entry) => {
       const offered = deeds(timeline, entry, this.#me);
       const chosen = entry.user === selected?.user;
-      return { entry, offered, chosen, form: chosen && offered.some((deed) => deed === this.#form) ? this.#form : "" };
+      const inside = Boolean(people?.has(entry.user));
+      return { entry, offered, chosen, form: chosen && offered.some((deed) => deed === this.#form) ? this.#form : "", inside };
     };
     drawRows(
       this.lists.member, rows.map(rowOf), ({ entry }) => entry.user,
-      (row) => (row.form ? `form ${row.form}` : JSON.stringify(row)), // no news takes away a form that is being filled in
-      ({ entry, offered, chosen, form }) => memberRow(entry, entry.user === this.#me, offered, chosen, form),
+      (row) => (row.form ? `form ${row.form}` : JSON.stringify({ ...row, inside: !row.entry.role && row.inside })), // no news takes away a form that is being filled in
+      ({ entry, offered, chosen, form, inside }) => memberRow(entry, entry.user === this.#me, offered, chosen, form, inside),
     );
+    for (const row of this.lists.member.children) this.#showState(/** @type {HTMLElement} */ (row));
+    this.counts.textContent = this.#here ? countsText(this.#here) : "";
+    this.counts.title = people === null ? "This room is too large to tell who they are" : "";
+  }
+
+  /** @param {HTMLElement} row of a member */
+  #showState(row) {
+    const people = this.#here?.people;
+    showState(row, people ? (people.get(row.dataset.user ?? "")?.status ?? "offline") : undefined);
+  }
+
+  /** Whoever is here, even if the list has not come to them yet. @param {Entry[]} members @returns {Entry[]} */
+  #withPresent(members) {
+    const listed = new Set(members.map(({ user }) => user));
+    const others = members.length ? [...(this.#here?.people?.values() ?? [])].filter(({ user }) => !listed.has(user)) : [];
+    return [...members, ...others.map(({ user, name }) => ({ user, name }))];
+  }
+
+  /** Who is online comes first. @param {Entry[]} members */
+  #sort(members) {
+    if (!this.#selected) this.#sorted = this.#here;
+    const rank = (/** @type {Entry} */ { user }) => rankOfStatus(this.#sorted?.people?.get(user)?.status);
+    return members.sort((a, b) => rank(a) - rank(b));
   }
 
   /** @param {"invited" | "banned"} state @param {Entry[]} rows @param {string} deed @param {string} label */

@@ -1,10 +1,11 @@
 // @ts-check
 /** The rows of the room panel: members, those invited or banned, those found by a search. */
 
-import { avatar, el, icon } from "./draw.js";
+import { dotNode, showStatus } from "./dot.js";
+import { avatar, el, icon, place } from "./draw.js";
 import { DEEDS, measureForm } from "./measures.js";
 import { isOver } from "./rights.js";
-import { untilText } from "./wording.js";
+import { STATUS_TEXT, untilText } from "./wording.js";
 
 /** @typedef {import("./api.js").Entry} Entry */
 
@@ -28,15 +29,26 @@ export function drawRows(list, rows, key, signatureOf, build) {
     now.set(key(row), old?.signature === wanted ? old : { node: build(row), signature: wanted });
   }
   drawnRows.set(list, now);
-  const nodes = [...now.values()].map(({ node }) => node);
-  const same = nodes.length === list.children.length && nodes.every((node, index) => node === list.children[index]);
-  if (!same) list.replaceChildren(...nodes);
+  const root = /** @type {ShadowRoot} */ (list.getRootNode());
+  const focused = root.activeElement;
+  place(list, new Set([...now.values()].map(({ node }) => node)));
+  if (focused instanceof HTMLElement && list.contains(focused)) focused.focus({ preventScroll: true }); // it may have been moved
 }
 
 /** @param {Entry} entry @param {...(Node | string)} tags */
 function who({ user, name }, ...tags) {
-  const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id" }, user));
-  return [avatar(user, name), names, ...tags];
+  const state = el("span", { class: "state", "data-testid": "state" });
+  const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id" }, state, user));
+  return [el("span", { class: "face" }, avatar(user, name), dotNode({ told: true })), names, ...tags];
+}
+
+/** Show on a row how somebody is, in place. @param {HTMLElement} row @param {import("./presence.js").Status | undefined} status */
+export function showState(row, status) {
+  row.dataset.status = status ?? "";
+  showStatus(/** @type {HTMLElement} */ (row.querySelector(".dot")), status);
+  const text = status ? `${STATUS_TEXT[status]} · ` : "";
+  const state = /** @type {HTMLElement} */ (row.querySelector(".state"));
+  if (state.textContent !== text) state.textContent = text;
 }
 
 /** @param {string} text */
@@ -47,13 +59,14 @@ function tag(text) {
 /**
  * A member, and below what one may do about them, if they are the one selected.
  * @param {Entry} entry @param {boolean} mine @param {string[]} deeds @param {boolean} selected @param {string} form the deed that is about to be done
+ * @param {boolean} inside whether they are in the room, if there is no role to tell
  */
-export function memberRow(entry, mine, deeds, selected, form) {
+export function memberRow(entry, mine, deeds, selected, form, inside) {
   const { user, name, role, muted } = entry;
   const tags = [];
   if (mine) tags.push(tag("You"));
   if (ROLE_TAGS[role ?? ""]) tags.push(tag(ROLE_TAGS[role ?? ""]));
-  if (!role) tags.push(tag("Not in this room"));
+  if (!role && !inside) tags.push(tag("Not in this room"));
   if (!isOver(muted)) tags.push(el("span", { class: "tag bad", title: untilText(muted) || "without an end" }, "Muted"));
   const more = el("button", { type: "button", class: "round", "data-do": "select", "data-user": user, "aria-expanded": String(selected), "aria-label": `Actions for ${name}`, title: "Actions", "data-testid": "actions" }, icon("more"));
   const line = el("div", { class: "line" }, ...who(entry, ...tags), deeds.length ? more : "");

@@ -80,6 +80,7 @@ export class Timeline {
   constructor(info) {
     this.room = info.room;
     this.kind = info.kind;
+    /** The other one of a direct room; "" in others. */ this.peer = info.peer?.user ?? "";
     this.learn(info, "");
   }
 

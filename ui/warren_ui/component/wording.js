@@ -82,6 +82,41 @@ export function holdText({ archived, muted }, reason) {
   return `You are muted here${end && ` ${end}`}.${reason ? ` Reason: ${reason}` : ""}`;
 }
 
+export const STATUS_TEXT = { online: "Online", away: "Away", offline: "Offline" };
+
+/** How many are in a room. @param {import("./presence.js").Here} here */
+export function hereText({ people, online, away }) {
+  return people ? `${online + away} here` : countsText({ online, away });
+}
+
+/** @param {import("./presence.js").Count} count */
+export function countsText({ online, away }) {
+  return `${online.toLocaleString()} online${away ? `, ${away.toLocaleString()} away` : ""}`;
+}
+
+/** @param {string[]} names of those who are typing @returns {Wording} */
+export function typingText(names) {
+  const [first, second] = names.map((name) => ({ name }));
+  if (names.length > 2) return [`${names.length} people are typing`];
+  return second ? [first, " and ", second, " are typing"] : first ? [first, " is typing"] : [];
+}
+
+/** How somebody is; `seen`: when they were last there, RFC 3339. @param {import("./company.js").Peer} peer */
+export function peerText({ status, seen }) {
+  return seen ? `Last seen ${agoText(Date.parse(seen), Date.now())}` : STATUS_TEXT[status];
+}
+
+/** @param {number} at in ms @param {number} now in ms */
+function agoText(at, now) {
+  const minutes = Math.floor((now - at) / 60_000);
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return words.format(-minutes, "minute");
+  if (minutes < 24 * 60) return words.format(-Math.floor(minutes / 60), "hour");
+  if (minutes < 7 * 24 * 60) return words.format(-Math.floor(minutes / (24 * 60)), "day");
+  return `on ${new Date(at).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}`;
+}
+
 /** What stands in the place of a room that one is no longer in. @param {string} title @param {string} because */
 export function goneText(title, because) {
   if (because === "member.left") return `You left ${title}.`;

@@ -165,6 +165,12 @@ ENDS_READING = frozenset({"member.left", "member.removed", "member.banned"})
 """Their types."""
 
 
+ChangesStanding = MemberJoined | MemberMuted | MemberUnmuted
+"""The events after which `user`, who may read, may do more or less than before."""
+CHANGES_STANDING = frozenset({"member.joined", "member.muted", "member.unmuted"})
+"""Their types."""
+
+
 class Events(Wire):
     """One contiguous range of one room's log: the body of an AMQP message on `warren.events`, and a client frame."""
 

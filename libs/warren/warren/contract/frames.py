@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from warren.contract.ids import Cursor, Key, RoomId, RoomRef, Seq, Text, UserId
+from warren.contract.presence import Here, IsTyping, Presence
 from warren.contract.wire import Strict, Wire
 
 SUBPROTOCOL = "warren.v1"
@@ -59,13 +60,27 @@ class Leave(Strict):
     room: RoomRef
 
 
+class Typing(Strict):
+    """I am typing in this room. Say so again every few seconds while it goes on."""
+
+    type: Literal["typing"] = "typing"
+    room: RoomId
+
+
+class ReportStatus(Strict):
+    """Whether anybody is at this device. A connection begins as `online`."""
+
+    type: Literal["status"] = "status"
+    status: Here
+
+
 class Ping(Strict):
     """I am still here."""
 
     type: Literal["ping"] = "ping"
 
 
-AnyClientFrame = Hello | Auth | Join | Send | Leave | Ping
+AnyClientFrame = Hello | Auth | Join | Send | Leave | Typing | ReportStatus | Ping
 """The closed union of all that a client may send."""
 ClientFrame = Annotated[AnyClientFrame, Field(discriminator="type")]
 CLIENT_FRAME: TypeAdapter[AnyClientFrame] = TypeAdapter(ClientFrame)
@@ -171,5 +186,5 @@ class Bye(Wire):
     after_ms: int
 
 
-ServerFrame = Welcome | Renewed | Joined | Left | Ack | Error | Pong | Bye
+ServerFrame = Welcome | Renewed | Joined | Left | Ack | Error | Presence | IsTyping | Pong | Bye
 """All that a client may receive besides `warren.contract.events.Events`."""

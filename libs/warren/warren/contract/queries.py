@@ -101,7 +101,15 @@ class People(Wire):
     limit: int = Field(default=20, ge=1, le=PAGE_LIMIT)
 
 
-AnyQuery = RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People
+class Acquaintance(Wire):
+    """Who is `other`, if they share a room with `user`?"""
+
+    type: Literal["acquaintance"] = "acquaintance"
+    user: UserId
+    other: UserId
+
+
+AnyQuery = RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People | Acquaintance
 Query = Annotated[AnyQuery, Field(discriminator="type")]
 QUERY: TypeAdapter[AnyQuery] = TypeAdapter(Query)
 
@@ -232,6 +240,13 @@ class PeopleAnswer(Wire):
     people: list[Person]
 
 
+class Acquainted(Wire):
+    """The answer to Acquaintance: they do; `name` is what the other last went by."""
+
+    type: Literal["acquainted"] = "acquainted"
+    name: str
+
+
 class Denied(Wire):
     """The answer to a query that can't be answered to this asker."""
 
@@ -241,7 +256,7 @@ class Denied(Wire):
 
 
 AnyAnswer = (
-    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Denied
+    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Acquainted | Denied
 )  # fmt: skip
 Answer = Annotated[AnyAnswer, Field(discriminator="type")]
 ANSWER: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)

@@ -50,7 +50,7 @@ def bucket(room: str) -> int:
 
 
 def shard_key(number: int) -> str:
-    """Return the routing key of a shard on `warren.commands`."""
+    """Return the routing key of a shard on `warren.commands` and `warren.presence`."""
     return f"shard.{number:02d}"
 
 
@@ -59,8 +59,13 @@ def shard_queue(number: int) -> str:
     return f"{COMMANDS}.{number:02d}"
 
 
+def presence_queue(number: int) -> str:
+    """Return the name of the queue that a shard's joins, leaves and knocks come to."""
+    return f"{PRESENCE}.{number:02d}"
+
+
 def event_key(room: str) -> str:
-    """Return the routing key of a room's events on `warren.events`."""
+    """Return the routing key of a room on `warren.events` and `warren.live`."""
     return f"ev.{bucket(room)}.{room}"
 
 
@@ -103,8 +108,29 @@ def command_queue(number: int, max_length: int = 50_000) -> Queue:
     )
 
 
+def attendance_queue(number: int) -> Queue:
+    """Return a shard's queue of joins and leaves: replicated, one active consumer, bounded by length and age.
+
+    Whatever is lost from it is noticed and announced again in full, so the oldest go first.
+    """
+    return Queue(
+        name=presence_queue(number),
+        exchange=PRESENCE,
+        key=shard_key(number),
+        arguments={
+            "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
+            "x-delivery-limit": 100,
+            "x-max-length": 10_000,
+            "x-overflow": "drop-head",
+            "x-message-ttl": 60_000,
+        },
+    )
+
+
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
+    *(attendance_queue(number) for number in range(SHARDS)),
     Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
     Queue(DEAD, None, "", {"x-queue-type": "quorum", "x-max-length": 100_000}),
 )

@@ -72,7 +72,7 @@ PERSISTENCE = BrokerUser(
 PRESENCE_USER = BrokerUser(
     "presence",
     configure=_exactly(own="presence"),
-    write=_exactly(LIVE, CONTROL, own="presence"),
+    write=_exactly(LIVE, CONTROL, PRESENCE, own="presence"),
     read=rf"^({re.escape(PRESENCE)}\.[0-9]{{2}}|{re.escape(CONTROL)}|presence\..+)$",
     topics=(TopicRights(LIVE, write=_ROOM_KEY), TopicRights(EVENTS)),
 )

@@ -1,0 +1,47 @@
+"""Reaching MongoDB through motor, the same way from every service that has a store."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
+
+OPERATION_TIMEOUT = 10_000
+"""Milliseconds for one operation, server selection and the driver's own retry included."""
+SELECTION_TIMEOUT = 2_000
+"""Milliseconds to find a primary or to connect; the callers retry."""
+
+
+class StoreUnavailable(Exception):
+    """MongoDB did not answer, or has no primary. A write may or may not have been done."""
+
+
+def connect(url: str, name: str) -> tuple[Any, Any]:
+    """Return a client, which connects on first use, and the database that the URL names (`warren` without one).
+
+    Everything is read and written with majority concern: what was read cannot be rolled back.
+    """
+    client: Any = AsyncIOMotorClient(
+        url,
+        tz_aware=True,
+        w="majority",
+        readConcernLevel="majority",
+        timeoutMS=OPERATION_TIMEOUT,
+        serverSelectionTimeoutMS=SELECTION_TIMEOUT,
+        connectTimeoutMS=SELECTION_TIMEOUT,
+        appname=name,
+    )
+    return client, client.get_default_database("warren")
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn what a lost or electing MongoDB looks like into StoreUnavailable; a mistake of ours stays what it is."""
+    try:
+        yield
+    except PyMongoError as error:
+        lost = isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
+        if lost or error.timeout:
+            raise StoreUnavailable(repr(error)) from error
+        raise

@@ -1,0 +1,179 @@
+"""Which of this gateway's people follow which room as members, and what of that is to be announced. No I/O."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from warren.contract.ids import RoomId, UserId, inbox_room
+from warren.contract.presence import GRACE, Announcement, Here
+from warren.contract.presence import Attendance as Change
+from warren.contract.topology import SHARDS, shard
+
+MESSAGE_LIMIT = 5_000
+"""Changes in one announcement, about 500 KB. A full one is never split."""
+
+Place = tuple[RoomId, UserId]
+
+
+@dataclass(eq=False, slots=True)
+class Visitor:
+    """One connection, wherever it is."""
+
+    user: UserId
+    name: str
+    status: Here = "online"
+    rooms: set[RoomId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Line:
+    """What goes to one shard."""
+
+    seq: int = 0
+    full: bool = True
+    """The next announcement must say all."""
+    changed: dict[Place, Change | None] = field(default_factory=dict)
+    """Where something has changed; what it is derives from who is there now, unless nobody is."""
+    ask: dict[RoomId, None] = field(default_factory=dict)
+    sought: dict[UserId, None] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> bool:
+        return not (self.full or self.changed or self.ask or self.sought)
+
+
+class Attendance:
+    """The people of one gateway. `gateway` names this process, and no other ever.
+
+    All connections of a person in a room count as one, and are announced when what they make together has changed.
+    One's own inbox room stands for being connected.
+    """
+
+    def __init__(self, gateway: str) -> None:
+        self.gateway = gateway
+        self._places: dict[Place, set[Visitor]] = {}
+        self._recent: deque[tuple[float, Change]] = deque()
+        """Who has gone within the grace, and when: a full announcement says so."""
+        self._lines = [_Line() for _ in range(SHARDS)]
+
+    @property
+    def seqs(self) -> list[int]:
+        """The last announcement to each shard."""
+        return [line.seq for line in self._lines]
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to announce."""
+        return all(line.idle for line in self._lines)
+
+    def open(self, user: UserId, name: str) -> Visitor:
+        """Take note of a new connection."""
+        visitor = Visitor(user, name)
+        self.enter(visitor, inbox_room(user))
+        return visitor
+
+    def close(self, visitor: Visitor, now: float) -> None:
+        """Take note that the connection has ended."""
+        for room in tuple(visitor.rooms):
+            self.exit(visitor, room, now)
+
+    def enter(self, visitor: Visitor, room: RoomId) -> None:
+        """Take note that the connection follows the room."""
+        place = (room, visitor.user)
+        visitor.rooms.add(room)
+        self._places.setdefault(place, set()).add(visitor)
+        self._change(place)
+
+    def exit(self, visitor: Visitor, room: RoomId, now: float, *, ended: bool = False) -> None:
+        """Take note that the connection does not follow the room any more; `ended`: nor is the person a member."""
+        if room not in visitor.rooms:
+            return
+        place = (room, visitor.user)
+        visitor.rooms.discard(room)
+        here = self._places[place]
+        here.discard(visitor)
+        if here:
+            self._change(place)
+            return
+        del self._places[place]
+        last = _change(place, visitor.name, "ended" if ended else "gone")
+        self._change(place, last)
+        if not ended:
+            self._recent.append((now, last))
+
+    def report(self, visitor: Visitor, status: Here) -> None:
+        """Take note whether anybody is at the device."""
+        if visitor.status != status:
+            visitor.status = status
+            for room in visitor.rooms:
+                self._change((room, visitor.user))
+
+    def ask(self, room: RoomId) -> None:
+        """Have the room's state told."""
+        self._lines[shard(room)].ask[room] = None
+
+    def seek(self, user: UserId) -> None:
+        """Have somebody's status over all rooms told."""
+        self._lines[shard(inbox_room(user))].sought[user] = None
+
+    def resync(self, number: int | None = None) -> None:
+        """Announce everything of a shard again, or of all."""
+        for line in self._lines if number is None else [self._lines[number]]:
+            line.full = True
+
+    def announcements(self, now: float) -> list[Announcement]:
+        """Return what is to be announced; from then on it counts as announced."""
+        while self._recent and now - self._recent[0][0] > GRACE:
+            self._recent.popleft()
+        full = {number for number, line in enumerate(self._lines) if line.full}
+        everything = self._everything(full) if full else {}
+        return [
+            message
+            for number, line in enumerate(self._lines)
+            if not line.idle
+            for message in self._drain(number, line, everything.get(number, []))
+        ]
+
+    def _change(self, place: Place, last: Change | None = None) -> None:
+        self._lines[shard(place[0])].changed[place] = last
+
+    def _everything(self, numbers: set[int]) -> dict[int, list[Change]]:
+        """Return who is where in these shards, and who was a moment ago."""
+        found: dict[int, list[Change]] = {number: [] for number in numbers}
+        for place in self._places:
+            if (number := shard(place[0])) in found:
+                found[number].append(self._present(place))
+        for _, gone in self._recent:
+            if (gone.room, gone.user) not in self._places and (number := shard(gone.room)) in found:
+                found[number].append(gone)
+        return found
+
+    def _drain(self, number: int, line: _Line, everything: list[Change]) -> Iterable[Announcement]:
+        changed, line.changed = line.changed, {}
+        ask, line.ask = list(line.ask), {}
+        sought, line.sought = list(line.sought), {}
+        changes = everything if line.full else [last or self._present(place) for place, last in changed.items()]
+        full, line.full = line.full, False
+        step = max(1, len(changes)) if full else MESSAGE_LIMIT
+        for start in range(0, max(1, len(changes)), step):
+            line.seq += 1
+            yield Announcement(
+                gateway=self.gateway,
+                shard=number,
+                seq=line.seq,
+                full=full,
+                changes=changes[start : start + step],
+                ask=ask,
+                sought=sought,
+            )
+            ask, sought = [], []
+
+    def _present(self, place: Place) -> Change:
+        here = self._places[place]
+        name = min(visitor.name for visitor in here)
+        return _change(place, name, "online" if any(visitor.status == "online" for visitor in here) else "away")
+
+
+def _change(place: Place, name: str, status: Literal["online", "away", "gone", "ended"]) -> Change:
+    return Change(room=place[0], user=place[1], name=name, status=status)

@@ -1,0 +1,292 @@
+"""What does not last: announces who is here, shows who is where and who is typing."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+from pydantic import BaseModel, ValidationError
+from warren.broker.errors import Unavailable
+from warren.broker.publisher import Publisher
+from warren.contract import presence as p
+from warren.contract.ids import inbox_room
+from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard_key
+
+from warren_gateway import metrics
+from warren_gateway.attendance import Attendance, Visitor
+from warren_gateway.buckets import BucketQueue
+from warren_gateway.limits import Buckets, Rate
+from warren_gateway.roster import Roster
+from warren_gateway.subscriber import Subscriber
+from warren_gateway.view import Frame
+
+log = logging.getLogger(__name__)
+
+LENGTH = 5_000
+"""Messages that may wait for a gateway that lags; older ones go, and the rosters are asked for again."""
+TICK = 0.1
+"""Seconds for which joins and leaves gather."""
+ASK_AGAIN = 1.0
+"""Seconds after which what was not told is asked for again."""
+TOLD_WITHIN = 4.0
+"""Seconds that a request waits to be told who is there."""
+SWEEP_EVERY = 30.0
+"""Seconds between looks at what nobody follows any more."""
+GOODBYE_WITHIN = 2.0
+TYPING = Rate(4, 8)
+"""In one room, by way of this gateway: enough for 24 people who type all the time, since each says so every 3 s or
+more and it holds for 6."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """A room's roster, and who is shown it."""
+
+    roster: Roster
+    watchers: set[Subscriber] = field(default_factory=set)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set and replaced when the roster is told."""
+    idle: bool = False
+    """Nobody watched it when it was last looked at; if so next time too, it goes."""
+
+
+class Live:
+    """Presence and typing of one gateway, whose process `gateway` names as no other."""
+
+    def __init__(self, gateway: str, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._attendance = Attendance(gateway)
+        self._queue = BucketQueue(LIVE, LENGTH, self._sink, self._buckets, self._connected, fanout=CONTROL)
+        self._rooms: dict[str, _Room] = {}
+        self._visitors: dict[Subscriber, Visitor] = {}
+        self._searches: dict[str, asyncio.Future[p.Sighting]] = {}
+        self._typing = Buckets(TYPING)
+        self._work = asyncio.Event()
+
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Take in what is told on this connection, until it goes away."""
+        await self._queue.serve(connection)
+
+    async def run(self) -> None:
+        """Announce, ask and live on, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announce_all())
+            group.create_task(self._ask_again())
+            group.create_task(self._beat())
+            group.create_task(self._sweep())
+
+    async def goodbye(self) -> None:
+        """Announce that everybody has gone, and this gateway too."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_WITHIN):
+                await self._announce()
+                await self._say(CONTROL, "", p.Goodbye(gateway=self._attendance.gateway))
+
+    def open(self, reader: Subscriber, name: str) -> None:
+        """Take note that somebody is connected; `name` is what others see."""
+        visitor = self._visitors.get(reader)
+        if visitor is None:
+            self._visitors[reader] = self._attendance.open(reader.user, name)
+            self._work.set()
+        else:
+            visitor.name = name
+
+    def close(self, reader: Subscriber) -> None:
+        """Take note that the connection has ended."""
+        visitor = self._visitors.pop(reader, None)
+        if visitor is not None:
+            for name in visitor.rooms:
+                self._unwatch(name, reader)
+            self._attendance.close(visitor, time.monotonic())
+            self._work.set()
+
+    def enter(self, name: str, reader: Subscriber) -> None:
+        """A member follows a room: they are present there, and are shown who else is."""
+        visitor = self._visitors.get(reader)
+        if visitor is None:
+            return
+        room = self._follow(name)
+        room.watchers.add(reader)
+        if room.roster.synced:
+            reader.show(room.roster.whole)
+        self._attendance.enter(visitor, name)
+        self._work.set()
+
+    def exit(self, name: str, reader: Subscriber, *, ended: bool = False) -> None:
+        """They do not follow it any more; `ended`: nor are they a member."""
+        visitor = self._visitors.get(reader)
+        if visitor is not None:
+            self._unwatch(name, reader)
+            self._attendance.exit(visitor, name, time.monotonic(), ended=ended)
+            self._work.set()
+
+    def report(self, reader: Subscriber, status: p.Here) -> None:
+        """Take note whether anybody is at the device."""
+        visitor = self._visitors.get(reader)
+        if visitor is not None:
+            self._attendance.report(visitor, status)
+            self._work.set()
+
+    async def typing(self, name: str, reader: Subscriber) -> None:
+        """Show a room's members that somebody is typing, unless there is too much of that."""
+        visitor = self._visitors.get(reader)
+        if visitor is not None and not self._typing.take(name, time.monotonic()):
+            frame = p.IsTyping(room=name, user=visitor.user, name=visitor.name)
+            await self._say(LIVE, event_key(name), frame)
+
+    async def roster(self, name: str) -> Roster:
+        """Return who is in a room. Raises Unavailable."""
+        room = self._follow(name)
+        try:
+            async with asyncio.timeout(TOLD_WITHIN):
+                while not room.roster.synced:
+                    await room.told.wait()
+        except TimeoutError as error:
+            raise Unavailable("nobody tells who is there") from error
+        return room.roster
+
+    async def sighting(self, user: str) -> p.Sighting:
+        """Return somebody's status over all rooms. Raises Unavailable."""
+        search = self._searches.get(user)
+        if search is None:
+            search = self._searches[user] = asyncio.get_running_loop().create_future()
+            self._attendance.seek(user)
+            self._work.set()
+        try:
+            async with asyncio.timeout(TOLD_WITHIN):
+                return await asyncio.shield(search)
+        except TimeoutError as error:
+            raise Unavailable("nobody tells whether they are there") from error
+        finally:
+            if self._searches.get(user) is search:
+                del self._searches[user]
+
+    def _follow(self, name: str) -> _Room:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = _Room(Roster(name))
+            self._attendance.ask(name)
+            self._work.set()
+        room.idle = False
+        return room
+
+    def _unwatch(self, name: str, reader: Subscriber) -> None:
+        room = self._rooms.get(name)
+        if room is not None:
+            room.watchers.discard(reader)
+
+    def _buckets(self) -> Iterable[int]:
+        return {bucket(name) for name in (*self._rooms, *map(inbox_room, self._searches))}
+
+    def _connected(self) -> None:
+        """Nobody knows what was told while there was no queue."""
+        for name, room in self._rooms.items():
+            room.roster.synced = False
+            self._attendance.ask(name)
+        self._work.set()
+
+    def _sink(self, message: DeliveredMessage) -> None:
+        try:
+            if message.exchange == CONTROL:
+                self._control(p.CONTROL_MESSAGE.validate_json(message.body))
+            else:
+                self._told(message, p.LIVE_FRAME.validate_json(message.body))
+        except ValidationError as error:
+            detail = str(error.errors(include_url=False, include_input=False))
+            log.warning("message refused", extra={"exchange": message.exchange, "error": detail})
+
+    def _control(self, said: p.AnyControl) -> None:
+        if isinstance(said, p.Resync) and said.gateway in (None, self._attendance.gateway):
+            self._attendance.resync(said.shard)
+            self._work.set()
+
+    def _told(self, message: DeliveredMessage, said: p.AnyLive) -> None:
+        match said:
+            case p.Presence():
+                term = (message.header.properties.headers or {}).get("term")
+                self._present(str(term), said, message.body)
+            case p.IsTyping(room=name, user=user):
+                room = self._rooms.get(name)
+                self._show(Frame(message.body), [w for w in room.watchers if w.user != user] if room else [])
+            case p.Sighting(user=user):
+                search = self._searches.get(user)
+                if search is not None and not search.done():
+                    search.set_result(said)
+
+    def _present(self, term: str, frame: p.Presence, body: bytes) -> None:
+        room = self._rooms.get(frame.room)
+        if room is None:
+            return
+        if room.roster.take(term, frame):
+            self._show(Frame(body), room.watchers)
+        elif not room.roster.synced:
+            metrics.PRESENCE_LOST.inc()
+            self._attendance.ask(frame.room)
+            self._work.set()
+        told, room.told = room.told, asyncio.Event()
+        told.set()
+
+    def _show(self, frame: Frame, readers: Iterable[Subscriber]) -> None:
+        for reader in tuple(readers):
+            reader.show(frame)
+
+    async def _announce_all(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await self._announce()
+            await asyncio.sleep(TICK)
+
+    async def _announce(self) -> None:
+        """Announce what has changed, and ask, once what is asked for can come."""
+        with contextlib.suppress(Unavailable):
+            for number in self._buckets():
+                await self._queue.bind(number)
+        messages = self._attendance.announcements(time.monotonic())
+        await asyncio.gather(*(self._publish(message) for message in messages))
+
+    async def _publish(self, message: p.Announcement) -> None:
+        metrics.ANNOUNCED.inc(len(message.changes))
+        if not await self._say(PRESENCE, shard_key(message.shard), message):
+            self._attendance.resync(message.shard)
+            self._work.set()
+
+    async def _ask_again(self) -> None:
+        while True:
+            await asyncio.sleep(ASK_AGAIN)
+            for name, room in self._rooms.items():
+                if not room.roster.synced:
+                    self._attendance.ask(name)
+            for user in self._searches:
+                self._attendance.seek(user)
+            if not self._attendance.idle:
+                self._work.set()
+
+    async def _beat(self) -> None:
+        while True:
+            heartbeat = p.Heartbeat(gateway=self._attendance.gateway, seqs=self._attendance.seqs)
+            await self._say(CONTROL, "", heartbeat)
+            await asyncio.sleep(p.HEARTBEAT)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            for name, room in list(self._rooms.items()):
+                if room.idle and not room.watchers:
+                    del self._rooms[name]
+                room.idle = not room.watchers
+            for number in self._queue.bound - set(self._buckets()):
+                await self._queue.unbind(number)
+
+    async def _say(self, exchange: str, key: str, said: BaseModel) -> bool:
+        """Publish; return whether it is on its way."""
+        try:
+            await self._publisher.publish(exchange, key, said.model_dump_json(exclude_none=True).encode())
+        except Unavailable as error:
+            log.warning("not announced", extra={"exchange": exchange, "error": str(error)})
+            return False
+        return True

@@ -1,0 +1,70 @@
+"""What waits for the writer, over all the shards of the command queue that this replica consumes."""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from warren.broker.consumer import ack_through
+from warren.broker.errors import Unavailable, translated
+from warren.broker.shards import Lease
+
+PREFETCH = 16
+"""AMQP messages delivered and not yet acked, a shard: what bounds the writer's memory. A gateway has one or two
+unanswered at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One AMQP message of commands. It is settled by the channel it came on, or not at all."""
+
+    lease: Lease
+    message: DeliveredMessage
+
+
+class Inbox:
+    """What waits for the writer, over all shards, in each shard's order."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Delivery] = deque()
+        self._filled = asyncio.Event()
+
+    def put(self, lease: Lease, message: DeliveredMessage) -> None:
+        """Add a delivery; never waits, because the channels' prefetch bounds what comes."""
+        self._waiting.append(Delivery(lease, message))
+        self._filled.set()
+
+    def __len__(self) -> int:
+        """Return how many deliveries wait."""
+        return len(self._waiting)
+
+    async def take(self) -> Delivery:
+        """Return the next live delivery, waiting for one."""
+        while True:
+            while self._waiting:
+                delivery = self._waiting.popleft()
+                if delivery.lease.live:
+                    return delivery
+            self._filled.clear()
+            await self._filled.wait()
+
+    def take_now(self) -> Delivery | None:
+        """Return the next live delivery if one waits."""
+        while self._waiting:
+            delivery = self._waiting.popleft()
+            if delivery.lease.live:
+                return delivery
+        return None
+
+
+async def settle(deliveries: list[Delivery]) -> None:
+    """Acknowledge whole deliveries, in the order they came; those of a closed channel are not ours any more."""
+    last: dict[AbstractChannel, int] = {}
+    for delivery in deliveries:
+        tag = delivery.message.delivery_tag
+        if tag is not None:
+            last[delivery.lease.channel] = max(tag, last.get(delivery.lease.channel, 0))
+    for channel, tag in last.items():
+        with contextlib.suppress(Unavailable), translated():
+            await ack_through(channel, tag)

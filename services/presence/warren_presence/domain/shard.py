@@ -1,0 +1,242 @@
+"""One shard's presence, as long as this replica is the shard's active consumer: announcements in, actions out."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from warren.contract.ids import RoomId, UserId, inbox_room, is_inbox
+from warren.contract.presence import GRACE, Announcement, Attendance, Presence, Sighting
+
+from warren_presence.domain.room import Room
+
+OVERDUE = 1.0
+"""Seconds that an announcement may take longer than the heartbeat that names it; and between two requests for all."""
+SETTLE = 1.0
+"""Seconds that a replica waits for gateways it may not have heard of yet."""
+FRAMES_AT_ONCE = 500
+"""Rooms of the shard told at one tick; the others follow at the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Publish these to whoever follows the room."""
+
+    room: RoomId
+    frames: list[Presence]
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Publish somebody's status over all rooms."""
+
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """They are offline: find out since when, and publish that."""
+
+    users: list[UserId]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Store that somebody was last seen so many seconds ago."""
+
+    user: UserId
+    ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Have the gateway announce everything of this shard."""
+
+    gateway: str
+
+
+Action = Tell | Show | Find | Record | AskAgain
+Place = tuple[str, str]
+"""A room and somebody in it."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """What is known from one gateway. It was asked for all at `asked_at`, or announces by itself since then."""
+
+    asked_at: float
+    seq: int = 0
+    whole: bool = False
+    """Nothing is missing up to `seq`."""
+    places: set[Place] = field(default_factory=set)
+    due: tuple[int, float] = (0, 0.0)
+    """The seq that a heartbeat named, and when."""
+
+
+class Shard:
+    """Who is in the rooms of one shard. It says nothing until every gateway in `expected` has announced all it has.
+
+    So whoever takes a shard over does not take people for gone who merely have not been announced to it yet.
+    `not_before`: when it may speak at the earliest.
+    """
+
+    def __init__(self, expected: Iterable[str], not_before: float) -> None:
+        self.settled = False
+        self._expected = set(expected)
+        self._not_before = not_before
+        self._sources: dict[str, _Source] = {}
+        self._rooms: dict[str, Room] = {}
+        self._due: dict[str, None] = {}
+        """The rooms that may have something to tell, longest waiting first."""
+        self._graces: deque[tuple[float, str, str]] = deque()
+        """When a grace began, and whose; the earliest first, since all are equally long."""
+        self._sought: set[str] = set()
+        self._gone: list[Record] = []
+        self._floor = 0
+        """The highest version of any room that is gone."""
+
+    @property
+    def rooms(self) -> int:
+        """How many rooms have somebody in them, people's own not counted."""
+        return sum(not is_inbox(name) for name in self._rooms)
+
+    @property
+    def connected(self) -> list[UserId]:
+        """Who of the shard's people is connected to any gateway."""
+        return [user for name, room in self._rooms.items() if is_inbox(name) for user in room.people]
+
+    def announce(self, message: Announcement, now: float) -> None:
+        """Take what a gateway announces."""
+        source = self._sources.setdefault(message.gateway, _Source(now))
+        if message.full:
+            self._replace(source, message, now)
+        elif source.whole and message.seq == source.seq + 1:
+            source.seq = message.seq
+            self._apply(source, message, now)
+        elif message.seq > source.seq:
+            # The full one that is asked for at the next tick says it all.
+            source.whole = False
+        for name in message.ask:
+            self._room(name).asked = True
+        self._sought.update(message.sought)
+
+    def heartbeat(self, gateway: str, seq: int, now: float) -> None:
+        """Take note of how far a gateway's announcements go."""
+        if seq == 0:
+            return
+        source = self._sources.setdefault(gateway, _Source(now))
+        if seq > source.due[0]:
+            source.due = (seq, now)
+
+    def end(self, gateway: str, now: float, since: float | None = None) -> None:
+        """Forget a gateway: it has stopped, or nothing was heard of it after `since`, and then no grace is due."""
+        self._expected.discard(gateway)
+        source = self._sources.pop(gateway, None)
+        for name, user in source.places if source else ():
+            self._leave(gateway, name, user, now, since)
+
+    def tick(self, now: float) -> list[Action]:
+        """Let what is due happen."""
+        self._settle(now)
+        self._lapse(now)
+        gone, self._gone = self._gone, []
+        return [*gone, *self._missing(now), *(self._news(now) if self.settled else ())]
+
+    def _replace(self, source: _Source, message: Announcement, now: float) -> None:
+        """Take a full announcement for all that is known from its gateway."""
+        if message.seq < source.seq:
+            return
+        before, source.places = source.places, set()
+        source.seq, source.whole = message.seq, True
+        self._apply(source, message, now)
+        for name, user in before - source.places:
+            self._leave(message.gateway, name, user, now)
+
+    def _apply(self, source: _Source, message: Announcement, now: float) -> None:
+        for change in message.changes:
+            place = (change.room, change.user)
+            if change.status in ("online", "away"):
+                source.places.add(place)
+                self._room(change.room).attend(message.gateway, change.user, change.name, change.status)
+            elif place in source.places:
+                source.places.discard(place)
+                self._leave(message.gateway, *place, now, None if change.status == "gone" else now)
+            elif message.full and change.status == "gone":
+                self._linger(change, now)
+
+    def _linger(self, change: Attendance, now: float) -> None:
+        """Somebody has gone from a gateway a moment ago, before this replica knew of them: their grace is not over."""
+        if self._room(change.room).linger(change.user, change.name, now):
+            self._graces.append((now, change.room, change.user))
+
+    def _leave(self, gateway: str, name: str, user: str, now: float, since: float | None = None) -> None:
+        """Somebody is not in a room by way of this gateway any more; without grace if it is so `since` a while."""
+        if not self._room(name).leave(gateway, user, now):
+            return
+        if since is None:
+            self._graces.append((now, name, user))
+        else:
+            self._go(name, user, now, now - since)
+
+    def _go(self, name: str, user: str, left_at: float, ago: float) -> None:
+        room = self._rooms.get(name)
+        if room is not None and room.lapse(user, left_at) and is_inbox(name):
+            self._gone.append(Record(user, ago))
+            self._drop_if_empty(room)
+
+    def _lapse(self, now: float) -> None:
+        while self._graces and now - self._graces[0][0] >= GRACE:
+            left_at, name, user = self._graces.popleft()
+            self._due[name] = None
+            self._go(name, user, left_at, now - left_at)
+
+    def _settle(self, now: float) -> None:
+        if not self.settled and now >= self._not_before:
+            self.settled = self._expected <= {gateway for gateway, source in self._sources.items() if source.whole}
+
+    def _missing(self, now: float) -> Iterator[AskAgain]:
+        for gateway, source in self._sources.items():
+            seq, since = source.due
+            if source.whole and seq > source.seq and now - since >= OVERDUE:
+                source.whole = False
+            if not source.whole and now - source.asked_at >= OVERDUE:
+                source.asked_at = now
+                yield AskAgain(gateway)
+
+    def _news(self, now: float) -> Iterator[Action]:
+        yield from self._sightings()
+        told = 0
+        for name in list(self._due):
+            room = self._rooms.get(name)
+            due = None if room is None or is_inbox(name) else room.due_at()
+            if room is None or due is None:
+                del self._due[name]
+            elif due <= now and told < FRAMES_AT_ONCE:
+                told += 1
+                del self._due[name]
+                yield Tell(name, room.tell(now))
+                self._drop_if_empty(room)
+
+    def _sightings(self) -> Iterator[Action]:
+        sought, self._sought = self._sought, set()
+        offline = []
+        for user in sorted(sought):
+            room = self._rooms.get(inbox_room(user))
+            person = room.people.get(user) if room else None
+            if person is None:
+                offline.append(user)
+            else:
+                yield Show(Sighting(user=user, status=person.status))
+        if offline:
+            yield Find(offline)
+
+    def _room(self, name: str) -> Room:
+        self._due[name] = None
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = Room(name, self._floor)
+        return room
+
+    def _drop_if_empty(self, room: Room) -> None:
+        if room.empty:
+            self._floor = max(self._floor, room.version)
+            del self._rooms[room.name]

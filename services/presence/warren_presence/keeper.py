@@ -1,0 +1,252 @@
+"""Keeps the shards that this replica is the active consumer of in step with the gateways, over the broker."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+from pydantic import BaseModel, ValidationError
+from warren.broker.consumer import ack_through, consume, open_channel
+from warren.broker.errors import Unavailable, translated
+from warren.broker.identity import own_queue
+from warren.broker.publisher import Publisher
+from warren.broker.shards import Lease, Shards
+from warren.contract import presence as p
+from warren.contract.ids import inbox_room
+from warren.contract.topology import CONTROL, LIVE, PRESENCE, SHARDS, event_key, presence_queue, shard_key
+from warren.ops.mongo import StoreUnavailable
+
+from warren_presence import metrics
+from warren_presence.clock import Clock
+from warren_presence.domain.leases import Leases
+from warren_presence.domain.shard import SETTLE, Action, AskAgain, Find, Record, Shard, Show, Tell
+from warren_presence.seen import LastSeen
+
+log = logging.getLogger(__name__)
+
+TICK = 0.05
+"""Seconds between looks at what is due: what announcements that come together gather for."""
+KNOCK_EVERY = 1.0
+"""Seconds between knocks on every shard, which tell who its active consumer is."""
+UNHEARD = 5.0
+"""Seconds without so much as a knock after which a shard is another's."""
+RECORD_EVERY = 60.0
+"""Seconds between writes of who is connected: what is lost at most when a replica dies."""
+PREFETCH = 50
+"""Messages of a shard delivered and not yet acked."""
+CONTROL_LENGTH = 10_000
+"""Control messages that may wait for a replica that lags; older ones go."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A shard that this replica is the active consumer of."""
+
+    number: int
+    term: str
+    shard: Shard
+    heard_at: float
+
+
+class Keeper:
+    """One replica: takes shards over as the broker gives them, and lets go of what another has taken over.
+
+    All of it goes over one connection: whoever is cut off from the broker, and so replaced, cannot tell anything any
+    more.
+    """
+
+    def __init__(self, replica: str, seen: LastSeen) -> None:
+        self._replica = replica
+        self._seen = seen
+        self._clock = Clock(time.monotonic())
+        self._leases = Leases(self._clock.now)
+        self._held: dict[int, _Held] = {}
+        self._publisher = Publisher(confirm=False)
+        self._shards = Shards(replica, presence_queue, PREFETCH, self._take, self._lost)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Keep the shards on this connection until it goes away."""
+        self._clock.advance(time.monotonic())
+        self._leases.listen(self._clock.now)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publisher.serve(connection))
+            group.create_task(self._listen(connection))
+            group.create_task(self._shards.serve(connection))
+            group.create_task(self._tick())
+            group.create_task(self._knock())
+            group.create_task(self._record_connected())
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        """Take in what gateways and other replicas say to all."""
+        channel = await open_channel(connection, prefetch=0)
+        queue = await channel.declare_queue(
+            own_queue(connection),
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": CONTROL_LENGTH, "x-overflow": "drop-head"},
+            timeout=10,
+        )
+        await consume(channel, queue.name, self._control, exclusive=True, no_ack=True)
+        await queue.bind(CONTROL, timeout=10)
+        await channel.closed()
+        raise Unavailable("channel closed")
+
+    def _take(self, lease: Lease, message: DeliveredMessage) -> None:
+        """Take a message of a shard: whoever gets one is the shard's active consumer."""
+        now = self._clock.now
+        held = self._held.get(lease.shard) or self._take_over(lease.shard, now)
+        held.heard_at = now
+        try:
+            said = p.SHARD_MESSAGE.validate_json(message.body)
+        except ValidationError as error:
+            _refused(error)
+        else:
+            if isinstance(said, p.Announcement):
+                self._announced(held.shard, said, now)
+        if message.delivery_tag is not None:
+            self._spawn(_ack(lease, message.delivery_tag))
+
+    def _announced(self, shard: Shard, said: p.Announcement, now: float) -> None:
+        if self._leases.heard_at(said.gateway) is None:
+            self._leases.hear(said.gateway, now)
+        metrics.CHANGES.inc(len(said.changes))
+        shard.announce(said, now)
+
+    def _take_over(self, number: int, now: float) -> _Held:
+        """Begin anew with a shard: ask all gateways who is there, and wait for those that live to have answered."""
+        not_before = now if self._leases.complete(now) else now + SETTLE
+        shard = Shard(self._leases.alive, not_before)
+        held = self._held[number] = _Held(number, secrets.token_hex(8), shard, now)
+        log.info("shard taken over", extra={"shard": number, "term": held.term})
+        metrics.TAKEOVERS.inc()
+        self._spawn(self._say(CONTROL, "", p.Resync(shard=number, term=held.term)))
+        return held
+
+    def _lost(self, number: int) -> None:
+        if self._held.pop(number, None) is not None:
+            log.info("shard let go", extra={"shard": number})
+
+    def _control(self, message: DeliveredMessage) -> None:
+        try:
+            said = p.CONTROL_MESSAGE.validate_json(message.body)
+        except ValidationError as error:
+            _refused(error)
+            return
+        now = self._clock.now
+        match said:
+            case p.Heartbeat(gateway=gateway, seqs=seqs):
+                self._leases.hear(gateway, now)
+                for held in self._held.values():
+                    held.shard.heartbeat(gateway, seqs[held.number], now)
+            case p.Goodbye(gateway=gateway):
+                self._leases.end(gateway)
+                for held in self._held.values():
+                    held.shard.end(gateway, now)
+            case p.Resync(shard=number, term=term, gateway=None):
+                mine = self._held.get(number)
+                if mine is not None and mine.term != term:
+                    self._lost(number)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._clock.advance(time.monotonic())
+            now = self._clock.now
+            self._expire(now)
+            for held in list(self._held.values()):
+                if now - held.heard_at > UNHEARD:
+                    self._lost(held.number)
+                else:
+                    await self._perform(held, held.shard.tick(now))
+
+    def _expire(self, now: float) -> None:
+        for gateway in self._leases.expired(now):
+            log.warning("gateway silent", extra={"gateway": gateway})
+            metrics.EXPIRED.inc()
+            since = self._leases.heard_at(gateway)
+            self._leases.end(gateway)
+            for held in self._held.values():
+                held.shard.end(gateway, now, since)
+
+    async def _perform(self, held: _Held, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Tell(room, frames):
+                    for frame in frames:
+                        metrics.FRAMES.labels(_kind(frame)).inc()
+                        await self._say(LIVE, event_key(room), frame, held.term)
+                case Show(sighting):
+                    await self._say(LIVE, event_key(inbox_room(sighting.user)), sighting, held.term)
+                case Find(users):
+                    self._spawn(self._find(held, users))
+                case Record(user, ago):
+                    self._seen.record(user, ago)
+                case AskAgain(gateway):
+                    log.warning("announcements lost", extra={"gateway": gateway, "shard": held.number})
+                    metrics.ASKED.inc()
+                    await self._say(CONTROL, "", p.Resync(shard=held.number, term=held.term, gateway=gateway))
+
+    async def _find(self, held: _Held, users: list[str]) -> None:
+        try:
+            seen = await self._seen.find(users)
+        except StoreUnavailable as error:
+            log.warning("last seen not known", extra={"error": str(error)})
+            return  # whoever asked is told to try again
+        for user in users:
+            sighting = p.Sighting(user=user, status="offline", last_seen=seen.get(user))
+            await self._say(LIVE, event_key(inbox_room(user)), sighting, held.term)
+
+    async def _knock(self) -> None:
+        knock = p.Knock(replica=self._replica)
+        while True:
+            for number in range(SHARDS):
+                await self._say(PRESENCE, shard_key(number), knock)
+            await asyncio.sleep(KNOCK_EVERY)
+
+    async def _record_connected(self) -> None:
+        while True:
+            for number in range(SHARDS):
+                await asyncio.sleep(RECORD_EVERY / SHARDS)
+                held = self._held.get(number)
+                for user in held.shard.connected if held else ():
+                    self._seen.record(user)
+
+    async def _say(self, exchange: str, key: str, said: BaseModel, term: str = "") -> None:
+        """Publish, or not: what is lost is noticed by whoever misses it."""
+        body = said.model_dump_json(exclude_none=True).encode()
+        with contextlib.suppress(Unavailable):
+            await self._publisher.publish(exchange, key, body, headers={"term": term})
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def measure(self) -> None:
+        """Set the gauges."""
+        shards = [held.shard for held in self._held.values()]
+        metrics.SHARDS.set(len(shards))
+        metrics.SETTLED.set(sum(shard.settled for shard in shards))
+        metrics.ROOMS.set(sum(shard.rooms for shard in shards))
+        metrics.CONNECTED.set(sum(len(shard.connected) for shard in shards))
+        metrics.GATEWAYS.set(len(self._leases.alive))
+
+
+def _kind(frame: p.Presence) -> str:
+    return "diff" if frame.diff is not None else "count" if frame.count is not None else "state"
+
+
+def _refused(error: ValidationError) -> None:
+    metrics.REFUSED.inc()
+    log.warning("message refused", extra={"error": str(error.errors(include_url=False, include_input=False))})
+
+
+async def _ack(lease: Lease, tag: int) -> None:
+    with contextlib.suppress(Unavailable), translated():
+        await ack_through(lease.channel, tag)
