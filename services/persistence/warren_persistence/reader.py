@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,42 +16,22 @@ from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
 from warren.contract import queries as q
 from warren.contract.codes import Code
-from warren.contract.events import RoomKind
-from warren.contract.ids import inbox_room
 from warren.contract.topology import QUERY_QUEUE
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
 
 from warren_persistence import metrics
-from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
-from warren_persistence.domain.room import NOBODY, Standing
+from warren_persistence.sights import Pair, Sight, Sights, pair_of, read_of
 from warren_persistence.store import Store, standing_of
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 32
+PREFETCH = 100
 """Queries in work at once."""
 RANGE_CHARACTERS = 200_000
 """Characters of text in one answer to EventRange, about; a client frame is made of it."""
 MY_ROOMS = 1_000
 """The most rooms in the answer to MyRooms."""
-
-
-Pair = tuple[str, str]
-"""The two people of a direct room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """A room as somebody may see it, who stands so towards it."""
-
-    kind: RoomKind
-    title: str
-    head: q.Head
-    standing: Standing
-    read: int = 0
-    archived: bool = False
-    pair: Pair | None = None
 
 
 class Reader:
@@ -66,6 +45,7 @@ class Reader:
         self._publisher = publisher
         self._epoch = epoch
         self._gateways = gateways
+        self._sights = Sights(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
             q.RoomAccess: self._access,
@@ -130,7 +110,7 @@ class Reader:
         return answer
 
     async def _access(self, query: q.RoomAccess) -> BaseModel:
-        sight = await self._look(query.room, query.user)
+        sight = await self._sights.look(query.room, query.user)
         if isinstance(sight, q.Denied):
             return sight
         return q.Access(
@@ -147,32 +127,12 @@ class Reader:
             peer=(await self._peers([sight.pair], query.user)).get(sight.pair) if sight.pair else None,
         )
 
-    async def _look(self, room: str, user: str) -> Sight | q.Denied:
-        """Return the room as `user` may see it, or why not.
-
-        The head first, then what a dead writer left, then the membership: so whatever ended it at a seq up to the
-        head is known. The same reads for a room that does not exist, so that it takes as long.
-        """
-        heads = await self._store.heads([room])
-        if room == inbox_room(user):
-            return Sight("inbox", "Inbox", heads.get(room, q.Head(head=0, number=0)), Standing("member"))
-        await self._store.project_left([room])
-        rooms, members = await asyncio.gather(self._store.rooms_by_name([room]), self._store.members([(room, user)]))
-        found, member = rooms.get(room), members.get((room, user))
-        if found is None or room not in heads:
-            return _denied(NO_SUCH_ROOM)
-        standing = _standing(member)
-        if why := may_read(found["kind"], standing):
-            return _denied(why)
-        pair = _pair(found) if "pair" in found else None
-        return Sight(found["kind"], found["title"], heads[room], standing, _read(member), found["archived"], pair)
-
     async def _range(self, query: q.EventRange) -> BaseModel:
         # The head first: events stored in between are another answer's.
         if query.user is None:
             head = (await self._store.heads([query.room])).get(query.room, q.Head(head=0, number=0))
         else:
-            sight = await self._look(query.room, query.user)
+            sight = await self._sights.look(query.room, query.user)
             if isinstance(sight, q.Denied):
                 return sight
             head = sight.head
@@ -180,7 +140,7 @@ class Reader:
         return q.Range(epoch=self._epoch, events=_within(events, RANGE_CHARACTERS), head=head.head)
 
     async def _history(self, query: q.History) -> BaseModel:
-        sight = await self._look(query.room, query.user)
+        sight = await self._sights.look(query.room, query.user)
         if isinstance(sight, q.Denied):
             return sight
         upto = sight.head.head
@@ -206,7 +166,7 @@ class Reader:
         rooms, heads = await asyncio.gather(
             self._store.rooms_by_name(memberships), self._store.heads(list(memberships))
         )
-        peers = await self._peers([_pair(room) for room in rooms.values() if "pair" in room], query.user)
+        peers = await self._peers([pair for room in rooms.values() if (pair := pair_of(room))], query.user)
         summaries = [
             _summary(rooms[name], heads[name], found, peers)
             for name, found in memberships.items()
@@ -226,27 +186,15 @@ class Reader:
         return q.DirectoryPage(rooms=entries, more=len(found) > query.limit)
 
     async def _heads(self, query: q.Heads) -> BaseModel:
-        heads = await self._store.heads(query.rooms)
-        if query.user is not None:
-            readable = await self._readable(query.rooms, query.user)
-            heads = {name: head for name, head in heads.items() if name in readable}
+        if query.user is None:
+            heads = await self._store.heads(query.rooms)
+        else:
+            seen = await self._sights.look_all((room, query.user) for room in query.rooms)
+            heads = {room: sight.head for (room, _), sight in seen.items() if isinstance(sight, Sight)}
         return q.HeadsAnswer(epoch=self._epoch, heads=heads)
 
-    async def _readable(self, names: list[str], user: str) -> set[str]:
-        """Return those of the rooms that `user` may read; in as many reads as `_look` takes for one."""
-        await self._store.project_left(names)
-        rooms, members = await asyncio.gather(
-            self._store.rooms_by_name(names), self._store.members((name, user) for name in names)
-        )
-        return {
-            name
-            for name in names
-            if name == inbox_room(user)
-            or (name in rooms and not may_read(rooms[name]["kind"], _standing(members.get((name, user)))))
-        }
-
     async def _members(self, query: q.Members) -> BaseModel:
-        sight = await self._look(query.room, query.user)
+        sight = await self._sights.look(query.room, query.user)
         if isinstance(sight, q.Denied):
             return sight
         if sight.kind == "inbox" or sight.standing.state != "member":
@@ -274,23 +222,6 @@ class Reader:
         return q.Acquainted(name=names.get(query.other, query.other))
 
 
-def _denied(why: Objection) -> q.Denied:
-    return q.Denied(code=why[0], detail=why[1])
-
-
-def _standing(member: dict[str, Any] | None) -> Standing:
-    return standing_of(member).at(utc_now()) if member else NOBODY
-
-
-def _read(member: dict[str, Any] | None) -> int:
-    return member.get("read", 0) if member else 0
-
-
-def _pair(room: dict[str, Any]) -> Pair:
-    one, other = room["pair"]
-    return (one, other)
-
-
 def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) -> q.MemberEntry:
     user, standing = document["_id"]["user"], standing_of(document).at(now)
     return q.MemberEntry(
@@ -311,15 +242,16 @@ def _within(events: list[q.StoredEvent], limit: int) -> list[q.StoredEvent]:
 def _summary(
     room: dict[str, Any], head: q.Head, member: dict[str, Any], peers: Mapping[Pair, q.Person]
 ) -> q.RoomSummary:
+    pair = pair_of(room)
     return q.RoomSummary(
         room=room["_id"],
         kind=room["kind"],
         title=room["title"],
         head=head.head,
         number=head.number,
-        read=_read(member),
-        unread=head.number - _read(member),
+        read=read_of(member),
+        unread=head.number - read_of(member),
         role=member["role"],
         archived=room["archived"],
-        peer=peers[_pair(room)] if "pair" in room else None,
+        peer=peers[pair] if pair else None,
     )
