@@ -55,14 +55,14 @@ class WarrenDialect:
 
 
 @asynccontextmanager
-async def running_stack(gateways: int, persistence: int, **settings: str) -> AsyncIterator[Stack]:
+async def running_stack(gateways: int, persistence: int, presence: int = 0, /, **settings: str) -> AsyncIterator[Stack]:
     """Start Warren, empty, on ports of its own, with limits that suit a load of few connections."""
     home = warren_home() / "bench" / "warren"
     clear_all(home)
     shutil.rmtree(home, ignore_errors=True)
     limits = {"WARREN_FRAMES_PER_SECOND": "100000", "WARREN_FRAMES_BURST": "100000", "WARREN_UNANSWERED": "10000"}
     env = {**limits, **settings}
-    stack = Stack(home, BASE_PORT, gateways=gateways, persistence=persistence, env=env)
+    stack = Stack(home, BASE_PORT, gateways=gateways, persistence=persistence, presence=presence, env=env)
     try:
         await asyncio.to_thread(stack.start)
         yield stack

@@ -57,6 +57,7 @@ def test_names_on_the_broker_are_fixed() -> None:
     assert bucket_binding(12) == "ev.12.*"
     assert [queue.name for queue in QUEUES] == [
         *(f"warren.commands.{number:02d}" for number in range(16)),
+        *(f"warren.presence.{number:02d}" for number in range(16)),
         "warren.queries.any",
         "warren.dead",
     ]
