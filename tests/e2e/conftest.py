@@ -22,7 +22,7 @@ Arrive = Callable[..., Awaitable[Person]]
 def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
     env = {"WARREN_ROOMS_PER_CONNECTION": str(ROOMS_PER_CONNECTION)}
-    stack = Stack(home / "e2e", BASE_PORT + 1_000, env=env)
+    stack = Stack(home / "e2e", BASE_PORT + 1_000, presence=1, env=env)
     with stack.running():
         yield stack
 
@@ -52,12 +52,17 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
-    """Bring people to the page, each in a browser profile of their own; no console may have complained in the end."""
+    """Bring people to the page, each in a browser profile of their own; no console may have complained in the end.
+
+    With `own_clock` their time can be moved on.
+    """
     people: list[Person] = []
 
-    async def arrive(name: str, **options: object) -> Person:
+    async def arrive(name: str, *, own_clock: bool = False, **options: object) -> Person:
         settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options}
         context = await browser.new_context(**settings)  # type: ignore[arg-type]
+        if own_clock:
+            await context.clock.install()
         person = await Person.arrive(context, ui)
         people.append(person)
         await person.sign_in(name)

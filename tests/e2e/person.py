@@ -34,6 +34,25 @@ _WATCH_BANNER = """banner => {
 }"""
 
 
+_WATCH_STATES = """panel => {
+    window.states = {};
+    const look = () => {
+        for (const { dataset: { user, status } } of panel.querySelectorAll("[data-testid=member]")) {
+            const seen = (window.states[user] ??= []);
+            if (seen.at(-1) !== status) seen.push(status);
+        }
+    };
+    look();
+    new MutationObserver(look).observe(panel, { childList: true, subtree: true, attributes: true });
+}"""
+_HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    const state = hidden ? "hidden" : "visible";
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 @dataclass(frozen=True)
 class Seen:
     """A message as the page shows it."""
@@ -164,6 +183,14 @@ class Person:
         if deed not in AT_ONCE:
             await confirm.click()
 
+    async def type(self, text: str) -> None:
+        """Write, and do not send it."""
+        await self.page.locator(COMPOSER).press_sequentially(text)
+
+    async def hide(self, hidden: bool = True) -> None:
+        """Have the page be as if another tab were in front of it, or as if it were in front again."""
+        await self.page.evaluate(_HIDE, hidden)
+
     async def answer(self, what: str, act: str) -> None:
         """Press a button of a notice."""
         await self.notice(what).get_by_test_id(act).click()
@@ -176,6 +203,25 @@ class Person:
 
     def member(self, user: str) -> Locator:
         return self.panel.locator(f"[data-testid=member][data-user='{user}']")
+
+    async def is_shown(self, user: str, status: str) -> None:
+        """Wait until the list of members has somebody as `online`, `away` or `offline`."""
+        await expect(self.member(user)).to_have_attribute("data-status", status)
+        await expect(self.member(user).get_by_test_id("state")).to_contain_text(status.capitalize())
+
+    async def watch_states(self) -> None:
+        """Have each change of somebody's state in the open panel written down from now on."""
+        await self.panel.evaluate(_WATCH_STATES)
+
+    async def states(self, user: str) -> list[str]:
+        """Return what somebody was shown as since `watch_states`, in order."""
+        found: list[str] = await self.page.evaluate("user => window.states[user]", user)
+        return found
+
+    @property
+    def typing(self) -> Locator:
+        """Where the page says who is typing."""
+        return self.page.get_by_test_id("typing")
 
     def notice(self, what: str) -> Locator:
         """Find the notices of what is an event type, `member.invited` for one."""

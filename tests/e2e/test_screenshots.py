@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from e2e.conftest import Arrive
 from e2e.person import Person
 from harness.member import bearer, fresh_room, sign_in
+from harness.raw import RawClient, message, raw_sign_in
 from httpx import AsyncClient
-from playwright.async_api import Browser, Route
+from playwright.async_api import Route, expect
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MINUTE = timedelta(minutes=1)
@@ -40,17 +42,30 @@ WANTED = os.environ.get("WARREN_SCREENSHOTS") == "1"
 
 
 class Town:
-    """The other people, over HTTP."""
+    """The other people, who have no browser."""
 
     def __init__(self, http: AsyncClient, gateway: str) -> None:
         self.http = http
         self.gateway = gateway
         self.tokens: dict[str, str] = {}
+        self.users: dict[str, str] = {}
+        self.connections: dict[str, RawClient] = {}
 
     async def token(self, name: str) -> str:
         if name not in self.tokens:
-            self.tokens[name], _ = await sign_in(self.http, self.gateway, name)
+            self.tokens[name], self.users[name] = await sign_in(self.http, self.gateway, name)
         return self.tokens[name]
+
+    async def attend(self, name: str, status: str, *rooms: str) -> None:
+        """Connect somebody, who is seen in these rooms as `online` or `away` from then on."""
+        self.connections[name] = await raw_sign_in(self.gateway, await self.token(name))
+        await self.connections[name].push(message(type="status", status=status))
+        for room in rooms:
+            await self.connections[name].push(message(type="join", room=room))
+
+    async def type(self, name: str, room: str) -> None:
+        """Have somebody be seen typing for a moment."""
+        await self.connections[name].push(message(type="typing", room=room))
 
     async def ask(self, method: str, path: str, name: str, **body: str) -> None:
         headers = bearer(await self.token(name))
@@ -67,13 +82,22 @@ class Town:
         await self.ask("POST", f"/v1/rooms/{room}/messages", name, text=text)
 
 
+@pytest.fixture
+async def town(gateways: list[str], http: AsyncClient) -> AsyncIterator[Town]:
+    """Return the other people; they leave in the end."""
+    town = Town(http, gateways[0])
+    yield town
+    for connection in town.connections.values():
+        connection.abort()
+
+
 async def spread_over_time(route: Route) -> None:
     """Answer with the history as if its messages had been written over half an hour: here all are of this second."""
     response = await route.fetch()
     page = await response.json()
-    for index, message in enumerate(reversed(page["messages"])):
-        at = datetime.fromisoformat(message["at"]) - (index + 1) * 3.5 * MINUTE
-        message["at"] = at.isoformat()
+    for index, said in enumerate(reversed(page["messages"])):
+        at = datetime.fromisoformat(said["at"]) - (index + 1) * 3.5 * MINUTE
+        said["at"] = at.isoformat()
     await route.fulfill(response=response, body=json.dumps(page))
 
 
@@ -90,9 +114,8 @@ async def live(ana: Person, town: Town) -> None:
 
 
 @pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
-async def test_screenshots(arrive: Arrive, browser: Browser, gateways: list[str], http: AsyncClient) -> None:
+async def test_screenshots(arrive: Arrive, town: Town) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    town = Town(http, gateways[0])
     await town.build()
     for name, text in EARLIER:
         await town.say(OPENED, name, text)
@@ -101,10 +124,17 @@ async def test_screenshots(arrive: Arrive, browser: Browser, gateways: list[str]
     for room in (*(room for room in ROOMS if room != OPENED), OPENED):
         await ana.join(room)
     await ana.sees(EARLIER[-1][1])
+    for name, status in (("Maya Lindqvist", "online"), ("Tomás Herrera", "away"), ("Priya Nair", "online")):
+        await town.attend(name, status, OPENED)
     await live(ana, town)
+    await expect(ana.page.get_by_test_id("here")).to_have_text("4 here")
+    await town.type("Maya Lindqvist", OPENED)
+    await expect(ana.typing).to_have_text("Maya Lindqvist is typing")
     await picture(ana, "chat-light")
     await ana.page.emulate_media(color_scheme="dark")
     await ana.page.locator(".warren[data-theme=dark]").wait_for()
+    await ana.show_panel()
+    await ana.is_shown(town.users["Tomás Herrera"], "away")
     await picture(ana, "chat-dark")
     await ana.page.emulate_media(color_scheme="light")
     await ana.page.locator(".warren[data-theme=light]").wait_for()
@@ -120,7 +150,7 @@ async def picture(person: Person, name: str) -> None:
 
 
 @pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
-async def test_screenshots_of_people_and_notices(arrive: Arrive) -> None:
+async def test_screenshots_of_people_and_notices(arrive: Arrive, town: Town) -> None:
     maya, tom, priya = await asyncio.gather(
         *(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair"))
     )
@@ -138,6 +168,13 @@ async def test_screenshots_of_people_and_notices(arrive: Arrive) -> None:
     await maya.do("role-moderator", await tom.id())
     await maya.say("You do, now that you are a moderator.")
     await tom.sees("You do, now that you are a moderator.")
+    for name in ("Jonas Weber", "Lena Fischer"):
+        await town.token(name)
+        await maya.invite(town.users[name], town.users[name])
+        await town.ask("PUT", f"/v1/rooms/{room}/members/me", name)
+    await town.attend("Lena Fischer", "away", room)
+    await maya.is_shown(town.users["Lena Fischer"], "away")
+    await maya.is_shown(town.users["Jonas Weber"], "offline")
     await (await maya.select(await tom.id())).get_by_test_id("role-member").wait_for()
     await picture(maya, "people-light")
     await maya.open(public)

@@ -1,6 +1,5 @@
 """Which of this gateway's people follow which room as members, and what of that is to be announced. No I/O."""
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -53,8 +52,8 @@ class Attendance:
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
         self._places: dict[Place, set[Visitor]] = {}
-        self._recent: deque[tuple[float, Change]] = deque()
-        """Who has gone within the grace, and when: a full announcement says so."""
+        self._recent: dict[Place, tuple[float, Change]] = {}
+        """Who has gone within the grace, when and how, the latest last: a full announcement says so."""
         self._lines = [_Line() for _ in range(SHARDS)]
 
     @property
@@ -83,6 +82,7 @@ class Attendance:
         place = (room, visitor.user)
         visitor.rooms.add(room)
         self._places.setdefault(place, set()).add(visitor)
+        self._recent.pop(place, None)
         self._change(place)
 
     def exit(self, visitor: Visitor, room: RoomId, now: float, *, ended: bool = False) -> None:
@@ -99,8 +99,7 @@ class Attendance:
         del self._places[place]
         last = _change(place, visitor.name, "ended" if ended else "gone")
         self._change(place, last)
-        if not ended:
-            self._recent.append((now, last))
+        self._recent[place] = (now, last)
 
     def report(self, visitor: Visitor, status: Here) -> None:
         """Take note whether anybody is at the device."""
@@ -124,8 +123,7 @@ class Attendance:
 
     def announcements(self, now: float) -> list[Announcement]:
         """Return what is to be announced; from then on it counts as announced."""
-        while self._recent and now - self._recent[0][0] > GRACE:
-            self._recent.popleft()
+        self._forget(now)
         full = {number for number, line in enumerate(self._lines) if line.full}
         everything = self._everything(full) if full else {}
         return [
@@ -134,6 +132,13 @@ class Attendance:
             if not line.idle
             for message in self._drain(number, line, everything.get(number, []))
         ]
+
+    def _forget(self, now: float) -> None:
+        while self._recent:
+            place, (at, _) = next(iter(self._recent.items()))
+            if now - at <= GRACE:
+                return
+            del self._recent[place]
 
     def _change(self, place: Place, last: Change | None = None) -> None:
         self._lines[shard(place[0])].changed[place] = last
@@ -144,8 +149,8 @@ class Attendance:
         for place in self._places:
             if (number := shard(place[0])) in found:
                 found[number].append(self._present(place))
-        for _, gone in self._recent:
-            if (gone.room, gone.user) not in self._places and (number := shard(gone.room)) in found:
+        for place, (_, gone) in self._recent.items():
+            if (number := shard(place[0])) in found:
                 found[number].append(gone)
         return found
 

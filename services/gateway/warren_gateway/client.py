@@ -172,7 +172,7 @@ class Client:
         if access is not None and may_write(access, utc_now()):
             self._spawn(self._live.typing(room, self))
         else:
-            self._perform([error_reply(Code.FORBIDDEN, "only who may write there may type", room=room)])
+            self._perform([error_reply("typing", Code.FORBIDDEN, "only who may write there may type", room=room)])
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -187,10 +187,12 @@ class Client:
         except SubscriptionEnded:
             self.tell(Left(room=action.room, because="access"))
         except QueryDenied as denied:
-            self._perform([error_reply(denied.code, denied.detail, room=action.room)])
+            self._perform([error_reply("join", denied.code, denied.detail, room=action.room)])
         except Unavailable as error:
             log.info("join failed", extra={"room": action.room, "error": str(error)})
-            self._perform([error_reply(Code.UNAVAILABLE, "not possible at the moment; try again", room=action.room)])
+            self._perform(
+                [error_reply("join", Code.UNAVAILABLE, "not possible at the moment; try again", room=action.room)]
+            )
         finally:
             if not done:
                 # A second join of a room that was joined already may have failed half-way.

@@ -189,7 +189,8 @@ class Hub:
 
     async def _judge(self, room: _Room, reader: Subscriber) -> None:
         try:
-            access = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+            asked = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+            access = await self._still(room, reader, asked)
         except (Unavailable, QueryDenied) as error:
             # What they may do to the log is judged by the writer; this is for what does not last.
             log.info("standing not known", extra={"room": room.view.room, "error": str(error)})

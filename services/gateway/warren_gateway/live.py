@@ -14,7 +14,7 @@ from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract import presence as p
 from warren.contract.ids import inbox_room
-from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard_key
+from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
 
 from warren_gateway import metrics
 from warren_gateway.attendance import Attendance, Visitor
@@ -202,6 +202,10 @@ class Live:
     def _control(self, said: p.AnyControl) -> None:
         if isinstance(said, p.Resync) and said.gateway in (None, self._attendance.gateway):
             self._attendance.resync(said.shard)
+            if said.gateway is None:
+                # Of rooms that have nobody left since, the new holder of the shard knows nothing: it does when asked.
+                for name in filter(lambda name: shard(name) == said.shard, self._rooms):
+                    self._attendance.ask(name)
             self._work.set()
 
     def _told(self, message: DeliveredMessage, said: p.AnyLive) -> None:
@@ -280,7 +284,8 @@ class Live:
                     del self._rooms[name]
                 room.idle = not room.watchers
             for number in self._queue.bound - set(self._buckets()):
-                await self._queue.unbind(number)
+                if number not in self._buckets():  # somebody may have come while the others were given up
+                    await self._queue.unbind(number)
 
     async def _say(self, exchange: str, key: str, said: BaseModel) -> bool:
         """Publish; return whether it is on its way."""

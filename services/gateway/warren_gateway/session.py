@@ -190,7 +190,7 @@ class Session:
             return []
         if self.user is None:
             return self._end(Close.TOKEN_REFUSED, reason)
-        return self._refuse(Code.UNAUTHORIZED, reason)
+        return self._refuse_token(reason)
 
     def not_now(self, wait: float) -> list[Action]:
         """Take the answer to Verify: nobody looks at tokens from there for so many seconds."""
@@ -198,7 +198,7 @@ class Session:
             return []
         if self.user is None:
             return self._end(Close.TOO_MANY, "too many bad tokens from this address", seconds(wait) * 1_000)
-        return self._refuse(Code.TOO_MANY, "too many bad tokens from this address", wait=wait)
+        return self._refuse_token("too many bad tokens from this address", wait)
 
     def close(self) -> None:
         """Take note that the connection is gone."""
@@ -226,7 +226,11 @@ class Session:
             return []
         if isinstance(answer, Accepted):
             return [Reply(f.Ack(key=frame.key, room=frame.room, seq=answer.seq, number=answer.number))]
-        return [error_reply(answer.code, answer.detail, key=frame.key, room=frame.room)]
+        return [error_reply(frame.type, answer.code, answer.detail, key=frame.key, room=frame.room)]
+
+    def _refuse_token(self, reason: str, wait: float | None = None) -> list[Action]:
+        code = Code.UNAUTHORIZED if wait is None else Code.TOO_MANY
+        return [_naming("auth", action) for action in self._refuse(code, reason, wait=wait)]
 
     def _greet(self, frame: object) -> list[Action]:
         if isinstance(frame, f.Hello):
@@ -236,11 +240,14 @@ class Session:
 
     def _renewed(self, before: User, user: User, expires_in: int) -> list[Action]:
         if user.id != before.id:
-            return self._refuse(Code.UNAUTHORIZED, "the token is another person's")
+            return self._refuse_token("the token is another person's")
         self.user = user
         return [Reply(f.Renewed(expires_in=expires_in))]
 
     def _dispatch(self, frame: f.AnyClientFrame) -> list[Action]:
+        return [_naming(frame.type, action) for action in self._carry_out(frame)]
+
+    def _carry_out(self, frame: f.AnyClientFrame) -> list[Action]:
         match frame:
             case f.Send():
                 return self._send(frame)
@@ -296,7 +303,7 @@ class Session:
         if frame.room in self.joining:
             return self._refuse(Code.TOO_MANY, "a join of this room is under way", room=frame.room)
         if frame.room not in self.rooms:
-            return [error_reply(Code.NOT_FOUND, "not joined", room=frame.room)]
+            return [error_reply(frame.type, Code.NOT_FOUND, "not joined", room=frame.room)]
         self.rooms.discard(frame.room)
         return [Unsubscribe(frame.room), Reply(f.Left(room=frame.room))]
 
@@ -324,13 +331,14 @@ class Session:
         where = ".".join(str(part) for part in first["loc"][1:])
         found = from_json(data)
         key, room = _short_text(found.get("key")), _short_text(found.get("room"))
-        return self._refuse(Code.INVALID, f"{where}: {first['msg']}", key=key, room=room)
+        refused = self._refuse(Code.INVALID, f"{where}: {first['msg']}", key=key, room=room)
+        return [_naming(found["type"], action) for action in refused]
 
     def _refuse(
         self, code: Code, detail: str, *, key: str | None = None, room: str | None = None, wait: float | None = None
     ) -> list[Action]:
         """Answer a frame with an error; whoever goes on regardless is cut."""
-        reply = error_reply(code, detail, key=key, room=room, wait=wait)
+        reply = error_reply(None, code, detail, key=key, room=room, wait=wait)
         if self.refusals.take(self.heard):
             return [reply]
         return [reply, *self._end(Close.FLOODING, "too many frames that were refused")]
@@ -342,12 +350,30 @@ class Session:
 
 
 def error_reply(
-    code: str, detail: str, *, key: str | None = None, room: str | None = None, wait: float | None = None
+    frame: str | None,
+    code: str,
+    detail: str,
+    *,
+    key: str | None = None,
+    room: str | None = None,
+    wait: float | None = None,
 ) -> Reply:
-    """Return an error frame; whether it is temporary follows from the code. `wait`: seconds until it may succeed."""
+    """Return an error frame; whether it is temporary follows from the code.
+
+    `frame` is the type of the refused frame, `wait` the seconds until it may succeed.
+    """
     retry_after = None if wait is None else seconds(wait)
     temporary = code in TEMPORARY
-    return Reply(f.Error(key=key, room=room, code=code, detail=detail, temporary=temporary, retry_after=retry_after))
+    return Reply(
+        f.Error(frame=frame, key=key, room=room, code=code, detail=detail, temporary=temporary, retry_after=retry_after)
+    )
+
+
+def _naming(frame: str, action: Action) -> Action:
+    """Return the action; a refusal names the frame that it is for."""
+    if isinstance(action, Reply) and isinstance(action.frame, f.Error):
+        return Reply(action.frame.model_copy(update={"frame": frame}))
+    return action
 
 
 def _short_text(value: object) -> str | None:

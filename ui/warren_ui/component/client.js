@@ -20,8 +20,8 @@ import { Outbox } from "./outbox.js";
  */
 /**
  * Where we stand in a room: `epoch` is null until the first `joined`; `asked` and `joined` rooms count against the
- * connection's limit, `out` and `denied` ones do not. `typed`: when we last said that the person is typing there, in ms.
- * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number, typed: number}} Cursor
+ * connection's limit, `out` and `denied` ones do not.
+ * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number}} Cursor
  */
 
 const RETRY_AFTER_MS = 200;
@@ -100,7 +100,7 @@ export class WarrenClient extends EventTarget {
   /** Follow exactly these rooms, the most important first: so many are joined as the server allows. @param {string[]} rooms */
   follow(rooms) {
     const known = this.#cursors;
-    this.#cursors = new Map(rooms.map((room) => [room, known.get(room) ?? { seq: 0, epoch: null, place: "out", tries: 0, typed: 0 }]));
+    this.#cursors = new Map(rooms.map((room) => [room, known.get(room) ?? { seq: 0, epoch: null, place: "out", tries: 0 }]));
     for (const [room, cursor] of known) {
       if (!this.#cursors.has(room)) this.#leave(room, cursor);
     }
@@ -121,10 +121,7 @@ export class WarrenClient extends EventTarget {
 
   /** Say that the person is typing. @param {string} room */
   typing(room) {
-    const cursor = this.#cursors.get(room);
-    if (cursor?.place !== "joined") return;
-    cursor.typed = Date.now();
-    this.#connection.transmit({ type: "typing", room });
+    if (this.isJoined(room)) this.#connection.transmit({ type: "typing", room });
   }
 
   /** Say whether anybody is at this device. @param {"online" | "away"} status */
@@ -295,8 +292,7 @@ export class WarrenClient extends EventTarget {
   #joinRefused(room, frame) {
     const cursor = this.#cursors.get(room);
     if (cursor?.place !== "asked") return;
-    const isOfTyping = Date.now() - cursor.typed < REQUEST_TIMEOUT_MS; // perhaps: so the join is asked for once more
-    if (!frame.temporary && !isOfTyping) {
+    if (!frame.temporary) {
       cursor.place = "denied";
       this.#emit("denied", { room, detail: sentence(frame.detail) });
       return this.#settle();
@@ -346,11 +342,11 @@ export class WarrenClient extends EventTarget {
     this.#drain();
   }
 
-  /** @param {{key?: string, room?: string, code: string, detail: string, temporary: boolean, retry_after?: number}} frame */
-  #refused(frame) {
-    const { key, room, code, retry_after: seconds = 1 } = frame;
-    if (key) this.#sendRefused(key, frame);
-    else if (room && !this.isJoined(room)) this.#joinRefused(room, frame);
+  /** @param {{frame?: string, key?: string, room?: string, code: string, detail: string, temporary: boolean, retry_after?: number}} error */
+  #refused(error) {
+    const { frame, key, room, code, retry_after: seconds = 1 } = error;
+    if (key) this.#sendRefused(key, error);
+    else if ((frame ?? "join") === "join" && room) this.#joinRefused(room, error);
     else if (code === "too_many") this.#emit("throttled", { room, seconds });
   }
 

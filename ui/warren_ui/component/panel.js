@@ -54,7 +54,7 @@ export class Panel {
       banned: section("Banned", this.lists.banned),
     };
     this.further = el("button", { type: "button", class: "button", "data-do": "further", hidden: true }, "Show more");
-    this.counts = el("p", { class: "hint", "data-testid": "counts" });
+    this.counts = el("p", { class: "hint counts", "data-testid": "counts" });
     this.lists.member.before(this.counts);
     this.sections.member.append(this.further);
     this.end = el("div", { class: "section" });
@@ -73,6 +73,7 @@ export class Panel {
   /** Show the room's people, and what may be done about one of them. @param {{user: string, name: string}} [person] */
   open(person) {
     this.panel.hidden = false;
+    this.toggle.setAttribute("aria-expanded", "true");
     this.#select(person ?? null);
     this.#load();
     this.heading.focus();
@@ -201,8 +202,7 @@ export class Panel {
       ({ entry, offered, chosen, form, inside }) => memberRow(entry, entry.user === this.#me, offered, chosen, form, inside),
     );
     for (const row of this.lists.member.children) this.#showState(/** @type {HTMLElement} */ (row));
-    this.counts.textContent = this.#here ? countsText(this.#here) : "";
-    this.counts.title = people === null ? "This room is too large to tell who they are" : "";
+    this.counts.textContent = this.#here && timeline.kind !== "direct" ? `${countsText(this.#here)}${people ? "" : ". Too many to show who."}` : "";
   }
 
   /** @param {HTMLElement} row of a member */

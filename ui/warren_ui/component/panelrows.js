@@ -38,7 +38,7 @@ export function drawRows(list, rows, key, signatureOf, build) {
 /** @param {Entry} entry @param {...(Node | string)} tags */
 function who({ user, name }, ...tags) {
   const state = el("span", { class: "state", "data-testid": "state" });
-  const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id" }, state, user));
+  const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id", title: user }, state, user));
   return [el("span", { class: "face" }, avatar(user, name), dotNode({ told: true })), names, ...tags];
 }
 

@@ -9,6 +9,7 @@ from zlib import crc32
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from warren.broker.backoff import backoff
 from warren.broker.consumer import consume, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
@@ -16,7 +17,9 @@ from warren.contract.topology import SHARDS
 log = logging.getLogger(__name__)
 
 REOPEN_AFTER = 0.2
-"""Seconds before a closed channel is opened again, so that a shard that keeps closing does not spin."""
+"""Seconds, about, before a closed channel is opened again …"""
+REOPEN_WITHIN = 5.0
+"""… and at most, for a shard that keeps closing: its queue may be missing."""
 
 
 class Lease:
@@ -83,7 +86,10 @@ class Shards:
         return crc32(f"{self._replica}/{shard}".encode()) % 1_000
 
     async def _keep(self, connection: AbstractConnection, shard: int, opened: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        waits = backoff(REOPEN_AFTER, REOPEN_WITHIN)
         while True:
+            started = loop.time()
             try:
                 with translated():
                     await self._consume(connection, shard, opened)
@@ -92,7 +98,9 @@ class Shards:
             finally:
                 opened.set()
                 self._lost(shard)
-            await asyncio.sleep(REOPEN_AFTER)
+            if loop.time() - started > REOPEN_WITHIN:
+                waits = backoff(REOPEN_AFTER, REOPEN_WITHIN)
+            await asyncio.sleep(next(waits))
 
     async def _consume(self, connection: AbstractConnection, shard: int, opened: asyncio.Event) -> None:
         channel = await open_channel(connection, self._prefetch)

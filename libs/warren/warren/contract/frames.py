@@ -160,10 +160,11 @@ class Ack(Wire):
 class Error(Wire):
     """A frame was refused. `temporary`: the same frame, with the same key, may succeed later.
 
-    `retry_after` is in seconds: before that it is refused again.
+    `retry_after` is in seconds: before that it is refused again. `frame`: the type of the frame that was refused.
     """
 
     type: Literal["error"] = "error"
+    frame: str | None = None
     key: str | None = None
     room: str | None = None
     code: str

@@ -1,0 +1,239 @@
+"""Who is there: people see each other come, type, go idle and leave, and nobody flickers who only reloads."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from e2e.conftest import Arrive
+from e2e.person import COMPOSER, Person
+from harness.member import become_member, fresh_room, sign_in
+from harness.raw import message, raw_sign_in
+from httpx import AsyncClient
+from playwright.async_api import Locator, WebSocketRoute, expect
+
+IDLE = "05:01"
+HIDDEN = "00:11"
+TYPES_ON = "00:04"
+"""Longer than two notices of typing are apart, shorter than one holds."""
+STOPPED_TYPING = "00:06"
+REPAIR = "00:06"
+"""Longer than two joins of a room for its state are apart."""
+
+
+async def two_in_a_room(arrive: Arrive, other: str = "Ben Okafor") -> tuple[Person, Person, str]:
+    """Return two people who are alone in a room and know it; the first has its panel open."""
+    room = fresh_room("here")
+    ana, ben = await asyncio.gather(*(arrive(name, own_clock=True) for name in ("Ana Ruiz", other)))
+    await ana.create_room("Garden", room)
+    await ben.join(room)
+    for person in (ana, ben):
+        await expect(here(person)).to_have_text("2 here")
+    await ana.show_panel()
+    return ana, ben, room
+
+
+def here(person: Person) -> Locator:
+    """Where the head says how many are in the room."""
+    return person.page.get_by_test_id("here")
+
+
+async def test_two_windows_see_each_other_come_go_idle_and_leave(arrive: Arrive) -> None:
+    ana, ben, room = await two_in_a_room(arrive)
+    user = await ben.id()
+    counts = ana.page.get_by_test_id("counts")
+    await ana.is_shown(user, "online")
+    await expect(counts).to_have_text("2 online")
+
+    await ben.page.clock.fast_forward(IDLE)
+    await ana.is_shown(user, "away")
+    await expect(counts).to_have_text("1 online, 1 away")
+    await ben.page.mouse.move(200, 300)
+    await ana.is_shown(user, "online")
+    await ben.hide()
+    await ben.page.clock.fast_forward(HIDDEN)
+    await ana.is_shown(user, "away")
+    await ben.hide(False)
+    await ana.is_shown(user, "online")
+
+    await ana.do("talk", user)
+    head = ana.page.get_by_test_id("about")
+    item = ana.page.get_by_test_id("room-item").filter(has_text="Ben Okafor")
+    await expect(head).to_have_text("Online")
+    await expect(item).to_have_accessible_name("Online Ben Okafor")
+    await ben.page.clock.fast_forward(IDLE)
+    await expect(head).to_have_text("Away")
+    await expect(item).to_have_accessible_name("Away Ben Okafor")
+    await ben.page.close()
+    await expect(head).to_have_text("Last seen just now")
+    await expect(item).to_have_accessible_name("Offline Ben Okafor")
+    await ana.page.clock.fast_forward(IDLE)
+    await expect(head).to_have_text("Last seen 5 minutes ago")
+
+    await ana.open(room)
+    await ana.is_shown(user, "offline")
+    await expect(here(ana)).to_have_text("1 here")
+
+
+async def test_typing(arrive: Arrive) -> None:
+    ana, ben, room = await two_in_a_room(arrive, "<b>Ben</b> Okafor")
+    said = "<b>Ben</b> Okafor is typing"
+    frames = sent_from_now(ben)
+    await ben.page.reload()
+    await expect(here(ben)).to_have_text("2 here")
+    before = await ana.page.get_by_test_id("messages").bounding_box()
+    await ben.type("Hello")
+    await expect(ana.typing).to_have_text(said)
+    await expect(ben.typing).to_have_text("")
+    assert await ana.page.get_by_test_id("messages").bounding_box() == before
+    assert frames("typing") == [{"type": "typing", "room": room}]  # once for five letters
+
+    await ben.page.locator(COMPOSER).press("Enter")
+    await ana.sees("Hello")
+    assert await ana.typing.inner_text() == ""  # not when it would have expired
+
+    for person in (ana, ben):
+        await person.page.clock.fast_forward(TYPES_ON)
+    await ben.type("And")
+    await expect(ana.typing).to_have_text(said)
+    await ana.page.clock.fast_forward(STOPPED_TYPING)
+    await expect(ana.typing).to_have_text("")
+    await ben.page.clock.fast_forward(TYPES_ON)
+    await ben.page.locator(COMPOSER).fill("")
+    assert len(frames("typing")) == 2
+
+
+def sent_from_now(person: Person) -> Callable[[str], list[dict[str, Any]]]:
+    """Write down what the page sends from its next load on, and return how to look up the frames of a type."""
+    frames: list[dict[str, Any]] = []
+
+    def keep(data: str | bytes) -> None:
+        if isinstance(data, str) and data.startswith("{"):  # Streamlit's own are binary
+            frames.append(json.loads(data))
+
+    person.page.on("websocket", lambda socket: socket.on("framesent", keep))
+    return lambda kind: [frame for frame in frames if frame["type"] == kind]
+
+
+async def test_a_reload_and_a_closed_tab_are_no_leave(arrive: Arrive, gateways: list[str], http: AsyncClient) -> None:
+    ana, ben, room = await two_in_a_room(arrive)
+    token, cid = await sign_in(http, gateways[0], "Cid Mora")
+    await become_member(http, gateways[0], room, token)
+    connection = await raw_sign_in(gateways[0], token)
+    await connection.push(message(type="join", room=room))
+    for user in (await ben.id(), cid):
+        await ana.is_shown(user, "online")
+    await ana.watch_states()
+
+    second = await ben.context.new_page()
+    await second.goto(ben.url)
+    await expect(second.get_by_test_id("here")).to_have_text("3 here")
+    await asyncio.gather(second.close(), ben.page.reload())
+    await expect(here(ben)).to_have_text("3 here")
+    connection.abort()  # after the others, so their grace is over when this one's is
+    await ana.is_shown(cid, "offline")
+    assert await ana.states(cid) == ["online", "offline"]
+    assert await ana.states(await ben.id()) == ["online"]
+
+
+async def test_a_large_room_a_lost_diff_and_a_server_that_wants_less(arrive: Arrive) -> None:
+    """More people than a browser test can gather: what the gateway says is written by hand."""
+    ana = await arrive("Ana Ruiz", own_clock=True)
+    gateway = await between(ana)
+    room = fresh_room("large")
+    await ana.create_room("Stadium", room)
+    await expect(here(ana)).to_have_text("1 here")
+    await ana.show_panel()
+    me = present(await ana.id())
+    gateway.is_muted = True
+    gateway.present(room, version=500, state=[me, present("ben"), present("cid", "away")])
+    await expect(here(ana)).to_have_text("3 here")
+    await ana.is_shown("cid", "away")
+    gateway.present(room, version=501, diff=[present("cid", "offline")])
+    await expect(here(ana)).to_have_text("2 here")
+    gateway.present(room, version=502, count={"online": 231, "away": 1_040})
+    await expect(here(ana)).to_have_text("231 online, 1,040 away")
+    await expect(ana.page.get_by_test_id("counts")).to_contain_text("231 online, 1,040 away")
+    await expect(ana.panel.get_by_test_id("state")).to_have_text([""])
+    gateway.present(room, version=503, state=[me, present("ben")])
+    await expect(here(ana)).to_have_text("2 here")
+
+    gateway.is_muted = False
+    before = gateway.heard.copy()
+    gateway.present(room, version=505, diff=[present("cid")])  # 504 was lost
+    await ana.page.clock.fast_forward(REPAIR)
+    await expect(here(ana)).to_have_text("1 here")  # as the real gateway tells it anew
+    (join,) = [frame for frame in gateway.heard[len(before) :] if frame["type"] == "join"]
+    assert join["room"] == room
+    assert join["since"] >= 1
+
+    await ana.page.clock.fast_forward(IDLE)
+    await ana.is_shown(me["user"], "away")
+    gateway.say(type="error", code="too_many", detail="too many changes", temporary=True, retry_after=30)
+    await ana.page.clock.fast_forward("00:29")
+    assert len(gateway.statuses()) == 1
+    await ana.page.clock.fast_forward("00:02")
+    await gateway.hears(lambda: gateway.statuses() == ["away", "away"])
+    await gateway.end()
+    await gateway.hears(lambda: gateway.statuses() == ["away", "away", "away"])  # the new connection knows it, too
+    await ana.is_online()
+
+
+def present(user: str, status: str = "online") -> dict[str, str]:
+    return {"user": user, "name": user.capitalize(), "status": status}
+
+
+class Between:
+    """Stands between page and gateway: writes down what the page says, adds frames, keeps real presence back."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+        self.is_muted = False
+        self._more = asyncio.Event()
+        self._page: WebSocketRoute | None = None
+
+    def connect(self, page: WebSocketRoute) -> None:
+        self._page = page
+        gateway = page.connect_to_server()
+
+        def up(data: str | bytes) -> None:
+            self.heard.append(json.loads(data))
+            self._more.set()
+            gateway.send(data)
+
+        def down(data: str | bytes) -> None:
+            if not (self.is_muted and json.loads(data)["type"] == "presence"):
+                page.send(data)
+
+        page.on_message(up)
+        gateway.on_message(down)
+
+    def present(self, room: str, **fields: object) -> None:
+        self.say(type="presence", room=room, **fields)
+
+    def say(self, **fields: object) -> None:
+        assert self._page
+        self._page.send(json.dumps(fields))
+
+    def statuses(self) -> list[str]:
+        return [frame["status"] for frame in self.heard if frame["type"] == "status"]
+
+    async def hears(self, wanted: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not wanted():
+                self._more.clear()
+                await self._more.wait()
+
+    async def end(self) -> None:
+        """Close the connection as a gateway does that stops."""
+        assert self._page
+        await self._page.close(code=4001)
+
+
+async def between(person: Person) -> Between:
+    """Load the page again, with a Between on its connections."""
+    found = Between()
+    await person.page.route_web_socket("**/v1/ws", found.connect)
+    await person.page.reload()
+    await person.is_online()
+    return found
