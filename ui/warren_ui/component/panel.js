@@ -169,7 +169,8 @@ export class Panel {
     this.search.show(rights.invite, timeline.room, new Set(this.#people.member.map(({ user }) => user)));
     this.#drawMembers(timeline);
     const { invited, banned } = this.#people;
-    this.#drawSimple("invited", rights.moderate ? invited : [], "take-back", "Take back");
+    const awaited = invited.filter(({ user }) => !this.#here?.people?.has(user)); // whoever is here has come
+    this.#drawSimple("invited", rights.moderate ? awaited : [], "take-back", "Take back");
     this.#drawSimple("banned", rights.moderate ? banned : [], "lift", "Lift ban");
     this.further.hidden = !this.#more;
     this.#drawEnd(timeline, rights);
