@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from warren.contract import commands as c
 from warren.contract import events as e
 from warren.contract import frames as f
+from warren.contract import presence as p
 from warren.contract import queries as q
 from warren.contract.wire import Wire
 
@@ -26,6 +27,9 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "server": SERVER_FRAME,
     "query": q.QUERY,
     "answer": q.ANSWER,
+    "live": p.LIVE_FRAME,
+    "shard": p.SHARD_MESSAGE,
+    "control": p.CONTROL_MESSAGE,
 }
 UNIONS: dict[str, Any] = {
     "command": get_args(c.Command)[0],
@@ -35,6 +39,9 @@ UNIONS: dict[str, Any] = {
     "server": f.ServerFrame,
     "query": get_args(q.Query)[0],
     "answer": get_args(q.Answer)[0],
+    "live": p.AnyLive,
+    "shard": p.AnyShardMessage,
+    "control": p.AnyControl,
 }
 BODIES: dict[str, TypeAdapter[Any]] = {
     "commands": TypeAdapter(c.Commands),
@@ -92,14 +99,21 @@ def test_a_field_of_a_newer_replica_is_ignored(name: str) -> None:
     assert adapter(name).validate_json(json.dumps(newer)) == adapter(name).validate_json(json.dumps(message))
 
 
-@pytest.mark.parametrize("name", ["body.commands", "body.replies", "body.events", "answer.room_list"])
+@pytest.mark.parametrize(
+    "name",
+    ["body.commands", "body.replies", "body.events", "answer.room_list", "shard.announcement", "live.presence.state"],
+)
 def test_a_field_of_a_newer_replica_is_ignored_further_down_too(name: str) -> None:
     message = read(name)
     newer = {
-        field: [{**item, "since_version_2": 1} for item in value] if isinstance(value, list) else value
+        field: [_of_newer_replica(item) for item in value] if isinstance(value, list) else value
         for field, value in message.items()
     }
     assert adapter(name).validate_json(json.dumps(newer)) == adapter(name).validate_json(json.dumps(message))
+
+
+def _of_newer_replica(item: Any) -> Any:
+    return {**item, "since_version_2": 1} if isinstance(item, dict) else item
 
 
 @pytest.mark.parametrize("name", CLIENT)
@@ -124,6 +138,12 @@ def test_no_field_of_a_message_is_lost_between_two_readings(name: str) -> None:
 def test_events_that_only_a_newer_replica_knows_pass_through_an_answer() -> None:
     """A reader hands on what the store holds, so that clients newer than it get it whole."""
     assert q.ANSWER.validate_python(read("answer.range")).events[1]["of"] == "a newer replica"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("live.presence", "live.typing"))])
+def test_what_the_service_tells_goes_to_clients_as_it_is(name: str) -> None:
+    """A gateway passes on the message's body as the frame."""
+    assert read(name) == read(name.replace("live", "server", 1))
 
 
 def test_messages_between_replicas_cannot_be_changed_after_they_are_made() -> None:

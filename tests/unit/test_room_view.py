@@ -227,6 +227,38 @@ def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
     assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
 
 
+STANDINGS = ["member.joined", "member.muted", "member.unmuted"]
+OTHERS = ["message", "member.left", "member.banned", "member.role", "room.renamed"]
+
+
+@property_test
+@given(
+    st.lists(st.sampled_from([*STANDINGS, *OTHERS]), min_size=1, max_size=20), st.integers(0, 20), st.integers(0, 20)
+)
+def test_what_changes_standings_is_named_however_a_chunk_is_split_and_joined(
+    kinds: list[str], at: int, other: int
+) -> None:
+    events = [{"seq": seq, "type": kind, "user": f"u{seq}"} for seq, kind in enumerate(kinds, 1)]
+    expected = [(seq, f"u{seq}", kind) for seq, kind in enumerate(kinds, 1) if kind in STANDINGS]
+    whole = pack(ROOM, events, 0)
+    assert list(whole.standings) == expected
+    at = min(at, len(kinds))
+    parts = [part for part in (cut(whole, at) if at else None, trim(whole, at) if at < len(kinds) else None) if part]
+    for part in parts:
+        assert list(part.standings) == [turn for turn in expected if part.first <= turn[0] <= part.last]
+    assert [turn for each in merge(ROOM, parts) for turn in each.standings] == expected
+    view = loaded()
+    offered = [each for part in [*parts, cut(whole, max(1, min(other, len(kinds))))] for each in view.offer(part)]
+    assert [turn for each in offered for turn in each.standings] == expected
+
+
+def test_an_end_is_no_change_of_standing_and_the_other_way_round() -> None:
+    kinds = ["member.left", "member.muted", "member.removed", "member.joined", "member.invited"]
+    chunk_ = pack(ROOM, [{"seq": seq, "type": kind, "user": "ann"} for seq, kind in enumerate(kinds, 1)], 0)
+    assert chunk_.ends == ((1, "ann", "member.left"), (3, "ann", "member.removed"))
+    assert chunk_.standings == ((2, "ann", "member.muted"), (4, "ann", "member.joined"))
+
+
 def test_a_chunk_is_encoded_once_for_all_its_readers() -> None:
     calls = []
 

@@ -16,8 +16,10 @@ from warren_gateway.session import (
     Action,
     End,
     Reply,
+    Report,
     Session,
     SessionLimits,
+    ShowTyping,
     Submit,
     Subscribe,
     Unsubscribe,
@@ -80,8 +82,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = st.sampled_from(["type", "room", "key", "text", "since", "epoch", "token", "reply_to", "extra"])
-TYPES = st.sampled_from(["hello", "auth", "join", "send", "leave", "ping", "pong", "zork"])
+NAMES = st.sampled_from(["type", "room", "key", "text", "since", "epoch", "token", "reply_to", "status", "extra"])
+TYPES = st.sampled_from(["hello", "auth", "join", "send", "leave", "typing", "status", "ping", "pong", "zork"])
 NEARLY = st.builds(
     lambda kind, fields: json.dumps({"type": kind, **fields}), TYPES, st.dictionaries(NAMES, JSON, max_size=5)
 )
@@ -129,6 +131,8 @@ FRAMES = st.one_of(
     st.builds(lambda room: frame("join", room=room, since=3, epoch="e"), ROOMS),
     st.builds(lambda room: frame("leave", room=room), ROOMS),
     st.builds(lambda room: frame("send", room=room, key="k", text="x"), ROOMS),
+    st.builds(lambda room: frame("typing", room=room), ROOMS),
+    st.builds(lambda status: frame("status", status=status), st.sampled_from(["online", "away", "offline"])),
     st.just(frame("ping")),
     st.just(frame("hello", token="t")),
     st.just(frame("auth", token="t")),
@@ -172,6 +176,10 @@ class Driver:
                     self.subscribed.discard(room)
                 case Verify():
                     self.verifying += 1
+                case ShowTyping(room):
+                    assert room in self.session.rooms
+                case Report(status):
+                    assert status in ("online", "away")
         return actions
 
     def _do(self, kind: str, value: str) -> list[Action]:
@@ -207,6 +215,8 @@ class Driver:
         assert session.joining <= session.rooms
         assert session.frames.level <= LIMITS.frames.burst
         assert session.refusals.level <= LIMITS.refusals.burst
+        assert session.typing.level <= LIMITS.typing.burst
+        assert session.statuses.level <= LIMITS.statuses.burst
 
 
 def unavailable() -> Refused:
@@ -262,9 +272,73 @@ def test_it_lets_through_no_more_than_the_bucket_holds(gaps: list[float]) -> Non
     assert taken <= LIMITS.frames.burst + now * LIMITS.frames.per_second + 1e-6
 
 
-@pytest.mark.parametrize("kind", ["join", "send", "leave", "ping"])
+@pytest.mark.parametrize(("kind", "rate"), [("typing", LIMITS.typing), ("status", LIMITS.statuses)])
+@property_test
+@given(gaps=st.lists(st.floats(0.0, 3.0), max_size=60))
+def test_what_does_not_last_is_shown_no_more_often_than_its_bucket_lets_it(
+    kind: str, rate: Rate, gaps: list[float]
+) -> None:
+    session, now, shown = greeted(), 0.0, 0
+    joined(session)
+    said = frame("typing", room="a") if kind == "typing" else frame("status", status="away")
+    for gap in gaps:
+        now += gap
+        (action, *end) = session.receive(said, now)
+        if action in (ShowTyping("a"), Report("away")):
+            shown += 1
+        else:
+            assert codes([action]) == [Code.TOO_MANY]
+            assert isinstance(action, Reply)
+            assert isinstance(action.frame, f.Error)
+            assert action.frame.temporary
+            assert action.frame.retry_after is not None
+        if end:
+            break
+    assert shown <= rate.burst + now * rate.per_second + 1e-6
+    assert shown >= min(len(gaps), rate.burst)
+
+
+def joined(session: Session) -> None:
+    """Have the session join room a."""
+    assert session.receive(frame("join", room="a"), 0.0) == [Subscribe("a", None, None)]
+    session.subscribed("a", done=True)
+
+
+def test_typing_is_shown_in_rooms_that_are_joined_and_in_no_others() -> None:
+    session = greeted()
+    assert codes(session.receive(frame("typing", room="a"), 0.0)) == [Code.NOT_FOUND]
+    joined(session)
+    assert session.receive(frame("typing", room="a"), 0.0) == [ShowTyping("a")]
+    assert codes(session.receive(frame("typing", room="b"), 0.0)) == [Code.NOT_FOUND]
+    session.receive(frame("leave", room="a"), 0.0)
+    assert codes(session.receive(frame("typing", room="a"), 0.0)) == [Code.NOT_FOUND]
+
+
+def test_nobody_types_in_an_inbox() -> None:
+    session = greeted()
+    session.receive(frame("join", room="@me"), 0.0)
+    session.subscribed("@me", done=True)
+    assert codes(session.receive(frame("typing", room="@me"), 0.0)) == [Code.INVALID]
+
+
+@pytest.mark.parametrize("status", ["offline", "busy", "", None, 1])
+def test_a_device_is_online_or_away_and_nothing_else(status: object) -> None:
+    session = greeted()
+    assert session.receive(frame("status", status="away"), 0.0) == [Report("away")]
+    assert session.receive(frame("status", status="online"), 0.0) == [Report("online")]
+    assert codes(session.receive(frame("status", status=status), 0.0)) == [Code.INVALID]
+
+
+@pytest.mark.parametrize("kind", ["join", "send", "leave", "typing", "status", "ping"])
 def test_the_first_frame_must_be_hello(kind: str) -> None:
-    fields = {"join": {"room": "a"}, "leave": {"room": "a"}, "send": {"room": "a", "key": "k", "text": "x"}, "ping": {}}
+    fields = {
+        "join": {"room": "a"},
+        "leave": {"room": "a"},
+        "send": {"room": "a", "key": "k", "text": "x"},
+        "typing": {"room": "a"},
+        "status": {"status": "away"},
+        "ping": {},
+    }
     (end,) = opened().receive(frame(kind, **fields[kind]), 0.0)
     assert isinstance(end, End)
     assert end.code == Close.BAD_FRAME
@@ -345,7 +419,7 @@ def test_sends_beyond_the_limit_are_refused_until_an_answer_comes() -> None:
     assert codes(refused) == [Code.TOO_MANY]
     assert isinstance(refused[0], Reply)
     assert refused[0].frame == f.Error(
-        key="k3", room="a", code="too_many", detail="3 sends wait for their ack already", temporary=True
+        frame="send", key="k3", room="a", code="too_many", detail="3 sends wait for their ack already", temporary=True
     )
     session.answered(f.Send(room="a", key="k0", text="x"), unavailable())
     assert isinstance(session.receive(sends[4], 0.0)[0], Submit)

@@ -24,7 +24,7 @@ from warren.ops.mongo import StoreUnavailable
 from warren_presence import metrics
 from warren_presence.clock import Clock
 from warren_presence.domain.leases import Leases
-from warren_presence.domain.shard import SETTLE, Action, AskAgain, Find, Record, Shard, Show, Tell
+from warren_presence.domain.shard import Action, AskAgain, Find, Record, Shard, Show, Tell
 from warren_presence.seen import LastSeen
 
 log = logging.getLogger(__name__)
@@ -113,6 +113,8 @@ class Keeper:
             self._spawn(_ack(lease, message.delivery_tag))
 
     def _announced(self, shard: Shard, said: p.Announcement, now: float) -> None:
+        if self._leases.stopped(said.gateway):
+            return
         if self._leases.heard_at(said.gateway) is None:
             self._leases.hear(said.gateway, now)
         metrics.CHANGES.inc(len(said.changes))
@@ -120,8 +122,7 @@ class Keeper:
 
     def _take_over(self, number: int, now: float) -> _Held:
         """Begin anew with a shard: ask all gateways who is there, and wait for those that live to have answered."""
-        not_before = now if self._leases.complete(now) else now + SETTLE
-        shard = Shard(self._leases.alive, not_before)
+        shard = Shard(self._leases.alive, self._leases.not_before(now))
         held = self._held[number] = _Held(number, secrets.token_hex(8), shard, now)
         log.info("shard taken over", extra={"shard": number, "term": held.term})
         metrics.TAKEOVERS.inc()
@@ -140,12 +141,12 @@ class Keeper:
             return
         now = self._clock.now
         match said:
-            case p.Heartbeat(gateway=gateway, seqs=seqs):
+            case p.Heartbeat(gateway=gateway, seqs=seqs) if not self._leases.stopped(gateway):
                 self._leases.hear(gateway, now)
                 for held in self._held.values():
                     held.shard.heartbeat(gateway, seqs[held.number], now)
             case p.Goodbye(gateway=gateway):
-                self._leases.end(gateway)
+                self._leases.stop(gateway, now)
                 for held in self._held.values():
                     held.shard.end(gateway, now)
             case p.Resync(shard=number, term=term, gateway=None):

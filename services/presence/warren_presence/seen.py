@@ -39,8 +39,9 @@ class LastSeen:
 
     async def find(self, users: Iterable[str]) -> dict[str, datetime]:
         """Return when these were last seen, as far as that is known. Raises StoreUnavailable."""
-        found = await self._store.find(users)
-        return found | {user: self._waiting[user] for user in users if user in self._waiting}
+        # Looked up first: what is written while the store is asked is in neither afterwards.
+        waiting = {user: self._waiting[user] for user in users if user in self._waiting}
+        return await self._store.find(users) | waiting
 
     async def run(self) -> None:
         """Write what has gathered, until cancelled; then the rest."""

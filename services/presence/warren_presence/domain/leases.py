@@ -1,9 +1,13 @@
 """Which gateways live, by their heartbeats."""
 
-from warren.contract.presence import HEARTBEAT, LEASE
+from warren.contract.presence import GRACE, HEARTBEAT, LEASE
 
 SLACK = 1.0
 """Seconds by which a heartbeat may be late on its way."""
+SETTLE = 1.0
+"""Seconds that a replica waits for gateways it may not have heard of yet."""
+REMEMBERED = 120.0
+"""Seconds for which a gateway that has stopped is known to have: longer than its announcements can be under way."""
 
 
 class Leases:
@@ -11,6 +15,8 @@ class Leases:
 
     def __init__(self, now: float) -> None:
         self._heard: dict[str, float] = {}
+        self._stopped: dict[str, float] = {}
+        """Those that have stopped in order, and when; the latest last."""
         self._listening_since = now
 
     def listen(self, now: float) -> None:
@@ -23,8 +29,18 @@ class Leases:
         self._heard[gateway] = now
 
     def end(self, gateway: str) -> None:
-        """Forget a gateway."""
+        """Forget a gateway that has been silent for too long."""
         self._heard.pop(gateway, None)
+
+    def stop(self, gateway: str, now: float) -> None:
+        """Forget a gateway that has stopped: what may come of it yet is of the past."""
+        self._heard.pop(gateway, None)
+        self._stopped = {name: at for name, at in self._stopped.items() if now - at < REMEMBERED and name != gateway}
+        self._stopped[gateway] = now
+
+    def stopped(self, gateway: str) -> bool:
+        """Whether the gateway has stopped, as far as that is remembered."""
+        return gateway in self._stopped
 
     def heard_at(self, gateway: str) -> float | None:
         """Return when the gateway was last heard, or None if it is not known."""
@@ -42,3 +58,12 @@ class Leases:
     def complete(self, now: float) -> bool:
         """Whether every gateway that lives has been heard by now."""
         return now - self._listening_since >= HEARTBEAT + SLACK
+
+    def not_before(self, now: float) -> float:
+        """Return when a shard that is taken over now may be spoken for at the earliest.
+
+        By then all gateways have been heard, and whoever was on one that has stopped has come back or had their grace:
+        there is nobody else who would remember them.
+        """
+        settled = now if self.complete(now) else now + SETTLE
+        return max([settled, *(at + GRACE for at in self._stopped.values())])

@@ -26,7 +26,7 @@ class Person:
     gateways: dict[str, Here] = field(default_factory=dict)
     """Where they are connected."""
     left_at: float | None = None
-    """When the last of the connections ended, as long as that is not shown."""
+    """When one of the connections ended, if none has come since: the last one, as long as that is not shown."""
 
 
 class Room:
@@ -50,8 +50,13 @@ class Room:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nobody in it, and everybody knows."""
+        """Whether there is nobody in it."""
         return not self.people
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nobody in it, and everybody knows."""
+        return self.empty and not (self.asked or self._fresh)
 
     def attend(self, gateway: str, user: str, name: str, status: Here) -> None:
         """Somebody is here by way of this gateway."""
@@ -62,16 +67,19 @@ class Room:
         person.gateways[gateway] = status
         self._judge(user, person)
 
-    def leave(self, gateway: str, user: str, now: float) -> bool:
-        """Somebody is not here by way of this gateway any more; return whether a grace has begun for them."""
+    def leave(self, gateway: str, user: str, at: float) -> float | None:
+        """Somebody is not here by way of this gateway any more, since `at`.
+
+        Return since when they are not here at all, which may be later, or None if they are.
+        """
         person = self.people.get(user)
         if person is None or person.gateways.pop(gateway, None) is None:
-            return False
+            return None
+        person.left_at = at if person.left_at is None else max(at, person.left_at)
         if person.gateways:
             self._judge(user, person)
-            return False
-        person.left_at = now
-        return True
+            return None
+        return person.left_at
 
     def linger(self, user: str, name: str, now: float) -> bool:
         """Somebody was here a moment ago, as somebody else remembers; return whether a grace has begun for them."""
@@ -84,7 +92,7 @@ class Room:
     def lapse(self, user: str, left_at: float) -> bool:
         """The grace that began at `left_at` is over; return whether they are gone, and have not come back meanwhile."""
         person = self.people.get(user)
-        if person is None or person.left_at != left_at:
+        if person is None or person.gateways or person.left_at != left_at:
             return False
         self._set(user, person, "offline")
         if person.told == "offline":
@@ -92,12 +100,10 @@ class Room:
         return True
 
     def due_at(self) -> float | None:
-        """Return when there is something to be told, or None if there is nothing."""
-        if self.asked or self._fresh:
-            return self._told_at + INTERVAL
-        if self._changed:
+        """Return when something is to be told, or the room may go; None if neither."""
+        if self.asked or self._fresh or self._changed:
             return self._told_at + (COUNT_INTERVAL if self._large else INTERVAL)
-        return None
+        return self._told_at + INTERVAL if self.empty else None
 
     def tell(self, now: float) -> list[Presence]:
         """Return what the followers are to be told now, in order."""

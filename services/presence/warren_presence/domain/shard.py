@@ -1,6 +1,6 @@
 """One shard's presence, as long as this replica is the shard's active consumer: announcements in, actions out."""
 
-from collections import deque
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,8 +11,6 @@ from warren_presence.domain.room import Room
 
 OVERDUE = 1.0
 """Seconds that an announcement may take longer than the heartbeat that names it; and between two requests for all."""
-SETTLE = 1.0
-"""Seconds that a replica waits for gateways it may not have heard of yet."""
 FRAMES_AT_ONCE = 500
 """Rooms of the shard told at one tick; the others follow at the next."""
 
@@ -87,8 +85,8 @@ class Shard:
         self._rooms: dict[str, Room] = {}
         self._due: dict[str, None] = {}
         """The rooms that may have something to tell, longest waiting first."""
-        self._graces: deque[tuple[float, str, str]] = deque()
-        """When a grace began, and whose; the earliest first, since all are equally long."""
+        self._graces: list[tuple[float, str, str]] = []
+        """When a grace began, and whose: a heap."""
         self._sought: set[str] = set()
         self._gone: list[Record] = []
         self._floor = 0
@@ -116,7 +114,8 @@ class Shard:
             # The full one that is asked for at the next tick says it all.
             source.whole = False
         for name in message.ask:
-            self._room(name).asked = True
+            if not is_inbox(name):
+                self._room(name).asked = True
         self._sought.update(message.sought)
 
     def heartbeat(self, gateway: str, seq: int, now: float) -> None:
@@ -128,11 +127,14 @@ class Shard:
             source.due = (seq, now)
 
     def end(self, gateway: str, now: float, since: float | None = None) -> None:
-        """Forget a gateway: it has stopped, or nothing was heard of it after `since`, and then no grace is due."""
+        """Forget a gateway: it has stopped, or nothing was heard of it after `since`, when its people's grace began."""
         self._expected.discard(gateway)
+        if since is None and not self.settled:
+            # It may have stopped before it has told whom it had: their grace has to be over, too.
+            self._not_before = max(self._not_before, now + GRACE)
         source = self._sources.pop(gateway, None)
-        for name, user in source.places if source else ():
-            self._leave(gateway, name, user, now, since)
+        for place in source.places if source else ():
+            self._leave(gateway, place, now, now if since is None else since)
 
     def tick(self, now: float) -> list[Action]:
         """Let what is due happen."""
@@ -145,11 +147,11 @@ class Shard:
         """Take a full announcement for all that is known from its gateway."""
         if message.seq < source.seq:
             return
-        before, source.places = source.places, set()
         source.seq, source.whole = message.seq, True
         self._apply(source, message, now)
-        for name, user in before - source.places:
-            self._leave(message.gateway, name, user, now)
+        for place in source.places - {(change.room, change.user) for change in message.changes}:
+            source.places.discard(place)
+            self._leave(message.gateway, place, now, now)
 
     def _apply(self, source: _Source, message: Announcement, now: float) -> None:
         for change in message.changes:
@@ -159,35 +161,37 @@ class Shard:
                 self._room(change.room).attend(message.gateway, change.user, change.name, change.status)
             elif place in source.places:
                 source.places.discard(place)
-                self._leave(message.gateway, *place, now, None if change.status == "gone" else now)
+                self._leave(message.gateway, place, now, now, grace=GRACE if change.status == "gone" else 0.0)
             elif message.full and change.status == "gone":
                 self._linger(change, now)
 
     def _linger(self, change: Attendance, now: float) -> None:
         """Somebody has gone from a gateway a moment ago, before this replica knew of them: their grace is not over."""
         if self._room(change.room).linger(change.user, change.name, now):
-            self._graces.append((now, change.room, change.user))
+            heapq.heappush(self._graces, (now, change.room, change.user))
 
-    def _leave(self, gateway: str, name: str, user: str, now: float, since: float | None = None) -> None:
-        """Somebody is not in a room by way of this gateway any more; without grace if it is so `since` a while."""
-        if not self._room(name).leave(gateway, user, now):
+    def _leave(self, gateway: str, place: Place, now: float, at: float, grace: float = GRACE) -> None:
+        """Somebody is not in a room by way of this gateway any more, since `at`."""
+        name, user = place
+        left_at = self._room(name).leave(gateway, user, at)
+        if left_at is None:
             return
-        if since is None:
-            self._graces.append((now, name, user))
+        if now - left_at < grace:
+            heapq.heappush(self._graces, (left_at, name, user))
         else:
-            self._go(name, user, now, now - since)
+            self._go(name, user, left_at, now)
 
-    def _go(self, name: str, user: str, left_at: float, ago: float) -> None:
+    def _go(self, name: str, user: str, left_at: float, now: float) -> None:
         room = self._rooms.get(name)
         if room is not None and room.lapse(user, left_at) and is_inbox(name):
-            self._gone.append(Record(user, ago))
+            self._gone.append(Record(user, now - left_at))
             self._drop_if_empty(room)
 
     def _lapse(self, now: float) -> None:
         while self._graces and now - self._graces[0][0] >= GRACE:
-            left_at, name, user = self._graces.popleft()
+            left_at, name, user = heapq.heappop(self._graces)
             self._due[name] = None
-            self._go(name, user, left_at, now - left_at)
+            self._go(name, user, left_at, now)
 
     def _settle(self, now: float) -> None:
         if not self.settled and now >= self._not_before:
@@ -210,11 +214,14 @@ class Shard:
             due = None if room is None or is_inbox(name) else room.due_at()
             if room is None or due is None:
                 del self._due[name]
+            elif due <= now and room.over:
+                self._drop_if_empty(room)
             elif due <= now and told < FRAMES_AT_ONCE:
                 told += 1
                 del self._due[name]
                 yield Tell(name, room.tell(now))
-                self._drop_if_empty(room)
+                if room.empty:
+                    self._due[name] = None  # it goes when it may be told again: so its next life keeps to the pace
 
     def _sightings(self) -> Iterator[Action]:
         sought, self._sought = self._sought, set()
@@ -239,4 +246,5 @@ class Shard:
     def _drop_if_empty(self, room: Room) -> None:
         if room.empty:
             self._floor = max(self._floor, room.version)
+            self._due.pop(room.name, None)
             del self._rooms[room.name]
