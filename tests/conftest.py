@@ -37,7 +37,7 @@ def home() -> Path:
 @pytest.fixture(scope="session")
 def stack(home: Path) -> Iterator[Stack]:
     """Start all of Warren once for the tests that kill nothing."""
-    stack = Stack(home / "stack", BASE_PORT, presence=1, env={"WARREN_LOG_LEVEL": "debug"})
+    stack = Stack(home / "stack", BASE_PORT, presence=2, env={"WARREN_LOG_LEVEL": "debug"})
     with stack.running():
         yield stack
 

@@ -89,6 +89,10 @@ def _patched(before: dict[str, str], diff: list[p.Present]) -> dict[str, str]:
     return {user: status for user, status in after.items() if status != "offline"}
 
 
+CHECK = 30.0
+"""Seconds between a gateway's comparisons of what it knows with what the service says."""
+
+
 class Gateway:
     """One process with its connections."""
 
@@ -103,6 +107,7 @@ class Gateway:
         """Rooms whose last frame did not arrive: nobody can know before the next."""
         self._next_beat = world.now
         self._next_ask = world.now
+        self.next_check = world.now + CHECK
         self._arrived = 0.0
         self.beat_lost = False
 
@@ -150,6 +155,11 @@ class Gateway:
             for room, roster in self.rosters.items():
                 if not roster.synced:
                     self.attendance.ask(room)
+        if now >= self.next_check:
+            self.next_check = now + CHECK
+            for roster in self.rosters.values():
+                if roster.synced:
+                    self.attendance.check(roster.known)
         if announce and not self.attendance.idle:
             self.announce()
         if now >= self._next_beat:
@@ -198,9 +208,9 @@ class Replica:
 
     def hold(self) -> None:
         """Become the shard's active consumer."""
-        self.shard = Shard(self.leases.alive, self.leases.not_before(self.clock.now))
         self.world.terms += 1
         self.term = f"term {self.world.terms}"
+        self.shard = Shard(self.term, self.leases.alive, self.leases.not_before(self.clock.now))
         self.world.say(p.Resync(shard=NUMBER, term=self.term))
 
     def take(self, said: p.Announcement) -> None:
@@ -570,7 +580,10 @@ class World:
         }
 
     def assert_quiet(self) -> None:
-        """Check that everybody knows the truth, and that nothing is left of what was."""
+        """Check that everybody knows the truth, and that nothing is left of what was, nor of questions about it."""
+        for gateway in self.gateways.values():
+            gateway.next_check = self.now + CHECK
+        self.run(2.0)
         for gateway in self.gateways.values():
             for room, roster in gateway.rosters.items():
                 assert roster.synced, (gateway.name, room)

@@ -98,7 +98,8 @@ def _events(frame: dict[str, Any], room: str) -> list[dict[str, Any]]:
 async def talk(gateway: str, token: str | None = None, **options: Any) -> AsyncIterator[Talker]:
     """Connect to a gateway, and say hello if there is a token; `options` go to `websockets.connect`."""
     url = gateway.replace("http", "ws", 1) + "/v1/ws"
-    async with connect(url, compression=None, max_size=None, ping_interval=None, **options) as socket:
+    # Without a bound on what waits to be read: at 16 frames the library stops reading, and closing takes it 10 s then.
+    async with connect(url, compression=None, max_size=None, max_queue=None, ping_interval=None, **options) as socket:
         talker = Talker(socket)
         if token is not None:
             await talker.ask("welcome", type="hello", token=token)

@@ -32,6 +32,7 @@ from warren.contract.topology import (
     QUEUES,
     SHARDS,
     command_queue,
+    presence_queue,
     shard_queue,
 )
 from warren_local.servers import Broker, broker
@@ -60,12 +61,10 @@ def node(home: Path) -> Iterator[Broker]:
 
 
 async def prepare(operator_url: str) -> None:
-    """Declare the topology, a bot's queue, and a shard of presence as it will be."""
+    """Declare the topology and a bot's queue."""
     await declare(operator_url)
     async with await aio_pika.connect(operator_url) as connection:
-        channel = await connection.channel()
-        for name in (FOREIGN, f"{PRESENCE}.00"):
-            await channel.declare_queue(name, durable=True)
+        await (await connection.channel()).declare_queue(FOREIGN, durable=True)
 
 
 @asynccontextmanager
@@ -201,7 +200,7 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "publish an event under a key of no bucket": (publish(EVENTS, "general"),                     NO,  NO,  NO),
     "publish a live event": (publish(LIVE, ROOM_KEY),                                             YES, NO,  YES),
     "publish a live event under a key of no room": (publish(LIVE, "ev.7.#"),                      NO,  NO,  NO),
-    "publish presence": (publish(PRESENCE),                                                       YES, NO,  NO),
+    "publish presence": (publish(PRESENCE),                                                       YES, NO,  YES),
     "publish control": (publish(CONTROL),                                                         YES, NO,  YES),
     # The default exchange leads to every queue and cannot be narrowed; persistence answers through it.
     "publish to a queue by name": (publish("", FOREIGN),                                          NO,  YES, NO),
@@ -209,7 +208,7 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
 
     "consume commands": (consume(shard_queue(3)),                                                 NO,  YES, NO),
     "consume queries": (consume(QUERY_QUEUE),                                                     NO,  YES, NO),
-    "consume presence": (consume(f"{PRESENCE}.00"),                                               NO,  NO,  YES),
+    "consume presence": (consume(presence_queue(3)),                                              NO,  NO,  YES),
     "consume dead letters": (consume(DEAD),                                                       NO,  NO,  NO),
     "consume a bot's queue": (consume(FOREIGN),                                                   NO,  NO,  NO),
     "get a dead letter": (get(DEAD),                                                              NO,  NO,  NO),
@@ -218,6 +217,7 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     # Who may consume may purge: RabbitMQ has one right for both.
     "purge commands": (purge(shard_queue(3)),                                                     NO,  YES, NO),
     "purge queries": (purge(QUERY_QUEUE),                                                         NO,  YES, NO),
+    "purge presence": (purge(presence_queue(3)),                                                  NO,  NO,  YES),
     "purge dead letters": (purge(DEAD),                                                           NO,  NO,  NO),
     "purge a bot's queue": (purge(FOREIGN),                                                       NO,  NO,  NO),
 
@@ -232,7 +232,9 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "make a bot's queue": (make_queue("bot.other"),                                               NO,  NO,  NO),
     "make a shard again": (make_shard_again(),                                                    NO,  NO,  NO),
     "make a further shard": (make_queue(f"{COMMANDS}.99"),                                        NO,  NO,  NO),
+    "make a further shard of presence": (make_queue(f"{PRESENCE}.99"),                            NO,  NO,  NO),
     "delete a shard": (delete_queue(shard_queue(3)),                                              NO,  NO,  NO),
+    "delete a shard of presence": (delete_queue(presence_queue(3)),                               NO,  NO,  NO),
     "delete the queue of queries": (delete_queue(QUERY_QUEUE),                                    NO,  NO,  NO),
     "delete the dead letters": (delete_queue(DEAD),                                               NO,  NO,  NO),
     "delete a bot's queue": (delete_queue(FOREIGN),                                               NO,  NO,  NO),
@@ -247,11 +249,13 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "bind one's own to queries": (bind_own(QUERIES, "query"),                                     NO,  NO,  NO),
     "bind one's own to presence": (bind_own(PRESENCE, "shard.03"),                                NO,  NO,  NO),
     "bind a shard to events": (bind(shard_queue(3), EVENTS, BUCKET),                              NO,  NO,  NO),
+    "bind a shard of presence to events": (bind(presence_queue(3), EVENTS, BUCKET),               NO,  NO,  NO),
     "bind the queue of queries to events": (bind(QUERY_QUEUE, EVENTS, BUCKET),                    NO,  NO,  NO),
     "bind the dead letters to events": (bind(DEAD, EVENTS, BUCKET),                               NO,  NO,  NO),
     "bind a bot's queue to events": (bind(FOREIGN, EVENTS, BUCKET),                               NO,  NO,  NO),
     "bind a bot's queue to commands": (bind(FOREIGN, COMMANDS, "shard.03"),                       NO,  NO,  NO),
     "unbind a shard": (unbind(shard_queue(3), COMMANDS, "shard.03"),                              NO,  NO,  NO),
+    "unbind a shard of presence": (unbind(presence_queue(3), PRESENCE, "shard.03"),               NO,  NO,  NO),
     "unbind the queue of queries": (unbind(QUERY_QUEUE, QUERIES, "query"),                        NO,  NO,  NO),
 
     "make an exchange": (make_exchange("warren.other"),                                           NO,  NO,  NO),
@@ -284,7 +288,8 @@ async def test_a_user_may_do_what_its_service_needs_and_no_more(node: Broker, us
 def test_the_table_has_every_exchange_and_queue() -> None:
     """A name that is added to the topology needs its cells."""
     assert {exchange.name for exchange in EXCHANGES} == {COMMANDS, QUERIES, EVENTS, LIVE, PRESENCE, CONTROL}
-    assert {queue.name for queue in QUEUES} == {*(shard_queue(number) for number in range(SHARDS)), QUERY_QUEUE, DEAD}
+    shards = {name(number) for name in (shard_queue, presence_queue) for number in range(SHARDS)}
+    assert {queue.name for queue in QUEUES} == shards | {QUERY_QUEUE, DEAD}
 
 
 @pytest.mark.parametrize("user", ["guest", "operator", "nobody"])

@@ -11,7 +11,7 @@ from harness.stack import Stack
 from harness.talker import talk
 from integration.conftest import Place
 
-SERVICES = ("gateway-1", "gateway-2", "persistence-1", "persistence-2", "presence-1")
+SERVICES = ("gateway-1", "gateway-2", "persistence-1", "persistence-2", "presence-1", "presence-2")
 METRICS = {
     "gateway": (
         "warren_connections",

@@ -28,10 +28,10 @@ def test_a_wish_that_cannot_be_met_is_refused(wish: str) -> None:
         parse_scale([wish])
 
 
-def test_only_gateways_know_the_secret_and_only_persistence_the_database() -> None:
+def test_only_gateways_know_the_secret_and_only_who_stores_the_database() -> None:
     told = {s: environment(s, Ports(), parse_scale([]), LINKS) for s in ("gateway", "presence", "persistence", "ui")}
     assert [s for s, env in told.items() if "WARREN_SECRET" in env] == ["gateway"]
-    assert [s for s, env in told.items() if "WARREN_MONGO_URL" in env] == ["persistence"]
+    assert [s for s, env in told.items() if "WARREN_MONGO_URL" in env] == ["presence", "persistence"]
     assert told["ui"] == {"WARREN_GATEWAYS": "http://127.0.0.1:8000,http://127.0.0.1:8010"}
 
 

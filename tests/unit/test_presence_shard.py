@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from warren.contract.ids import inbox_room
-from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Presence, Sighting
+from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Known, Presence, Sighting
 from warren_presence.clock import JUMP, STEP, Clock
 from warren_presence.domain.leases import REMEMBERED, SETTLE, SLACK, Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL, LARGE, SMALL
@@ -26,16 +26,24 @@ def said(
     *changes: Attendance,
     full: bool = False,
     ask: Sequence[str] = (),
+    known: Sequence[Known] = (),
     sought: Sequence[str] = (),
 ) -> Announcement:
     return Announcement(
-        gateway=gateway, shard=0, seq=seq, full=full, changes=list(changes), ask=list(ask), sought=list(sought)
+        gateway=gateway,
+        shard=0,
+        seq=seq,
+        full=full,
+        changes=list(changes),
+        ask=list(ask),
+        known=list(known),
+        sought=list(sought),
     )
 
 
 def held(*changes: Attendance, gateways: Iterable[str] = ("g1",)) -> Shard:
     """Return a shard that has settled; the first of the gateways has announced these, and all of it is told."""
-    shard = Shard(gateways, 0.0)
+    shard = Shard("t1", gateways, 0.0)
     for gateway in gateways:
         shard.announce(said(gateway, 1, *changes, full=True), 0.0)
         changes = ()
@@ -65,7 +73,7 @@ def asked(shard: Shard, now: float) -> list[str]:
 
 
 def test_the_first_frame_is_the_state_and_then_come_diffs_of_what_has_changed() -> None:
-    shard = Shard([], 0.0)
+    shard = Shard("t1", [], 0.0)
     shard.announce(said("g1", 1, change("ann"), change("bob", "away"), full=True), 0.0)
     (state,) = frames(shard.tick(0.0))
     assert (state.version, statuses(state), state.diff) == (1, {"ann": "online", "bob": "away"}, None)
@@ -167,14 +175,33 @@ def test_after_a_gap_everything_is_asked_for_and_nothing_is_taken_till_then() ->
     assert told(shard, 1.6 + GRACE) == [{"ann": "offline"}]
 
 
-def test_it_is_asked_for_once_a_second_until_it_comes() -> None:
+def test_it_is_asked_for_until_it_comes_less_and_less_often() -> None:
     shard = held(change("ann"))
     shard.announce(said("g1", 3), 1.0)
-    at = [now / 20 for now in range(20, 101) if asked(shard, now / 20)]
-    assert len(at) == 5
-    assert all(later - earlier >= OVERDUE for earlier, later in itertools.pairwise(at))
-    shard.announce(said("g1", 4, change("ann"), full=True), 5.1)
-    assert asked(shard, 10.0) == []
+    at = [now / 20 for now in range(20, 641) if asked(shard, now / 20)]
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(at)] == [2, 4, 8, 8, 8]
+    shard.announce(said("g1", 4, change("ann"), full=True), 33.0)
+    assert asked(shard, 50.0) == []
+
+
+def test_what_comes_late_is_taken_all_the_same() -> None:
+    shard = held(change("ann"))
+    shard.heartbeat("g1", 2, 3.0)
+    assert asked(shard, 3.0 + OVERDUE) == ["g1"]
+    shard.announce(said("g1", 2, change("bob")), 6.0)
+    assert told(shard, 6.0) == [{"bob": "online"}]
+
+
+def test_whoever_has_missed_the_last_frame_of_a_quiet_room_is_told() -> None:
+    shard = held(change("ann"))
+    last = Known(room=ROOM, term="t1", version=1)
+    shard.announce(said("g1", 2, known=[last]), 40.0)
+    assert shard.tick(40.0) == []
+    for seq, known in ((3, last.model_copy(update={"version": 0})), (4, last.model_copy(update={"term": "t0"}))):
+        shard.announce(said("g1", seq, known=[known]), 10.0 * seq + 20)
+        (action,) = shard.tick(10.0 * seq + 20)
+        assert isinstance(action, Tell)
+        assert [(frame.version, statuses(frame)) for frame in action.frames] == [(1, {"ann": "online"})]
 
 
 def test_an_old_full_announcement_or_a_repeated_one_changes_nothing() -> None:
@@ -232,7 +259,7 @@ def test_a_heartbeat_that_is_behind_asks_for_nothing() -> None:
 
 
 def test_nothing_is_told_before_all_expected_gateways_have_said_all() -> None:
-    shard = Shard(["g1", "g2"], 0.0)
+    shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 5, change("ann"), full=True, ask=["quiet"]), 0.1)
     shard.announce(said("g2", 8, change("bob")), 0.2)
     assert (frames(shard.tick(0.2)), shard.settled) == ([], False)
@@ -242,14 +269,14 @@ def test_nothing_is_told_before_all_expected_gateways_have_said_all() -> None:
 
 
 def test_nor_before_its_time() -> None:
-    shard = Shard([], 1.0)
+    shard = Shard("t1", [], 1.0)
     shard.announce(said("g1", 5, change("ann"), full=True), 0.1)
     assert told(shard, 0.9) == []
     assert told(shard, 1.0) == [{"ann": "online"}]
 
 
 def test_an_expected_gateway_that_is_silent_is_waited_for_no_longer_than_its_lease() -> None:
-    shard = Shard(["g1", "g2"], 0.0)
+    shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 5, change("ann"), full=True), 0.1)
     assert told(shard, LEASE) == []
     shard.end("g2", LEASE, 0.0)
@@ -257,7 +284,7 @@ def test_an_expected_gateway_that_is_silent_is_waited_for_no_longer_than_its_lea
 
 
 def test_a_gateway_that_stops_meanwhile_may_have_had_people_whose_grace_goes_on() -> None:
-    shard = Shard(["g1", "g2"], 0.0)
+    shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 5, change("ann"), full=True), 0.1)
     shard.end("g2", 0.2)
     assert told(shard, 0.2 + GRACE - 0.01) == []
@@ -266,7 +293,7 @@ def test_a_gateway_that_stops_meanwhile_may_have_had_people_whose_grace_goes_on(
 
 
 def test_who_went_a_moment_before_the_takeover_is_shown_for_another_grace() -> None:
-    shard = Shard(["g1", "g2"], 0.0)
+    shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 5, change("ann", "gone"), change("bob", "gone"), change("cid"), full=True), 1.0)
     shard.announce(said("g2", 5, full=True), 1.0)
     assert told(shard, 1.0) == [{"ann": "online", "bob": "online", "cid": "online"}]
@@ -276,7 +303,7 @@ def test_who_went_a_moment_before_the_takeover_is_shown_for_another_grace() -> N
 
 
 def test_who_went_a_moment_ago_and_is_on_another_gateway_is_there() -> None:
-    shard = Shard([], 0.0)
+    shard = Shard("t1", [], 0.0)
     shard.announce(said("g2", 5, change("ann", "away"), full=True), 1.0)
     shard.announce(said("g1", 5, change("ann", "gone"), full=True), 1.0)
     assert told(shard, 1.0) == [{"ann": "away"}]
@@ -373,7 +400,7 @@ def test_who_is_sought_is_shown_or_looked_up() -> None:
 
 
 def test_nobody_is_looked_up_before_it_is_known_who_is_there() -> None:
-    shard = Shard(["g1", "g2"], 0.0)
+    shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 1, full=True, sought=["ann"]), 0.0)
     assert shard.tick(0.0) == []
     shard.announce(said("g2", 1, change("ann", room=inbox_room("ann")), full=True), 0.1)
@@ -439,7 +466,7 @@ def test_who_asks_gets_the_state_and_who_follows_does_not_notice() -> None:
 
 
 def test_rooms_beyond_what_one_tick_tells_follow_at_the_next() -> None:
-    shard = Shard([], 0.0)
+    shard = Shard("t1", [], 0.0)
     shard.announce(said("g1", 1, *(change("ann", room=f"r{n}") for n in range(FRAMES_AT_ONCE + 5)), full=True), 0.0)
     first = [action.room for action in shard.tick(0.0) if isinstance(action, Tell)]
     second = [action.room for action in shard.tick(0.05) if isinstance(action, Tell)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from warren.contract.ids import RoomId, UserId, inbox_room
-from warren.contract.presence import GRACE, Announcement, Here
+from warren.contract.presence import GRACE, Announcement, Here, Known
 from warren.contract.presence import Attendance as Change
 from warren.contract.topology import SHARDS, shard
 
@@ -35,11 +35,12 @@ class _Line:
     changed: dict[Place, Change | None] = field(default_factory=dict)
     """Where something has changed; what it is derives from who is there now, unless nobody is."""
     ask: dict[RoomId, None] = field(default_factory=dict)
+    known: dict[RoomId, Known] = field(default_factory=dict)
     sought: dict[UserId, None] = field(default_factory=dict)
 
     @property
     def idle(self) -> bool:
-        return not (self.full or self.changed or self.ask or self.sought)
+        return not (self.full or self.changed or self.ask or self.known or self.sought)
 
 
 class Attendance:
@@ -112,6 +113,10 @@ class Attendance:
         """Have the room's state told."""
         self._lines[shard(room)].ask[room] = None
 
+    def check(self, known: Known) -> None:
+        """Have the room's state told if it is another than this."""
+        self._lines[shard(known.room)].known[known.room] = known
+
     def seek(self, user: UserId) -> None:
         """Have somebody's status over all rooms told."""
         self._lines[shard(inbox_room(user))].sought[user] = None
@@ -157,6 +162,7 @@ class Attendance:
     def _drain(self, number: int, line: _Line, everything: list[Change]) -> Iterable[Announcement]:
         changed, line.changed = line.changed, {}
         ask, line.ask = list(line.ask), {}
+        known, line.known = list(line.known.values()), {}
         sought, line.sought = list(line.sought), {}
         changes = everything if line.full else [last or self._present(place) for place, last in changed.items()]
         full, line.full = line.full, False
@@ -170,9 +176,10 @@ class Attendance:
                 full=full,
                 changes=changes[start : start + step],
                 ask=ask,
+                known=known,
                 sought=sought,
             )
-            ask, sought = [], []
+            ask, known, sought = [], [], []
 
     def _present(self, place: Place) -> Change:
         here = self._places[place]

@@ -1,7 +1,9 @@
 """The rooms that somebody here follows: loading, filling holes, resuming, fanning out."""
 
 import asyncio
+import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -17,14 +19,16 @@ from warren_gateway.feed import Feed
 from warren_gateway.live import Live
 from warren_gateway.queries import Asker, QueryDenied
 from warren_gateway.subscriber import Subscriber
-from warren_gateway.view import Chunk, RoomView, cut, identities, pack
+from warren_gateway.view import EVERYBODY, Chunk, RoomView, Turn, cut, identities, pack
 
 log = logging.getLogger(__name__)
 
 REPAIR_TRIES = 10
-"""Reads in vain before a hole is left to the next comparison of heads."""
+"""Reads in vain before a hole is left to the next comparison of heads, or somebody's standing as it was."""
 ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's ended meanwhile."""
+TURNS = 100
+"""Changes of what somebody may do that are kept for those who are about to read: more than come while one joins."""
 REACH_WITHIN = 5.0
 """Seconds that a join waits for the view to come up to what the store has."""
 REPLAY_BYTES = 256 * 1024
@@ -46,6 +50,8 @@ class _Room:
         self.last_end = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
+        self.turns: deque[Turn] = deque(maxlen=TURNS)
+        """The last events that changed what somebody may do."""
         self.joining = 0
         self.idle = False
         """Nobody read it when it was last looked at; if so next time too, it goes."""
@@ -84,7 +90,11 @@ class Hub:
             await self._loaded(room)
             await self._reach(room, access.head)
             room.readers.discard(reader)
-            self._stand(room, reader, await self._admit(room, reader, access, since, epoch))
+            access = await self._admit(room, reader, access, since, epoch)
+            self._stand(room, reader, access)
+            if any(seq > access.head and user in (reader.user, EVERYBODY) for seq, user, _ in room.turns):
+                # It came while they were no reader yet.
+                self._judge_again(room, {reader.user})
         finally:
             room.joining -= 1
 
@@ -151,7 +161,7 @@ class Hub:
             for reader in tuple(room.readers):
                 reader.send(chunk)
             if chunk.standings:
-                self._judge_again(room, {user for _, user, _ in chunk.standings})
+                self._turn(room, chunk.standings)
         moved, room.moved = room.moved, asyncio.Event()
         moved.set()
 
@@ -179,6 +189,14 @@ class Hub:
             if access.member and access.kind != "inbox":
                 self._live.enter(room.view.room, reader)
 
+    def _turn(self, room: _Room, turns: tuple[Turn, ...]) -> None:
+        """What somebody may do has changed, or what nobody may."""
+        room.turns += turns
+        if archived := [kind == "room.archived" for _, user, kind in turns if user == EVERYBODY]:
+            for reader, access in room.standings.items():
+                room.standings[reader] = access.model_copy(update={"archived": archived[-1]})
+        self._judge_again(room, {user for _, user, _ in turns})
+
     def _judge_again(self, room: _Room, users: set[str]) -> None:
         """What these may do has changed: ask."""
         for reader in room.standings:
@@ -188,15 +206,21 @@ class Hub:
                 task.add_done_callback(self._judging.discard)
 
     async def _judge(self, room: _Room, reader: Subscriber) -> None:
-        try:
-            asked = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
-            access = await self._still(room, reader, asked)
-        except (Unavailable, QueryDenied) as error:
-            # What they may do to the log is judged by the writer; this is for what does not last.
-            log.info("standing not known", extra={"room": room.view.room, "error": str(error)})
-        else:
-            if reader in room.standings:
-                self._stand(room, reader, access)
+        """Ask how somebody stands. The writer judges what they do to the log; this is for what does not last."""
+        for wait in itertools.islice(backoff(), REPAIR_TRIES):
+            try:
+                asked = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+                access = await self._still(room, reader, asked)
+            except QueryDenied:
+                return  # the end of their reading is an event, too
+            except Unavailable as error:
+                log.info("standing not known", extra={"room": room.view.room, "error": str(error)})
+                await asyncio.sleep(wait)
+            else:
+                before = room.standings.get(reader)
+                if before is not None and before.head <= access.head:
+                    self._stand(room, reader, access)
+                return
 
     async def _loaded(self, room: _Room) -> None:
         if room.view.head is not None:
@@ -332,6 +356,7 @@ class Hub:
         metrics.EPOCHS.inc()
         view = room.view = RoomView(room.view.room)
         room.last_end = head
+        room.turns.clear()
         self._fan_out(room, view.load(epoch, head, number))
         room.suspended |= room.readers
         room.readers.clear()

@@ -35,7 +35,8 @@ ASK_AGAIN = 1.0
 TOLD_WITHIN = 4.0
 """Seconds that a request waits to be told who is there."""
 SWEEP_EVERY = 30.0
-"""Seconds between looks at what nobody follows any more."""
+"""Seconds between looks at what nobody follows any more, and at whether what is known of the others is the last: a lost
+frame shows when the next one comes, and in a quiet room none may."""
 GOODBYE_WITHIN = 2.0
 TYPING = Rate(4, 8)
 """In one room, by way of this gateway: enough for 24 people who type all the time, since each says so every 3 s or
@@ -283,6 +284,9 @@ class Live:
                 if room.idle and not room.watchers:
                     del self._rooms[name]
                 room.idle = not room.watchers
+                if room.roster.synced:
+                    self._attendance.check(room.roster.known)
+            self._work.set()
             for number in self._queue.bound - set(self._buckets()):
                 if number not in self._buckets():  # somebody may have come while the others were given up
                     await self._queue.unbind(number)

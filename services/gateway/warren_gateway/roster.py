@@ -1,6 +1,6 @@
 """What a gateway knows of who is in a room: the last frame, kept up by diffs. No I/O."""
 
-from warren.contract.presence import Count, Presence, Present
+from warren.contract.presence import Count, Known, Presence, Present
 
 from warren_gateway.view import Frame
 
@@ -33,6 +33,11 @@ class Roster:
             self.synced = False
             return False
         return True
+
+    @property
+    def known(self) -> Known:
+        """What is known, by its number."""
+        return Known(room=self.room, term=self._term, version=self._version)
 
     @property
     def whole(self) -> Frame:

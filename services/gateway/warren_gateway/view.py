@@ -24,6 +24,8 @@ PENDING_CHUNKS = 64
 Encode = Callable[[bytes], bytes]
 Turn = tuple[int, str, str]
 """An event that changes what somebody may do: its seq, the user, its type."""
+EVERYBODY = ""
+"""The user of an event that changes what nobody may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +198,6 @@ def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
 
 
 def _turns(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[Turn, ...]:
-    return tuple((event["seq"], event["user"], event["type"]) for event in events if event["type"] in kinds)
+    return tuple(
+        (event["seq"], event.get("user", EVERYBODY), event["type"]) for event in events if event["type"] in kinds
+    )

@@ -14,7 +14,7 @@ from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Accepted, Refused, Replies
-from warren.contract.events import ChangesStanding, EndsReading, Events
+from warren.contract.events import About, ChangesStanding, EndsReading, Events
 from warren.contract.topology import EVENTS, event_key, shard_queue
 
 from warren_persistence import metrics
@@ -72,7 +72,7 @@ class Outlet:
             "stored": time.time_ns() // 1_000_000,
         }
         for header, kind in (("ends", EndsReading), ("standings", ChangesStanding)):
-            if found := [[event.seq, event.user, event.type] for event in run.events if isinstance(event, kind)]:
+            if found := [[event.seq, _whose(event), event.type] for event in run.events if isinstance(event, kind)]:
                 headers[header] = to_json(found).decode()
         await self._confirmed.publish(
             EVENTS,
@@ -94,6 +94,11 @@ class Outlet:
         await dead_letter(
             self._confirmed, poison.body, reason=poison.reason, source=shard_queue(shard), replica=self._replica
         )
+
+
+def _whose(event: EndsReading | ChangesStanding) -> str:
+    """Return whom an event changes something for; everybody has no id."""
+    return event.user if isinstance(event, About) else ""
 
 
 def _replies(batch: Batch, plan: Plan) -> dict[str, list[Accepted | Refused]]:

@@ -48,7 +48,6 @@ class _Held:
     """A shard that this replica is the active consumer of."""
 
     number: int
-    term: str
     shard: Shard
     heard_at: float
 
@@ -122,11 +121,11 @@ class Keeper:
 
     def _take_over(self, number: int, now: float) -> _Held:
         """Begin anew with a shard: ask all gateways who is there, and wait for those that live to have answered."""
-        shard = Shard(self._leases.alive, self._leases.not_before(now))
-        held = self._held[number] = _Held(number, secrets.token_hex(8), shard, now)
-        log.info("shard taken over", extra={"shard": number, "term": held.term})
+        shard = Shard(secrets.token_hex(8), self._leases.alive, self._leases.not_before(now))
+        held = self._held[number] = _Held(number, shard, now)
+        log.info("shard taken over", extra={"shard": number, "term": shard.term})
         metrics.TAKEOVERS.inc()
-        self._spawn(self._say(CONTROL, "", p.Resync(shard=number, term=held.term)))
+        self._spawn(self._say(CONTROL, "", p.Resync(shard=number, term=shard.term)))
         return held
 
     def _lost(self, number: int) -> None:
@@ -151,7 +150,7 @@ class Keeper:
                     held.shard.end(gateway, now)
             case p.Resync(shard=number, term=term, gateway=None):
                 mine = self._held.get(number)
-                if mine is not None and mine.term != term:
+                if mine is not None and mine.shard.term != term:
                     self._lost(number)
 
     async def _tick(self) -> None:
@@ -181,9 +180,9 @@ class Keeper:
                 case Tell(room, frames):
                     for frame in frames:
                         metrics.FRAMES.labels(_kind(frame)).inc()
-                        await self._say(LIVE, event_key(room), frame, held.term)
+                        await self._say(LIVE, event_key(room), frame, held.shard.term)
                 case Show(sighting):
-                    await self._say(LIVE, event_key(inbox_room(sighting.user)), sighting, held.term)
+                    await self._say(LIVE, event_key(inbox_room(sighting.user)), sighting, held.shard.term)
                 case Find(users):
                     self._spawn(self._find(held, users))
                 case Record(user, ago):
@@ -191,7 +190,7 @@ class Keeper:
                 case AskAgain(gateway):
                     log.warning("announcements lost", extra={"gateway": gateway, "shard": held.number})
                     metrics.ASKED.inc()
-                    await self._say(CONTROL, "", p.Resync(shard=held.number, term=held.term, gateway=gateway))
+                    await self._say(CONTROL, "", p.Resync(shard=held.number, term=held.shard.term, gateway=gateway))
 
     async def _find(self, held: _Held, users: list[str]) -> None:
         try:
@@ -201,7 +200,7 @@ class Keeper:
             return  # whoever asked is told to try again
         for user in users:
             sighting = p.Sighting(user=user, status="offline", last_seen=seen.get(user))
-            await self._say(LIVE, event_key(inbox_room(user)), sighting, held.term)
+            await self._say(LIVE, event_key(inbox_room(user)), sighting, held.shard.term)
 
     async def _knock(self) -> None:
         knock = p.Knock(replica=self._replica)

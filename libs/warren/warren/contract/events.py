@@ -165,9 +165,9 @@ ENDS_READING = frozenset({"member.left", "member.removed", "member.banned"})
 """Their types."""
 
 
-ChangesStanding = MemberJoined | MemberMuted | MemberUnmuted
-"""The events after which `user`, who may read, may do more or less than before."""
-CHANGES_STANDING = frozenset({"member.joined", "member.muted", "member.unmuted"})
+ChangesStanding = MemberJoined | MemberMuted | MemberUnmuted | RoomArchived | RoomRestored
+"""The events after which `user`, or everybody, may do more or less than before, and reads on."""
+CHANGES_STANDING = frozenset({"member.joined", "member.muted", "member.unmuted", "room.archived", "room.restored"})
 """Their types."""
 
 

@@ -90,11 +90,20 @@ class Attendance(Wire):
     status: Literal["online", "away", "gone", "ended"]
 
 
+class Known(Wire):
+    """The last frame of a room that a gateway has: its version, and the term that counts so."""
+
+    room: RoomId
+    term: str
+    version: int
+
+
 class Announcement(Wire):
     """What changed on a gateway in the rooms of one shard; with `full` all there is, in place of what was known.
 
     `seq` counts a gateway's announcements to the shard: 1, 2, 3 … Who finds one missing asks for a full one.
-    `ask`: rooms whose state the gateway needs; `sought`: people whose status it needs, of this shard by their inboxes.
+    `ask`: rooms whose state the gateway needs; `known`: rooms whose state it needs if that is another; `sought`: people
+    whose status it needs, of this shard by their inboxes.
     """
 
     type: Literal["announcement"] = "announcement"
@@ -104,6 +113,7 @@ class Announcement(Wire):
     full: bool = False
     changes: list[Attendance] = Field(default_factory=list)
     ask: list[RoomId] = Field(default_factory=list)
+    known: list[Known] = Field(default_factory=list)
     sought: list[UserId] = Field(default_factory=list)
 
 

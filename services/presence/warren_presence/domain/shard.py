@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from warren.contract.ids import RoomId, UserId, inbox_room, is_inbox
-from warren.contract.presence import GRACE, Announcement, Attendance, Presence, Sighting
+from warren.contract.presence import GRACE, Announcement, Attendance, Known, Presence, Sighting
 
 from warren_presence.domain.room import Room
 
 OVERDUE = 1.0
-"""Seconds that an announcement may take longer than the heartbeat that names it; and between two requests for all."""
+"""Seconds that an announcement may take longer than the heartbeat that names it; and at least between two requests for
+all."""
+PATIENCE = 8.0
+"""Seconds at most between two requests."""
 FRAMES_AT_ONCE = 500
 """Rooms of the shard told at one tick; the others follow at the next."""
 
@@ -68,16 +71,19 @@ class _Source:
     places: set[Place] = field(default_factory=set)
     due: tuple[int, float] = (0, 0.0)
     """The seq that a heartbeat named, and when."""
+    patience: float = OVERDUE
+    """Seconds before it is asked again: longer each time, so that a queue that lags is not filled up with answers."""
 
 
 class Shard:
     """Who is in the rooms of one shard. It says nothing until every gateway in `expected` has announced all it has.
 
     So whoever takes a shard over does not take people for gone who merely have not been announced to it yet.
-    `not_before`: when it may speak at the earliest.
+    `term` names this hold of the shard; `not_before`: when it may speak at the earliest.
     """
 
-    def __init__(self, expected: Iterable[str], not_before: float) -> None:
+    def __init__(self, term: str, expected: Iterable[str], not_before: float) -> None:
+        self.term = term
         self.settled = False
         self._expected = set(expected)
         self._not_before = not_before
@@ -116,6 +122,8 @@ class Shard:
         for name in message.ask:
             if not is_inbox(name):
                 self._room(name).asked = True
+        for known in message.known:
+            self._check(known)
         self._sought.update(message.sought)
 
     def heartbeat(self, gateway: str, seq: int, now: float) -> None:
@@ -142,6 +150,12 @@ class Shard:
         self._lapse(now)
         gone, self._gone = self._gone, []
         return [*gone, *self._missing(now), *(self._news(now) if self.settled else ())]
+
+    def _check(self, known: Known) -> None:
+        """Have the room told to whoever has missed its last frame."""
+        room = self._rooms.get(known.room)
+        if room is None or (known.term, known.version) != (self.term, room.version):
+            self._room(known.room).asked = True
 
     def _replace(self, source: _Source, message: Announcement, now: float) -> None:
         """Take a full announcement for all that is known from its gateway."""
@@ -200,10 +214,11 @@ class Shard:
     def _missing(self, now: float) -> Iterator[AskAgain]:
         for gateway, source in self._sources.items():
             seq, since = source.due
-            if source.whole and seq > source.seq and now - since >= OVERDUE:
-                source.whole = False
-            if not source.whole and now - source.asked_at >= OVERDUE:
-                source.asked_at = now
+            overdue = seq > source.seq and now - since >= OVERDUE
+            if source.whole and not overdue:
+                source.patience = OVERDUE
+            elif now - source.asked_at >= source.patience:
+                source.asked_at, source.patience = now, min(2 * source.patience, PATIENCE)
                 yield AskAgain(gateway)
 
     def _news(self, now: float) -> Iterator[Action]:
