@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.stack import Stack
 
-BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "21000"))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Which of the processes that share the tests this is; each has servers of its own."""
+BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "21000")) + 5_000 * WORKER
 """The first port of the tests' processes; each stack takes 500."""
 
 
@@ -27,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def home() -> Path:
     """Return where the tests' processes keep data and logs: empty, and without leftovers of a killed run."""
-    home = warren_home() / "tests"
+    home = warren_home() / (f"tests-{WORKER}" if WORKER else "tests")
     for stack_home in home.glob("*"):
         clear_all(stack_home)
     shutil.rmtree(home, ignore_errors=True)

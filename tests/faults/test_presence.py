@@ -50,7 +50,7 @@ SAME_MOMENT = 0.5
 def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
     env = {"WARREN_STATUSES_PER_SECOND": "1000", "WARREN_STATUSES_BURST": "1000"}
-    stack = Stack(home / "absent", BASE_PORT + 1_000, presence=2, heartbeat=HEARTBEAT, env=env)
+    stack = Stack(home / "absent", BASE_PORT + 2_000, presence=2, heartbeat=HEARTBEAT, env=env)
     with stack.running():
         yield stack
 

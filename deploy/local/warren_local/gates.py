@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .home import repository
+from .servers import prepare
 
 BIN = Path(sys.executable).parent
 
@@ -19,6 +20,8 @@ LINTS = {
 }
 
 
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+"""Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file."""
 LONG = ("tests/faults", "tests/integration/test_removal.py")
 """What has a long form."""
 
@@ -35,10 +38,13 @@ def lint() -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """Run every gate, or pytest alone with the arguments given."""
-    if not arguments and (code := lint()):
+    if arguments:
+        return _become("pytest", *arguments)
+    if code := lint():
         return code
     print("== pytest", flush=True)
-    return _become("pytest", *arguments)
+    prepare()
+    return _become("pytest", *SIDE_BY_SIDE)
 
 
 def format_code() -> int:

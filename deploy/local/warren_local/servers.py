@@ -94,3 +94,10 @@ def database(home: Path, port: int) -> Server:
     if binaries.find_mongod() is None and docker.answers():
         return docker.mongodb(home, port)
     return MongoDB(home, port)
+
+
+def prepare() -> None:
+    """Have what is missing installed now, before several that need it do so at once."""
+    if not docker.answers():
+        binaries.rabbitmq()
+        binaries.mongod()

@@ -2,13 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel as UnderlayChannel
-from warren.broker.consumer import Sink, consume, open_channel
+from warren.broker.consumer import Sink, consume, declare_own_queue, open_channel
 from warren.broker.errors import Unavailable, translated
-from warren.broker.identity import own_queue
 from warren.contract.topology import bucket_binding
 
 BIND_TIMEOUT = 10.0
@@ -42,10 +40,7 @@ class BucketQueue:
         """Consume on this connection until it goes away; a new queue each time."""
         channel = await open_channel(connection, self._prefetch)
         self.channel = await channel.get_underlay_channel()
-        arguments: dict[str, Any] = {"x-max-length": self._length, "x-overflow": "drop-head"}
-        queue = await channel.declare_queue(
-            own_queue(connection), exclusive=True, auto_delete=True, arguments=arguments, timeout=10
-        )
+        queue = await declare_own_queue(connection, channel, self._length)
         self.bound = set()
         self._queue = queue
         try:

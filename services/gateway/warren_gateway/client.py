@@ -16,7 +16,7 @@ from warren.contract.wire import utc_now
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
-from warren_gateway.hub import Hub, SubscriptionEnded, may_write
+from warren_gateway.hub import Hub, SubscriptionEnded
 from warren_gateway.limits import PersonLimits
 from warren_gateway.live import Live
 from warren_gateway.names import actual, resolve
@@ -36,6 +36,7 @@ from warren_gateway.session import (
     error_reply,
 )
 from warren_gateway.socket import Socket, encode
+from warren_gateway.standings import may_write
 from warren_gateway.tokens import TokenRefused, User
 from warren_gateway.view import Chunk, Frame
 

@@ -1,11 +1,8 @@
 """The rooms that somebody here follows: loading, filling holes, resuming, fanning out."""
 
 import asyncio
-import itertools
 import logging
-from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
 
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
@@ -18,17 +15,16 @@ from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.live import Live
 from warren_gateway.queries import Asker, QueryDenied
+from warren_gateway.standings import Ask, Standings
 from warren_gateway.subscriber import Subscriber
-from warren_gateway.view import EVERYBODY, Chunk, RoomView, Turn, cut, identities, pack
+from warren_gateway.view import Chunk, RoomView, cut, identities, pack
 
 log = logging.getLogger(__name__)
 
 REPAIR_TRIES = 10
-"""Reads in vain before a hole is left to the next comparison of heads, or somebody's standing as it was."""
+"""Reads in vain before a hole is left to the next comparison of heads."""
 ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's ended meanwhile."""
-TURNS = 100
-"""Changes of what somebody may do that are kept for those who are about to read: more than come while one joins."""
 REACH_WITHIN = 5.0
 """Seconds that a join waits for the view to come up to what the store has."""
 REPLAY_BYTES = 256 * 1024
@@ -42,16 +38,13 @@ class SubscriptionEnded(Exception):
 class _Room:
     """A view, who reads it, and the work on it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, live: Live, ask: Ask) -> None:
         self.view = RoomView(name)
         self.readers: set[Subscriber] = set()
-        self.standings: dict[Subscriber, Access] = {}
-        """What each of them was last known to be in the room."""
+        self.standings = Standings(name, live, ask)
         self.last_end = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
-        self.turns: deque[Turn] = deque(maxlen=TURNS)
-        """The last events that changed what somebody may do."""
         self.joining = 0
         self.idle = False
         """Nobody read it when it was last looked at; if so next time too, it goes."""
@@ -73,28 +66,22 @@ class Hub:
         self._rooms: dict[str, _Room] = {}
         self.feed = Feed(self._take, self._buckets, self._feed_connected)
         self._compare = asyncio.Event()
-        self._judging: set[asyncio.Task[None]] = set()
 
     async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
         """Subscribe `reader`, after replaying what it missed. Raises QueryDenied, SubscriptionEnded or Unavailable.
 
         From the moment it is among the readers, every event goes to it, and its last one is the view's head.
         """
-        access = await self._asker.ask(RoomAccess(room=name, user=reader.user), Access)
-        room = self._rooms.get(name)
-        if room is None:
-            room = self._rooms[name] = _Room(name)
-            metrics.VIEWS.set(len(self._rooms))
+        access = await self._ask(name, reader)
+        room = self._room(name)
         room.joining += 1
         try:
             await self._loaded(room)
             await self._reach(room, access.head)
             room.readers.discard(reader)
             access = await self._admit(room, reader, access, since, epoch)
-            self._stand(room, reader, access)
-            if any(seq > access.head and user in (reader.user, EVERYBODY) for seq, user, _ in room.turns):
-                # It came while they were no reader yet.
-                self._judge_again(room, {reader.user})
+            if reader in room.readers:
+                room.standings.admit(reader, access)
         finally:
             room.joining -= 1
 
@@ -105,8 +92,7 @@ class Hub:
             if room is not None:
                 room.readers.discard(reader)
                 room.suspended.discard(reader)
-                room.standings.pop(reader, None)
-                self._live.exit(name, reader)
+                room.standings.drop(reader)
 
     def standing(self, name: str, reader: Subscriber) -> Access | None:
         """Return what somebody is in a room that they read; None if they do not."""
@@ -135,6 +121,21 @@ class Hub:
                 self._compare.set()
                 await asyncio.sleep(next(waits))
 
+    def _room(self, name: str) -> _Room:
+        found = self._rooms.get(name)
+        if found is not None:
+            return found
+
+        async def ask(reader: Subscriber) -> Access:
+            return await self._still(room, reader, await self._ask(name, reader))
+
+        room = self._rooms[name] = _Room(name, self._live, ask)
+        metrics.VIEWS.set(len(self._rooms))
+        return room
+
+    async def _ask(self, name: str, reader: Subscriber) -> Access:
+        return await self._asker.ask(RoomAccess(room=name, user=reader.user), Access)
+
     def _buckets(self) -> Iterable[int]:
         return {bucket(name) for name in self._rooms}
 
@@ -161,7 +162,7 @@ class Hub:
             for reader in tuple(room.readers):
                 reader.send(chunk)
             if chunk.standings:
-                self._turn(room, chunk.standings)
+                room.standings.turn(chunk.standings)
         moved, room.moved = room.moved, asyncio.Event()
         moved.set()
 
@@ -178,49 +179,8 @@ class Hub:
                 metrics.ENDED.inc()
 
     def _expel(self, room: _Room, reader: Subscriber, why: Left) -> None:
-        room.standings.pop(reader, None)
-        self._live.exit(room.view.room, reader, ended=True)
+        room.standings.drop(reader, ended=True)
         reader.left(why)
-
-    def _stand(self, room: _Room, reader: Subscriber, access: Access) -> None:
-        """Members are present in the room they read; others only read."""
-        if reader in room.readers:
-            room.standings[reader] = access
-            if access.member and access.kind != "inbox":
-                self._live.enter(room.view.room, reader)
-
-    def _turn(self, room: _Room, turns: tuple[Turn, ...]) -> None:
-        """What somebody may do has changed, or what nobody may."""
-        room.turns += turns
-        if archived := [kind == "room.archived" for _, user, kind in turns if user == EVERYBODY]:
-            for reader, access in room.standings.items():
-                room.standings[reader] = access.model_copy(update={"archived": archived[-1]})
-        self._judge_again(room, {user for _, user, _ in turns})
-
-    def _judge_again(self, room: _Room, users: set[str]) -> None:
-        """What these may do has changed: ask."""
-        for reader in room.standings:
-            if reader.user in users:
-                task = asyncio.create_task(self._judge(room, reader))
-                self._judging.add(task)
-                task.add_done_callback(self._judging.discard)
-
-    async def _judge(self, room: _Room, reader: Subscriber) -> None:
-        """Ask how somebody stands. The writer judges what they do to the log; this is for what does not last."""
-        for wait in itertools.islice(backoff(), REPAIR_TRIES):
-            try:
-                asked = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
-                access = await self._still(room, reader, asked)
-            except QueryDenied:
-                return  # the end of their reading is an event, too
-            except Unavailable as error:
-                log.info("standing not known", extra={"room": room.view.room, "error": str(error)})
-                await asyncio.sleep(wait)
-            else:
-                before = room.standings.get(reader)
-                if before is not None and before.head <= access.head:
-                    self._stand(room, reader, access)
-                return
 
     async def _loaded(self, room: _Room) -> None:
         if room.view.head is not None:
@@ -271,7 +231,7 @@ class Hub:
         for _ in range(ACCESS_TRIES):
             if access.head >= room.last_end:
                 return access
-            access = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
+            access = await self._ask(room.view.room, reader)
         raise Unavailable("the room's membership changes too fast")
 
     async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> Access:
@@ -356,7 +316,7 @@ class Hub:
         metrics.EPOCHS.inc()
         view = room.view = RoomView(room.view.room)
         room.last_end = head
-        room.turns.clear()
+        room.standings.restart()
         self._fan_out(room, view.load(epoch, head, number))
         room.suspended |= room.readers
         room.readers.clear()
@@ -369,8 +329,7 @@ class Hub:
         while room.suspended:
             reader = next(iter(room.suspended))
             try:
-                first = await self._asker.ask(RoomAccess(room=room.view.room, user=reader.user), Access)
-                access = await self._still(room, reader, first)
+                access = await self._still(room, reader, await self._ask(room.view.room, reader))
             except (QueryDenied, Unavailable) as error:
                 log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
                 if reader in room.suspended:
@@ -379,14 +338,8 @@ class Hub:
                 if reader in room.suspended:
                     room.readers.add(reader)
                     reader.tell(_joined(room.view, access, reset=True))
-                    self._stand(room, reader, access)
+                    room.standings.admit(reader, access)
             room.suspended.discard(reader)
-
-
-def may_write(access: Access, now: datetime) -> bool:
-    """Whether somebody who stands so may say something."""
-    muted = access.muted is not None and now < access.muted
-    return access.member and not muted and not access.archived
 
 
 def _joined(view: RoomView, access: Access, *, reset: bool) -> Joined:

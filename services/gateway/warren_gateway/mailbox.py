@@ -4,8 +4,7 @@ import asyncio
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
-from warren.broker.consumer import consume, open_channel
-from warren.broker.identity import own_queue
+from warren.broker.consumer import consume, declare_own_queue, open_channel
 
 from warren_gateway.commands import Submitter
 from warren_gateway.queries import Asker
@@ -24,9 +23,7 @@ class Mailbox:
     async def serve(self, connection: AbstractConnection) -> None:
         """Take answers on this connection until it goes away."""
         channel = await open_channel(connection, prefetch=0)
-        queue = await channel.declare_queue(
-            own_queue(connection), exclusive=True, auto_delete=True, arguments={"x-max-length": LENGTH}, timeout=10
-        )
+        queue = await declare_own_queue(connection, channel, LENGTH)
         # Without acks: an answer is worth nothing a second time.
         await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)
         self._submitter.reply_to = self._asker.reply_to = queue.name

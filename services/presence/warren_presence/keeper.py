@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import ack_through, consume, open_channel
+from warren.broker.consumer import ack_through, consume, declare_own_queue, open_channel
 from warren.broker.errors import Unavailable, translated
-from warren.broker.identity import own_queue
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Lease, Shards
 from warren.contract import presence as p
@@ -84,13 +83,7 @@ class Keeper:
     async def _listen(self, connection: AbstractConnection) -> None:
         """Take in what gateways and other replicas say to all."""
         channel = await open_channel(connection, prefetch=0)
-        queue = await channel.declare_queue(
-            own_queue(connection),
-            exclusive=True,
-            auto_delete=True,
-            arguments={"x-max-length": CONTROL_LENGTH, "x-overflow": "drop-head"},
-            timeout=10,
-        )
+        queue = await declare_own_queue(connection, channel, CONTROL_LENGTH)
         await consume(channel, queue.name, self._control, exclusive=True, no_ack=True)
         await queue.bind(CONTROL, timeout=10)
         await channel.closed()

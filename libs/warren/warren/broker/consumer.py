@@ -4,8 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from aio_pika.abc import AbstractChannel as PikaChannel
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from warren.broker.identity import own_queue
+
+DECLARE_TIMEOUT = 10.0
+"""Seconds."""
 
 Sink = Callable[[DeliveredMessage], None]
 
@@ -16,6 +21,17 @@ async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaCha
     await channel.initialize()
     await channel.set_qos(prefetch_count=prefetch)
     return channel
+
+
+async def declare_own_queue(connection: AbstractConnection, channel: PikaChannel, length: int) -> AbstractQueue:
+    """Declare a queue that is the connection's alone and ends with it; of more than `length` messages the oldest go."""
+    return await channel.declare_queue(
+        own_queue(connection),
+        exclusive=True,
+        auto_delete=True,
+        arguments={"x-max-length": length, "x-overflow": "drop-head"},
+        timeout=DECLARE_TIMEOUT,
+    )
 
 
 async def consume(
