@@ -596,3 +596,27 @@ def test_nobody_is_gone_because_the_replica_was_halted() -> None:
     clock.advance(0.5)
     clock.advance(60.0)
     assert leases.expired(clock.now) == []
+
+
+# What replicas tell each other
+
+
+def test_gateways_that_another_replica_knows_of_are_waited_for() -> None:
+    shard = Shard("t1", [], SETTLE)
+    shard.announce(said("g1", 1, change("ann"), full=True), 0.1)
+    shard.expect("g2")
+    assert told(shard, SETTLE + 5.0) == []
+    shard.announce(said("g2", 1, change("bob"), full=True), SETTLE + 6.0)
+    assert told(shard, SETTLE + 6.0) == [{"ann": "online", "bob": "online"}]
+    shard.expect("g3")
+    shard.announce(said("g2", 2, change("bob", "away")), SETTLE + 7.0)
+    assert told(shard, SETTLE + 7.0) == [{"bob": "away"}]
+
+
+def test_what_another_replica_has_heard_counts_from_when_it_did_and_only_if_it_is_news() -> None:
+    leases = Leases(100.0)
+    leases.hear("g1", 100.0)
+    leases.stop("g2", 100.0)
+    assert [leases.learn(gateway, 90.0) for gateway in ("g1", "g2", "g3")] == [False, False, True]
+    assert leases.silences(101.0) == {"g1": 1.0, "g3": 11.0}
+    assert leases.expired(90.0 + LEASE) == ["g3"]

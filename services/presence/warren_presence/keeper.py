@@ -86,6 +86,7 @@ class Keeper:
         queue = await declare_own_queue(connection, channel, CONTROL_LENGTH)
         await consume(channel, queue.name, self._control, exclusive=True, no_ack=True)
         await queue.bind(CONTROL, timeout=10)
+        await self._say(CONTROL, "", p.RollCall(replica=self._replica))
         await channel.closed()
         raise Unavailable("channel closed")
 
@@ -141,10 +142,21 @@ class Keeper:
                 self._leases.stop(gateway, now)
                 for held in self._held.values():
                     held.shard.end(gateway, now)
+            case p.RollCall(replica=replica) if replica != self._replica:
+                self._spawn(self._say(CONTROL, "", p.Roll(gateways=self._leases.silences(now))))
+            case p.Roll(gateways=gateways):
+                self._learn(gateways, now)
             case p.Resync(shard=number, term=term, gateway=None):
                 mine = self._held.get(number)
                 if mine is not None and mine.shard.term != term:
                     self._lost(number)
+
+    def _learn(self, silences: dict[str, float], now: float) -> None:
+        """Wait for gateways that another replica knows of: they may not have been heard here yet."""
+        for gateway, silent in silences.items():
+            if self._leases.learn(gateway, now - silent):
+                for held in self._held.values():
+                    held.shard.expect(gateway)
 
     async def _tick(self) -> None:
         while True:

@@ -156,6 +156,20 @@ class Resync(Wire):
     gateway: str | None = None
 
 
-AnyControl = Heartbeat | Goodbye | Resync
+class RollCall(Wire):
+    """A presence replica has just begun to listen: which gateways are there?"""
+
+    type: Literal["roll_call"] = "roll_call"
+    replica: str
+
+
+class Roll(Wire):
+    """The gateways that a presence replica has heard of, and for how many seconds each has been silent."""
+
+    type: Literal["roll"] = "roll"
+    gateways: dict[str, float]
+
+
+AnyControl = Heartbeat | Goodbye | Resync | RollCall | Roll
 """The closed union of what passes on `warren.control`."""
 CONTROL_MESSAGE: TypeAdapter[AnyControl] = TypeAdapter(Annotated[AnyControl, Field(discriminator="type")])

@@ -28,6 +28,17 @@ class Leases:
         """Renew a lease, or begin one."""
         self._heard[gateway] = now
 
+    def learn(self, gateway: str, heard: float) -> bool:
+        """Take note of a gateway that another replica has heard; return whether it is news."""
+        if gateway in self._heard or gateway in self._stopped:
+            return False
+        self._heard[gateway] = heard
+        return True
+
+    def silences(self, now: float) -> dict[str, float]:
+        """Return for how many seconds each gateway has been silent."""
+        return {gateway: now - heard for gateway, heard in self._heard.items()}
+
     def end(self, gateway: str) -> None:
         """Forget a gateway that has been silent for too long."""
         self._heard.pop(gateway, None)

@@ -108,6 +108,11 @@ class Shard:
         """Who of the shard's people is connected to any gateway."""
         return [user for name, room in self._rooms.items() if is_inbox(name) for user in room.people]
 
+    def expect(self, gateway: str) -> None:
+        """Wait for this gateway, too, unless it is too late for that."""
+        if not self.settled:
+            self._expected.add(gateway)
+
     def announce(self, message: Announcement, now: float) -> None:
         """Take what a gateway announces."""
         source = self._sources.setdefault(message.gateway, _Source(now))
