@@ -135,7 +135,8 @@ LIMITS = SessionLimits(
 
 
 def people(messages: float = 100, connections: int = 5) -> PersonLimits:
-    return PersonLimits(messages=Rate(1, messages), changes=Rate(1, 1), reads=Rate(1, 1), connections=connections)
+    once = Rate(1, 1)
+    return PersonLimits(messages=Rate(1, messages), changes=once, reads=once, typing=once, connections=connections)
 
 
 def session(shared: PersonLimits, user: str = "ann") -> tuple[Session, list[Action]]:

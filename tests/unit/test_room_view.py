@@ -12,6 +12,7 @@ from warren_gateway.view import (
     RING_BYTES,
     RING_EVENTS,
     Chunk,
+    Frame,
     RoomView,
     cut,
     merge,
@@ -223,7 +224,7 @@ def test_a_hole_a_repetition_and_a_size_are_where_merging_stops() -> None:
     ],
 )
 def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
-    strange = Chunk(body, 2, 2, 1)
+    strange = Chunk(ROOM, body, 2, 2, 1)
     assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
 
 
@@ -262,10 +263,10 @@ def test_an_end_is_no_change_of_standing_and_the_other_way_round() -> None:
 def test_a_chunk_is_encoded_once_for_all_its_readers() -> None:
     calls = []
 
-    def encode(body: bytes) -> bytes:
-        calls.append(body)
-        return b"<" + body + b">"
+    def encode(frame: Frame) -> bytes:
+        calls.append(frame)
+        return b"<" + frame.body + b">"
 
     one = chunk(1, 1)
     assert one.encoded(encode) is one.encoded(encode)
-    assert calls == [one.body]
+    assert calls == [one]

@@ -11,7 +11,9 @@ from warren.contract.codes import Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren_gateway.limits import PersonLimits, Rate
 from warren_gateway.session import (
+    EXPIRES_EARLY,
     HELLO_WITHIN,
+    KEEP_ALIVE,
     SILENT_AFTER,
     Action,
     End,
@@ -45,7 +47,9 @@ property_test = settings(max_examples=250, deadline=None, suppress_health_check=
 
 def everybody() -> PersonLimits:
     """Return limits that nobody has come near to yet."""
-    return PersonLimits(messages=Rate(20, 40), changes=Rate(5, 10), reads=Rate(20, 40), connections=2)
+    return PersonLimits(
+        messages=Rate(20, 40), changes=Rate(5, 10), reads=Rate(20, 40), typing=Rate(1, 10), connections=2
+    )
 
 
 def opened(now: float = 0.0, people: PersonLimits | None = None) -> Session:
@@ -359,6 +363,42 @@ def test_silence_ends_it_and_any_frame_breaks_the_silence() -> None:
     (end,) = session.tick(50.1 + SILENT_AFTER, 0.0)
     assert isinstance(end, End)
     assert end.code == Close.SILENT
+
+
+def streaming(people: PersonLimits | None = None) -> Session:
+    """Return the session of a client that cannot speak."""
+    return Session(LIMITS, people or everybody(), 0.0, one_way=True)
+
+
+def test_who_cannot_speak_is_not_ended_for_silence_and_is_told_when_to_expect_a_sign_of_life() -> None:
+    session = streaming()
+    (welcome,) = session.verified(User("ann", "Ann", EXPIRES), 0.0)
+    assert isinstance(welcome, Reply)
+    assert isinstance(welcome.frame, f.Welcome)
+    assert welcome.frame.ping == KEEP_ALIVE
+    assert session.tick(10 * SILENT_AFTER, 0.0) == []
+
+
+def test_who_cannot_renew_a_token_is_ended_before_it_expires() -> None:
+    session = streaming()
+    session.verified(User("ann", "Ann", EXPIRES), 0.0)
+    assert session.tick(0.0, EXPIRES - EXPIRES_EARLY - 0.1) == []
+    (end,) = session.tick(0.0, EXPIRES - EXPIRES_EARLY)
+    assert isinstance(end, End)
+    assert end.code == Close.TOKEN_REFUSED
+
+
+def test_what_came_with_the_request_is_followed_unless_the_person_has_too_many_connections() -> None:
+    people = everybody()
+    joins = [f.Join(room="a", since=3, epoch="e"), f.Join(room="b")]
+    for _ in range(2):
+        session = streaming(people)
+        session.verified(User("ann", "Ann", EXPIRES), 0.0)
+        assert session.follow(joins) == [Subscribe("a", 3, "e"), Subscribe("b", None, None)]
+        assert session.rooms == session.joining == {"a", "b"}
+    crowded = streaming(people)
+    assert isinstance(crowded.verified(User("ann", "Ann", EXPIRES), 0.0)[-1], End)
+    assert crowded.follow(joins) == []
 
 
 def test_the_token_holds_until_it_expires() -> None:

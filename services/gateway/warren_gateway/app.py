@@ -14,7 +14,7 @@ from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import health_router
 from warren.ops.serve import background
 
-from warren_gateway import http, people, problems, rooms, ws
+from warren_gateway import http, people, poll, problems, rooms, script, sse, ws
 from warren_gateway.config import Settings
 from warren_gateway.edge import BodyLimit, SecurityHeaders
 from warren_gateway.guard import Guard
@@ -57,6 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(rooms.router)
     app.include_router(people.router)
     app.include_router(ws.router)
+    app.include_router(sse.router)
+    app.include_router(poll.router)
+    app.include_router(script.router)
     problems.install(app)
     _add_middleware(app, gateway)
     return app
@@ -81,7 +84,7 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=["Retry-After"],
     )
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])

@@ -1,23 +1,22 @@
-"""One WebSocket client: carries out what its session decides."""
+"""One client, over any transport: carries out what its session decides."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable
 
-from starlette.websockets import WebSocket
 from warren.broker.errors import Unavailable
 from warren.contract import commands as c
 from warren.contract.codes import Code
-from warren.contract.frames import Error, Left, ServerFrame
+from warren.contract.frames import Error, Join, Left, ServerFrame
 from warren.contract.ids import new_id
+from warren.contract.presence import Here
 from warren.contract.wire import utc_now
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
 from warren_gateway.commands import Submitter
 from warren_gateway.hub import Hub, SubscriptionEnded
-from warren_gateway.limits import PersonLimits
 from warren_gateway.live import Live
 from warren_gateway.names import actual, resolve
 from warren_gateway.queries import QueryDenied
@@ -27,7 +26,6 @@ from warren_gateway.session import (
     Reply,
     Report,
     Session,
-    SessionLimits,
     ShowTyping,
     Submit,
     Subscribe,
@@ -35,8 +33,8 @@ from warren_gateway.session import (
     Verify,
     error_reply,
 )
-from warren_gateway.socket import Socket, encode
 from warren_gateway.standings import may_write
+from warren_gateway.subscriber import Transport
 from warren_gateway.tokens import TokenRefused, User
 from warren_gateway.view import Chunk, Frame
 
@@ -44,40 +42,56 @@ log = logging.getLogger(__name__)
 
 
 class Client:
-    """The thin shell between a socket, a session and the rooms."""
+    """What one client does and gets, whatever its transport: a session, and the rooms that it follows."""
 
     def __init__(
-        self, socket: Socket, address: str, limits: SessionLimits, people: PersonLimits, auth: Authenticator,
-        hub: Hub, live: Live, submitter: Submitter,
+        self, transport: Transport, session: Session, address: str, auth: Authenticator, hub: Hub, live: Live,
+        submitter: Submitter,
     ) -> None:  # fmt: skip
-        self._socket = socket
+        self.transport = transport
+        self._session = session
         self._address = address
-        self._session = Session(limits, people, time.monotonic())
         self._auth = auth
         self._hub = hub
         self._live = live
         self._submitter = submitter
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, websocket: WebSocket) -> None:
-        """Serve the connection until it ends."""
-        try:
-            while True:
-                message = await websocket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                metrics.FRAMES_IN.inc()
-                text = message.get("text")
-                if text is None:
-                    self._perform(self._session.receive_binary())
-                else:
-                    await self._receive(text)
-        finally:
-            self._session.close()
-            for task in self._tasks:
-                task.cancel()
-            self._unsubscribe(self._session.rooms)
-            self._live.close(self)
+    async def receive(self, data: str | None) -> None:
+        """Take a frame; None is a binary one."""
+        metrics.FRAMES_IN.inc()
+        actions = self._session.receive_binary() if data is None else self._session.receive(data, time.monotonic())
+        for action in actions:
+            if isinstance(action, Verify):
+                # Waited for here, so that what was sent after the token is taken up after it.
+                self._perform(await self._verified(action.token))
+            else:
+                self._perform([action])
+
+    def admit(self, user: User) -> bool:
+        """Take note of who it is; False if they have too many connections."""
+        self._perform(self._session.verified(user, time.time()))
+        if not self._session.ended:
+            self._live.open(self, user.name)
+        return not self._session.ended
+
+    def follow(self, joins: Iterable[Join], status: Here) -> None:
+        """Follow these rooms, as somebody who is or is not at the device."""
+        self._live.report(self, status)
+        self._perform(self._session.follow(joins))
+
+    async def settled(self) -> None:
+        """Wait until all that was asked for is done, or was refused."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def close(self, linger: float = 0.0) -> None:
+        """Let go of everything; the others see this person here for `linger` more seconds."""
+        self._session.close()
+        for task in self._tasks:
+            task.cancel()
+        self._live.close(self, linger)
+        self._unsubscribe(self._session.rooms)
 
     def tick(self, now: float, wall: float) -> None:
         """Let the session notice the time."""
@@ -87,7 +101,7 @@ class Client:
         """Send a frame of this connection alone."""
         if isinstance(frame, Error) and frame.code == Code.TOO_MANY:
             metrics.LIMITED.labels("frame").inc()
-        self._socket.send_frame(encode(frame.model_dump_json(exclude_none=True).encode()))
+        self.transport.tell(frame)
 
     @property
     def user(self) -> str:
@@ -101,15 +115,15 @@ class Client:
 
     def send(self, chunk: Chunk) -> None:
         """Send events."""
-        self._socket.send_frame(chunk.encoded(encode))
+        self.transport.put(chunk)
 
     def show(self, frame: Frame) -> None:
         """Send what does not last."""
-        self._socket.send_frame(frame.encoded(encode))
+        self.transport.put(frame)
 
     async def drained(self) -> bool:
         """Wait until what was sent is on its way; False if the connection is gone."""
-        return await self._socket.drained()
+        return await self.transport.drained()
 
     def _perform(self, actions: Iterable[Action]) -> None:
         for action in actions:
@@ -129,15 +143,7 @@ class Client:
                 case Verify():
                     raise AssertionError("tokens come in frames alone")
                 case End(code, reason):
-                    self._socket.end(code, reason)
-
-    async def _receive(self, text: str) -> None:
-        for action in self._session.receive(text, time.monotonic()):
-            if isinstance(action, Verify):
-                # Waited for here, so that what was sent after the token is taken up after it.
-                self._perform(await self._verified(action.token))
-            else:
-                self._perform([action])
+                    self.transport.end(code, reason)
 
     async def _verified(self, token: str) -> list[Action]:
         try:
@@ -171,7 +177,8 @@ class Client:
     def _type(self, room: str) -> None:
         access = self._hub.standing(room, self)
         if access is not None and may_write(access, utc_now()):
-            self._spawn(self._live.typing(room, self))
+            user = self._user()
+            self._spawn(self._live.typing(room, user.id, user.name))
         else:
             self._perform([error_reply("typing", Code.FORBIDDEN, "only who may write there may type", room=room)])
 

@@ -80,8 +80,11 @@ class Settings(ServiceSettings):
     person_reads_per_second: float = Field(default=20.0, gt=0)
     person_reads_burst: int = Field(default=200, ge=1)
     """A person: requests that read (history, lists, search)."""
+    person_typing_per_second: float = Field(default=1.0, gt=0)
+    person_typing_burst: int = Field(default=10, ge=1)
+    """A person: `typing` over HTTP."""
     connections_per_person: int = Field(default=20, ge=1)
-    """A person: WebSockets open at once. More is closed with 4029."""
+    """A person: WebSockets, streams and waiting polls at once. More is closed with 4029, or answered 429."""
 
     address_requests_per_second: float = Field(default=200.0, gt=0)
     address_requests_burst: int = Field(default=2_000, ge=1)

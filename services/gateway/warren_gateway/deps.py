@@ -62,9 +62,15 @@ async def changer(user: SignedIn, here: Here) -> User:
     return _charged(user, here.people.changes, "change")
 
 
+async def typist(user: SignedIn, here: Here) -> User:
+    """Return who is asking, at the price of being seen typing."""
+    return _charged(user, here.people.typing, "typing")
+
+
 Me = Annotated[User, Depends(reader)]
 Sender = Annotated[User, Depends(sender)]
 Changer = Annotated[User, Depends(changer)]
+Typist = Annotated[User, Depends(typist)]
 Room = Annotated[RoomId, Path()]
 Somebody = Annotated[UserId, Path(description="A user id; `me` is oneself.")]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]

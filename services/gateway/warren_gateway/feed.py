@@ -49,7 +49,7 @@ class Feed:
         room = (message.routing_key or "").split(".", 2)[2]
         body = _renamed(room, message.body) if is_inbox(room) else message.body
         ends, standings = _turns(headers, "ends"), _turns(headers, "standings")
-        chunk = Chunk(body, headers["first"], headers["last"], headers["number"], ends, standings)
+        chunk = Chunk(shown(room), body, headers["first"], headers["last"], headers["number"], ends, standings)
         if self._unacked is None:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unacked = (self._queue.channel, message.delivery_tag)

@@ -18,6 +18,8 @@ from warren_gateway.problems import problem
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by the operator's own machines, and asked most when there is trouble."""
+HELD_PATHS = frozenset({"/v1/sse", "/v1/poll"})
+"""Requests that stay, and count as connections."""
 
 
 HOLD = 1.0
@@ -86,7 +88,21 @@ class Guard:
         if wait and self._unknown(_header(scope, b"authorization")):
             await self._refuse(FAILURES, scope, receive, send, wait)
             return
-        await self._app(scope, receive, send)
+        if scope["path"] in HELD_PATHS:
+            await self._connect(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a connection through, if its address has not too many already."""
+        address = address_of(scope)
+        if not self._limits.connections.enter(address):
+            await self._refuse(CONNECTIONS, scope, receive, send, CROWDED_WAIT)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._limits.connections.leave(address)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
         metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
@@ -123,13 +139,7 @@ class Guard:
         if wait:
             await self._refuse(CONNECTS, scope, receive, send, wait)
             return
-        if not self._limits.connections.enter(address):
-            await self._refuse(CONNECTIONS, scope, receive, send, CROWDED_WAIT)
-            return
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._limits.connections.leave(address)
+        await self._connect(scope, receive, send)
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

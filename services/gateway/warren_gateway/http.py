@@ -1,5 +1,6 @@
 """The HTTP API, version 1: who one is, and what is said."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -7,6 +8,7 @@ from pydantic import BaseModel, Field
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Send
+from warren.contract.frames import Limits
 from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId, new_id
 from warren.contract.wire import Strict
 
@@ -29,6 +31,13 @@ class Identity(BaseModel):
 
     id: UserId
     name: str
+
+
+class MeResponse(Identity):
+    """Whose token it is; `expires_in` is in seconds."""
+
+    limits: Limits
+    expires_in: int
 
 
 class GuestResponse(BaseModel):
@@ -85,9 +94,10 @@ async def guest(body: GuestRequest, here: Here) -> GuestResponse:
 
 
 @router.get("/me", responses=responses(Code.UNAUTHORIZED, Code.TOO_MANY))
-async def me(user: SignedIn) -> Identity:
-    """Say whose token it is."""
-    return Identity(id=user.id, name=user.name)
+async def me(user: SignedIn, here: Here) -> MeResponse:
+    """Say whose token it is, for how many seconds, and what one connection may do."""
+    expires_in = max(0, int(user.expires - time.time()))
+    return MeResponse(id=user.id, name=user.name, limits=here.limits.told, expires_in=expires_in)
 
 
 @router.post(

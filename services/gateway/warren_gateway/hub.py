@@ -72,7 +72,7 @@ class Hub:
 
         From the moment it is among the readers, every event goes to it, and its last one is the view's head.
         """
-        access = await self._ask(name, reader)
+        access = self._remembered(name, reader, since) or await self._ask(name, reader.user)
         room = self._room(name)
         room.joining += 1
         try:
@@ -98,6 +98,12 @@ class Hub:
         """Return what somebody is in a room that they read; None if they do not."""
         room = self._rooms.get(name)
         return None if room is None else room.standings.get(reader)
+
+    async def access(self, name: str, user: str) -> Access:
+        """Return what somebody may do in a room. Raises QueryDenied or Unavailable."""
+        room = self._rooms.get(name)
+        known = None if room is None else room.standings.remembered(user, room.last_end)
+        return known or await self._ask(name, user)
 
     async def compare_heads(self, every: float) -> None:
         """Compare all heads with the store's every so many seconds and after each reconnect, until cancelled.
@@ -127,14 +133,24 @@ class Hub:
             return found
 
         async def ask(reader: Subscriber) -> Access:
-            return await self._still(room, reader, await self._ask(name, reader))
+            return await self._still(room, reader, await self._ask(name, reader.user))
 
         room = self._rooms[name] = _Room(name, self._live, ask)
         metrics.VIEWS.set(len(self._rooms))
         return room
 
-    async def _ask(self, name: str, reader: Subscriber) -> Access:
-        return await self._asker.ask(RoomAccess(room=name, user=reader.user), Access)
+    async def _ask(self, name: str, user: str) -> Access:
+        return await self._asker.ask(RoomAccess(room=name, user=user), Access)
+
+    def _remembered(self, name: str, reader: Subscriber, since: int | None) -> Access | None:
+        """Return what is known of somebody who comes back, if it holds to the view's head: polls come all the time.
+
+        Who has seen more than the view has does not get by with it: the store knows how far the view has to come.
+        """
+        room = self._rooms.get(name)
+        if room is None or since is None or since > (room.view.head or 0):
+            return None
+        return room.standings.remembered(reader.user, room.last_end)
 
     def _buckets(self) -> Iterable[int]:
         return {bucket(name) for name in self._rooms}
@@ -231,7 +247,7 @@ class Hub:
         for _ in range(ACCESS_TRIES):
             if access.head >= room.last_end:
                 return access
-            access = await self._ask(room.view.room, reader)
+            access = await self._ask(room.view.room, reader.user)
         raise Unavailable("the room's membership changes too fast")
 
     async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> Access:
@@ -329,7 +345,7 @@ class Hub:
         while room.suspended:
             reader = next(iter(room.suspended))
             try:
-                access = await self._still(room, reader, await self._ask(room.view.room, reader))
+                access = await self._still(room, reader, await self._ask(room.view.room, reader.user))
             except (QueryDenied, Unavailable) as error:
                 log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
                 if reader in room.suspended:

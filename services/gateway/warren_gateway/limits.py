@@ -120,10 +120,14 @@ class Places:
 
     def enter(self, key: str) -> bool:
         """Take a place for this key if there is one."""
-        if self._held[key] >= self.most:
+        if self.is_full(key):
             return False
         self._held[key] += 1
         return True
+
+    def is_full(self, key: str) -> bool:
+        """Whether there is no place left for this key."""
+        return self._held.get(key, 0) >= self.most
 
     def leave(self, key: str) -> None:
         """Give a place back."""
@@ -135,10 +139,11 @@ class Places:
 class PersonLimits:
     """What one person may do, over all connections and requests."""
 
-    def __init__(self, *, messages: Rate, changes: Rate, reads: Rate, connections: int) -> None:
+    def __init__(self, *, messages: Rate, changes: Rate, reads: Rate, typing: Rate, connections: int) -> None:
         self.messages = Buckets(messages)
         self.changes = Buckets(changes)
         self.reads = Buckets(reads)
+        self.typing = Buckets(typing)
         self.connections = Places(connections)
 
 

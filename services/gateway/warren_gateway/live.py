@@ -96,14 +96,17 @@ class Live:
         else:
             visitor.name = name
 
-    def close(self, reader: Subscriber) -> None:
-        """Take note that the connection has ended."""
+    def close(self, reader: Subscriber, linger: float = 0.0) -> None:
+        """Take note that the connection has ended; for others it has only after `linger` seconds."""
         visitor = self._visitors.pop(reader, None)
-        if visitor is not None:
-            for name in visitor.rooms:
-                self._unwatch(name, reader)
-            self._attendance.close(visitor, time.monotonic())
-            self._work.set()
+        if visitor is None:
+            return
+        for name in visitor.rooms:
+            self._unwatch(name, reader)
+        if linger:
+            asyncio.get_running_loop().call_later(linger, self._gone, visitor)
+        else:
+            self._gone(visitor)
 
     def enter(self, name: str, reader: Subscriber) -> None:
         """A member follows a room: they are present there, and are shown who else is."""
@@ -132,12 +135,15 @@ class Live:
             self._attendance.report(visitor, status)
             self._work.set()
 
-    async def typing(self, name: str, reader: Subscriber) -> None:
+    async def typing(self, room: str, user: str, name: str) -> None:
         """Show a room's members that somebody is typing, unless there is too much of that."""
-        visitor = self._visitors.get(reader)
-        if visitor is not None and not self._typing.take(name, time.monotonic()):
-            frame = p.IsTyping(room=name, user=visitor.user, name=visitor.name)
-            await self._say(LIVE, event_key(name), frame)
+        if not self._typing.take(room, time.monotonic()):
+            await self._say(LIVE, event_key(room), p.IsTyping(room=room, user=user, name=name))
+
+    def known(self, name: str) -> Roster | None:
+        """Return who is in a room, as far as that is known here."""
+        room = self._rooms.get(name)
+        return room.roster if room is not None and room.roster.synced else None
 
     async def roster(self, name: str) -> Roster:
         """Return who is in a room. Raises Unavailable."""
@@ -165,6 +171,10 @@ class Live:
         finally:
             if self._searches.get(user) is search:
                 del self._searches[user]
+
+    def _gone(self, visitor: Visitor) -> None:
+        self._attendance.close(visitor, time.monotonic())
+        self._work.set()
 
     def _follow(self, name: str) -> _Room:
         room = self._rooms.get(name)
@@ -215,8 +225,9 @@ class Live:
                 term = (message.header.properties.headers or {}).get("term")
                 self._present(str(term), said, message.body)
             case p.IsTyping(room=name, user=user):
-                room = self._rooms.get(name)
-                self._show(Frame(message.body), [w for w in room.watchers if w.user != user] if room else [])
+                if room := self._rooms.get(name):
+                    frame = Frame(name, message.body, kind=said.type)
+                    self._show(frame, [watcher for watcher in room.watchers if watcher.user != user])
             case p.Sighting(user=user):
                 search = self._searches.get(user)
                 if search is not None and not search.done():
@@ -227,7 +238,7 @@ class Live:
         if room is None:
             return
         if room.roster.take(term, frame):
-            self._show(Frame(body), room.watchers)
+            self._show(Frame(frame.room, body, kind=frame.type), room.watchers)
         elif not room.roster.synced:
             metrics.PRESENCE_LOST.inc()
             self._attendance.ask(frame.room)

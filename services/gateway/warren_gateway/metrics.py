@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
-CONNECTIONS = Gauge("warren_connections", "WebSocket connections that are open.")
+CONNECTIONS = Gauge("warren_connections", "Sockets, streams and polls that are open.", ["transport"])
 FRAMES_IN = Counter("warren_frames_received_total", "Frames from clients.")
 FRAMES_OUT = Counter("warren_frames_sent_total", "Frames to clients.")
 ACK = Histogram("warren_ack_seconds", "Seconds from a send to its answer.", buckets=_SECONDS)

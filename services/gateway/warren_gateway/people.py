@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.ids import MYSELF
 from warren.contract.presence import Here as HereStatus
 from warren.contract.presence import Status
-from warren.contract.wire import Timestamp
+from warren.contract.wire import Timestamp, utc_now
 
-from warren_gateway.deps import Here, Me, Room, Somebody
+from warren_gateway.deps import Here, Me, Room, Somebody, Typist
 from warren_gateway.names import resolve
 from warren_gateway.problems import ProblemError, responses
+from warren_gateway.standings import may_write
 
 router = APIRouter(prefix="/v1")
 
@@ -76,10 +77,20 @@ async def user_status(user: Somebody, caller: Me, here: Here) -> UserStatus:
 @router.get("/rooms/{room}/presence", responses=responses(*_READ, Code.FORBIDDEN, Code.NOT_FOUND))
 async def room_presence(room: Room, user: Me, here: Here) -> RoomPresence:
     """Say who is in a room now, to its members."""
-    access = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
+    access = await here.hub.access(resolve(room, user.id), user.id)
     if not access.member:
         raise ProblemError(Code.FORBIDDEN, "only members may do this")
     roster = await here.live.roster(room)
     named = roster.people
     present = None if named is None else [Presence(**person.model_dump()) for person in named]
     return RoomPresence(room=room, online=roster.count.online, away=roster.count.away, people=present)
+
+
+@router.post("/rooms/{room}/typing", status_code=204, responses=responses(*_READ, Code.FORBIDDEN, Code.NOT_FOUND))
+async def typing(room: Room, user: Typist, here: Here) -> Response:
+    """Show the room's other members that one is typing; to be said again every 3 seconds while it goes on."""
+    access = await here.hub.access(resolve(room, user.id), user.id)
+    if not may_write(access, utc_now()):
+        raise ProblemError(Code.FORBIDDEN, "only who may write there may type")
+    await here.live.typing(room, user.id, user.name)
+    return Response(status_code=204)

@@ -1,5 +1,7 @@
 """What a gateway knows of who is in a room: the last frame, kept up by diffs. No I/O."""
 
+from zlib import crc32
+
 from warren.contract.presence import Count, Known, Presence, Present
 
 from warren_gateway.view import Frame
@@ -40,12 +42,17 @@ class Roster:
         return Known(room=self.room, term=self._term, version=self._version)
 
     @property
+    def token(self) -> str:
+        """What is known, as a text that says nothing to others: the same means the same."""
+        return f"{crc32(self._term.encode()):08x}-{self._version}"
+
+    @property
     def whole(self) -> Frame:
         """All there is to know, as a frame for somebody new."""
         if self._whole is None:
             state = None if self._count else list(self._people.values())
             frame = Presence(room=self.room, version=self._version, state=state, count=self._count)
-            self._whole = Frame(frame.model_dump_json(exclude_none=True).encode())
+            self._whole = Frame(self.room, frame.model_dump_json(exclude_none=True).encode(), kind=frame.type)
         return self._whole
 
     @property

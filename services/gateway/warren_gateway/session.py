@@ -4,6 +4,7 @@ A transport feeds it what arrives and the passing of time, and carries out the a
 raises on what a client sends, and holds nothing that grows: the client has the cursors, the hub has the rooms.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -23,6 +24,10 @@ PING_EVERY = 25
 """Seconds: what `welcome` asks of the client. Proxies commonly cut what is silent for 60."""
 SILENT_AFTER = 2 * PING_EVERY + 10
 """Seconds without any frame after which the client counts as gone: two pings lost, and some grace."""
+KEEP_ALIVE = 15
+"""Seconds: what a stream, on which the client cannot speak, is not silent for longer."""
+EXPIRES_EARLY = 2.0
+"""Seconds before its token expires that a stream ends: the client cannot renew it there."""
 CROWDED_MS = 30_000
 """Milliseconds after which somebody with too many connections may try again: half the time in which dead ones end."""
 
@@ -102,6 +107,11 @@ class SessionLimits:
     unanswered: int
     rooms: int
 
+    @property
+    def told(self) -> f.Limits:
+        """What the client is told of it."""
+        return f.Limits(text_characters=TEXT_LIMIT, rooms=self.rooms, unanswered=self.unanswered)
+
 
 @dataclass(slots=True)
 class Session:
@@ -111,6 +121,8 @@ class Session:
     people: PersonLimits
     """Shared by all connections of this gateway."""
     opened: float
+    one_way: bool = False
+    """The client cannot speak: who it is and what it follows came with its request."""
     user: User | None = None
     greeted: bool = False
     """Said hello; its token may still be looked at."""
@@ -164,9 +176,9 @@ class Session:
         if self.user is None:
             late = not self.greeted and now - self.opened > HELLO_WITHIN
             return self._end(Close.NO_HELLO, "no hello in time") if late else []
-        if wall >= self.user.expires:
+        if wall >= self.user.expires - (EXPIRES_EARLY if self.one_way else 0.0):
             return self._end(Close.TOKEN_REFUSED, "the token has expired")
-        if now - self.heard > SILENT_AFTER:
+        if now - self.heard > SILENT_AFTER and not self.one_way:
             return self._end(Close.SILENT, "nothing heard in a long time")
         return []
 
@@ -180,9 +192,18 @@ class Session:
         if not self.people.connections.enter(user.id):
             return self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
         self.user, self.counted = user, True
-        limits = f.Limits(text_characters=TEXT_LIMIT, rooms=self.limits.rooms, unanswered=self.limits.unanswered)
+        ping = KEEP_ALIVE if self.one_way else PING_EVERY
         person = f.Person(id=user.id, name=user.name)
-        return [Reply(f.Welcome(user=person, ping=PING_EVERY, limits=limits, expires_in=expires_in))]
+        return [Reply(f.Welcome(user=person, ping=ping, limits=self.limits.told, expires_in=expires_in))]
+
+    def follow(self, joins: Iterable[f.Join]) -> list[Action]:
+        """Take what the client asked for beside its frames: no more rooms than one connection may have."""
+        actions: list[Action] = []
+        for join in () if self.ended else joins:
+            self.rooms.add(join.room)
+            self.joining.add(join.room)
+            actions.append(Subscribe(join.room, join.since, join.epoch))
+        return actions
 
     def refused(self, reason: str) -> list[Action]:
         """Take the answer to Verify: the token is not good. The one before it, if any, stays good."""

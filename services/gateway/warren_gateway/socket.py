@@ -6,47 +6,44 @@ is cut. Here, too, a later fast path finds its place.
 """
 
 import random
-import socket
 from typing import Any
 
+import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from warren.contract.codes import Close
-from warren.contract.frames import Bye
-from websockets.frames import Frame, Opcode
+from warren.contract.frames import Bye, ServerFrame
+from websockets.frames import Opcode
 
 from warren_gateway import metrics
+from warren_gateway.subscriber import CLOSE_GRACE, RETURN_WITHIN
+from warren_gateway.view import Frame
 
 EXTENSION = "warren.socket"
 """Where the ASGI scope carries the socket, under `extensions`."""
-CLOSE_GRACE = 10.0
-"""Seconds for the peer to read what lies in the buffer and answer the close; then the connection is aborted."""
-RETURN_WITHIN = 3_000
-"""Milliseconds over which clients that are sent away spread their return."""
 SLICE = 4_096
 """Bytes parsed at a time."""
 QUEUED_FRAMES = 1_000
 """Frames that wait for the application; twice what the default burst lets through."""
 FRAGMENTS = 1_000
 """Fragments of one message."""
-SEND_BUFFER = 128 * 1024
-"""Bytes in the kernel for each connection (Linux doubles it for its own book-keeping)."""
 
 
-def encode(payload: bytes) -> bytes:
-    """Return a text frame as it goes over the wire; the same bytes serve every connection (no compression)."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+def encode(frame: Frame) -> bytes:
+    """Return a frame as it goes over the wire; the same bytes serve every connection (no compression)."""
+    return _text(frame.body)
+
+
+def _text(payload: bytes) -> bytes:
+    return websockets.frames.Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 class Socket(WebSocketsSansIOProtocol):
     """Uvicorn's WebSocket protocol, with an outgoing side of our own."""
 
+    name = "websocket"
+
     outbox_bytes = 2 * 1024 * 1024
     """What may wait in the buffer; set once at start from the settings."""
-
-    def connection_made(self, transport: Any) -> None:
-        """Bound what the kernel keeps for this peer; left alone it takes megabytes before the buffer here grows."""
-        super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def handle_connect(self, event: Any) -> None:
         """Make the socket known to the application."""
@@ -100,7 +97,15 @@ class Socket(WebSocketsSansIOProtocol):
         """Whether nothing can be sent any more."""
         return self.close_sent or self.disconnected or self.transport.is_closing()
 
-    def send_frame(self, frame: bytes) -> None:
+    def tell(self, frame: ServerFrame) -> None:
+        """Send a frame of this connection alone."""
+        self._write(_text(frame.model_dump_json(exclude_none=True).encode()))
+
+    def put(self, frame: Frame) -> None:
+        """Send a frame that goes to many."""
+        self._write(frame.encoded(encode))
+
+    def _write(self, frame: bytes) -> None:
         """Send an encoded frame, or cut the connection if the peer does not read."""
         if self.gone:
             return
@@ -138,7 +143,7 @@ class Socket(WebSocketsSansIOProtocol):
         """Send the client away: the process is stopping, another gateway serves it as well."""
         if self.handshake_complete and not self.gone:
             bye = Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN))
-            self.send_frame(encode(bye.model_dump_json().encode()))
+            self.tell(bye)
             self.end(Close.GOING_AWAY, "going away")
         else:
             super().shutdown()

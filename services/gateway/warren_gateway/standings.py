@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 TURNS = 100
 """Changes of what somebody may do that are kept for those who are about to read: more than come while one joins."""
+REMEMBERED = 1_000
+"""People of one room whose standing is kept after they have gone, some 500 KB."""
 TRIES = 10
 """Questions in vain before somebody's standing is left as it was."""
 
@@ -38,12 +40,19 @@ class Standings:
         self._live = live
         self._ask = ask
         self._known: dict[Subscriber, Access] = {}
+        self._remembered: OrderedDict[str, Access] = OrderedDict()
         self._turns: deque[Turn] = deque(maxlen=TURNS)
+        self._last_turn = 0
         self._asking: set[asyncio.Task[None]] = set()
 
     def get(self, reader: Subscriber) -> Access | None:
         """Return how somebody stands; None if they do not read."""
         return self._known.get(reader)
+
+    def remembered(self, user: str, since: int) -> Access | None:
+        """Return how somebody stood the last time they came, if that was at `since` or later and nothing changed."""
+        access = self._remembered.get(user)
+        return access if access is not None and access.head >= max(since, self._last_turn) else None
 
     def admit(self, reader: Subscriber, access: Access) -> None:
         """Somebody has become a reader, who stood so."""
@@ -59,6 +68,7 @@ class Standings:
     def turn(self, turns: tuple[Turn, ...]) -> None:
         """What somebody may do has changed, or what everybody may."""
         self._turns += turns
+        self._last_turn = max(seq for seq, _, _ in turns)
         if archived := [kind == "room.archived" for _, user, kind in turns if user == EVERYBODY]:
             for reader, access in self._known.items():
                 self._known[reader] = access.model_copy(update={"archived": archived[-1]})
@@ -70,9 +80,14 @@ class Standings:
     def restart(self) -> None:
         """The log is another than before."""
         self._turns.clear()
+        self._remembered.clear()
+        self._last_turn = 0
 
     def _stand(self, reader: Subscriber, access: Access) -> None:
-        self._known[reader] = access
+        self._known[reader] = self._remembered[reader.user] = access
+        self._remembered.move_to_end(reader.user)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
         if access.member and access.kind != "inbox":
             self._live.enter(self._room, reader)
 

@@ -3,6 +3,9 @@
 import asyncio
 import secrets
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from warren.broker.publisher import Publisher
 
@@ -17,8 +20,8 @@ from warren_gateway.limits import AddressLimits, PersonLimits
 from warren_gateway.live import Live
 from warren_gateway.mailbox import Mailbox
 from warren_gateway.queries import Asker
-from warren_gateway.session import SessionLimits
-from warren_gateway.socket import Socket
+from warren_gateway.session import Session, SessionLimits
+from warren_gateway.subscriber import TRANSPORTS, Transport
 
 TICK = 1.0
 """Seconds between looks at the clock: what hello, silence and expiry are precise to."""
@@ -44,8 +47,8 @@ class Gateway:
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
         self.hub = Hub(self.asker, self.live)
-        self.clients: set[Client] = set()
-        self._limits = SessionLimits(
+        self._clients: set[Client] = set()
+        self.limits = SessionLimits(
             frames=settings.rate("frames"),
             messages=settings.rate("messages"),
             joins=settings.rate("joins"),
@@ -56,9 +59,22 @@ class Gateway:
             rooms=settings.rooms_per_connection,
         )
 
-    def client(self, socket: Socket, address: str) -> Client:
-        """Return a client for a socket that was accepted."""
-        return Client(socket, address, self._limits, self.people, self.auth, self.hub, self.live, self.submitter)
+    @contextmanager
+    def serving(
+        self, transport: Transport, address: str, *, one_way: bool = False, linger: float = 0.0
+    ) -> Iterator[Client]:
+        """Serve a client over this transport for as long as the context lasts.
+
+        `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards.
+        """
+        session = Session(self.limits, self.people, time.monotonic(), one_way)
+        client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+            client.close(linger)
 
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""
@@ -66,9 +82,11 @@ class Gateway:
             await asyncio.sleep(TICK)
             now, wall = time.monotonic(), time.time()
             self.submitter.expire()
-            for client in tuple(self.clients):
+            for client in tuple(self._clients):
                 client.tick(now, wall)
-            metrics.CONNECTIONS.set(len(self.clients))
+            held = Counter(client.transport.name for client in self._clients)
+            for name in TRANSPORTS:
+                metrics.CONNECTIONS.labels(name).set(held[name])
 
 
 def _key_set(settings: Settings) -> KeySet | None:
@@ -82,6 +100,7 @@ def _person_limits(settings: Settings) -> PersonLimits:
         messages=settings.rate("person_messages"),
         changes=settings.rate("person_changes"),
         reads=settings.rate("person_reads"),
+        typing=settings.rate("person_typing"),
         connections=settings.connections_per_person,
     )
 

@@ -1,10 +1,17 @@
-"""Who reads a room, over whichever transport."""
+"""Who reads a room, and over which transport."""
 
 from typing import Protocol
 
-from warren.contract.frames import Joined, Left
+from warren.contract.codes import Close
+from warren.contract.frames import Joined, Left, ServerFrame
 
 from warren_gateway.view import Chunk, Frame
+
+TRANSPORTS = ("websocket", "sse", "polling")
+CLOSE_GRACE = 10.0
+"""Seconds for the peer to read what lies in the buffer and answer the close; then the connection is aborted."""
+RETURN_WITHIN = 3_000
+"""Milliseconds over which clients that are sent away spread their return."""
 
 
 class Subscriber(Protocol):
@@ -31,3 +38,22 @@ class Subscriber(Protocol):
 
     async def drained(self) -> bool:
         """Wait until what was sent is on its way; False if the subscriber is gone."""
+
+
+class Transport(Protocol):
+    """What carries frames to one client. No call but `drained` waits; who does not read is cut."""
+
+    name: str
+    """One of TRANSPORTS."""
+
+    def tell(self, frame: ServerFrame) -> None:
+        """Carry a frame that is for this client alone."""
+
+    def put(self, frame: Frame) -> None:
+        """Carry a frame that goes to many."""
+
+    async def drained(self) -> bool:
+        """Wait until what was carried is on its way; False if nothing more can be."""
+
+    def end(self, code: Close, reason: str) -> None:
+        """Close with this verdict."""

@@ -21,7 +21,6 @@ PENDING_CHUNKS = 64
 """Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
 
 
-Encode = Callable[[bytes], bytes]
 Turn = tuple[int, str, str]
 """An event that changes what somebody may do: its seq, the user, its type."""
 EVERYBODY = ""
@@ -30,17 +29,22 @@ EVERYBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A client frame, as JSON, that goes to many."""
+    """A client frame, as JSON, that goes to many. `kind` is its type, `room` as clients name it."""
 
+    room: str
     body: bytes
-    _encoded: dict[Encode, bytes] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
+    kind: str = field(kw_only=True)
+    _encoded: dict["Encode", bytes] = field(default_factory=dict, compare=False, repr=False, kw_only=True)
 
-    def encoded(self, encode: Encode) -> bytes:
-        """Return the body as a transport writes it; encoded once, however many connections get it."""
+    def encoded(self, encode: "Encode") -> bytes:
+        """Return the frame as a transport writes it; encoded once, however many connections get it."""
         found = self._encoded.get(encode)
         if found is None:
-            found = self._encoded[encode] = encode(self.body)
+            found = self._encoded[encode] = encode(self)
         return found
+
+
+Encode = Callable[[Frame], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Chunk(Frame):
     number: int
     ends: tuple[Turn, ...] = ()
     standings: tuple[Turn, ...] = ()
+    kind: str = field(default="events", kw_only=True)
 
 
 class RoomView:
@@ -145,8 +150,7 @@ def trim(chunk: Chunk, after: int) -> Chunk:
     """Return the chunk without its events up to seq `after`."""
     if chunk.first > after:
         return chunk
-    frame = from_json(chunk.body)
-    return pack(frame["room"], [event for event in frame["events"] if event["seq"] > after], chunk.number)
+    return pack(chunk.room, [event for event in from_json(chunk.body)["events"] if event["seq"] > after], chunk.number)
 
 
 def merge(room: str, chunks: list[Chunk]) -> list[Chunk]:
@@ -165,24 +169,23 @@ def merge(room: str, chunks: list[Chunk]) -> list[Chunk]:
         else:
             merged.append([chunk])
             size = len(chunk.body) if plain else MERGE_BYTES
-    return [_join(opening, group) for group in merged]
+    return [_join(room, opening, group) for group in merged]
 
 
-def _join(opening: bytes, group: list[Chunk]) -> Chunk:
+def _join(room: str, opening: bytes, group: list[Chunk]) -> Chunk:
     if len(group) == 1:
         return group[0]
     body = opening + b",".join(chunk.body[len(opening) : -2] for chunk in group) + b"]}"
     ends = tuple(turn for chunk in group for turn in chunk.ends)
     standings = tuple(turn for chunk in group for turn in chunk.standings)
-    return Chunk(body, group[0].first, group[-1].last, group[-1].number, ends, standings)
+    return Chunk(room, body, group[0].first, group[-1].last, group[-1].number, ends, standings)
 
 
 def cut(chunk: Chunk, at: int) -> Chunk:
     """Return the chunk without its events after seq `at`."""
     if chunk.last <= at:
         return chunk
-    frame = from_json(chunk.body)
-    return pack(frame["room"], [event for event in frame["events"] if event["seq"] <= at], chunk.number)
+    return pack(chunk.room, [event for event in from_json(chunk.body)["events"] if event["seq"] <= at], chunk.number)
 
 
 def identities(chunk: Chunk) -> list[tuple[str, int]]:
@@ -194,7 +197,7 @@ def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
     """Return contiguous events, one at least, as a chunk; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
     ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_STANDING)
-    return Chunk(body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
+    return Chunk(room, body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
 
 
 def _turns(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[Turn, ...]:

@@ -1,10 +1,14 @@
 """`GET /v1/ws`."""
 
 from fastapi import APIRouter
+from starlette.responses import Response
 from starlette.websockets import WebSocket
+from warren.contract.codes import Code
 from warren.contract.frames import SUBPROTOCOL
 
+from warren_gateway.client import Client
 from warren_gateway.limits import address_of
+from warren_gateway.problems import problem_response
 from warren_gateway.socket import EXTENSION, Socket
 from warren_gateway.state import Gateway
 
@@ -18,9 +22,20 @@ async def ws(websocket: WebSocket) -> None:
     socket: Socket = websocket.scope["extensions"][EXTENSION]
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    client = gateway.client(socket, address_of(websocket.scope))
-    gateway.clients.add(client)
-    try:
-        await client.run(websocket)
-    finally:
-        gateway.clients.discard(client)
+    with gateway.serving(socket, address_of(websocket.scope)) as client:
+        await _run(websocket, client)
+
+
+@router.get("/v1/ws", include_in_schema=False)
+async def no_upgrade() -> Response:
+    """Tell whoever looks for the reason: a proxy on the way does not pass WebSockets on."""
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    return problem_response(426, Code.INVALID, "this is a WebSocket: the request came without its upgrade", upgrade)
+
+
+async def _run(websocket: WebSocket, client: Client) -> None:
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await client.receive(message.get("text"))

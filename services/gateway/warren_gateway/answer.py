@@ -1,0 +1,151 @@
+"""Long polling as a transport: gathers what one poll is answered with, up to a bound. No I/O.
+
+Nothing of it counts as received until its cursors come back: an answer that got lost, or what it had no room for, comes
+again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import from_json
+from warren.contract.codes import Close
+from warren.contract.frames import Error, Joined, Left, ServerFrame
+
+from warren_gateway.cursors import Cursors
+from warren_gateway.roster import Roster
+from warren_gateway.view import Chunk, Frame
+
+BOUND = 512 * 1024
+"""Bytes of events in one answer; with the last piece of a replay it may be half as much again."""
+PASSING = 0.5
+"""Seconds for which what does not last gathers, so that a busy room's presence is no stream of polls."""
+TYPISTS = 100
+"""People of one room who are shown typing in one answer."""
+
+News = dict[str, Any]
+Known = Callable[[str], Roster | None]
+"""Tells who is in a room, as far as that is known."""
+
+
+class Answer:
+    """What has come of one poll so far.
+
+    `presence`: which of its rosters the client has, by token, for those rooms where it wants to see who is there.
+    """
+
+    name = "polling"
+
+    def __init__(self, cursors: Cursors, presence: dict[str, str], known: Known) -> None:
+        self._cursors = cursors
+        self._presence = presence
+        self._known = known
+        self._rooms: dict[str, News] = {}
+        self._unread = {room for room, place in cursors.places.items() if place.since is None}
+        self._joined: dict[str, Joined] = {}
+        self._shown: set[str] = set()
+        """Where who is there may be seen: the client is a member."""
+        self._size = 0
+        self._ready = asyncio.Event()
+
+    def tell(self, frame: ServerFrame) -> None:
+        """Take a frame of this client alone."""
+        match frame:
+            case Joined():
+                self._join(frame)
+            case Left(room=room):
+                self._cursors.left(room)
+                self._news(room)["left"] = frame.model_dump(mode="json", include={"seq", "because"})
+            case Error(room=str(room)):
+                said = frame.model_dump(mode="json", include={"code", "detail", "temporary"})
+                self._news(room)["error"] = said
+            case _:
+                pass  # who the client is and when its token expires, it asks elsewhere
+
+    def put(self, frame: Frame) -> None:
+        """Take a frame that goes to many."""
+        if isinstance(frame, Chunk):
+            self._take(frame)
+        elif frame.room in self._presence:
+            self._pass(frame)
+
+    async def drained(self) -> bool:
+        """Say whether more would fit."""
+        return self._size < BOUND
+
+    def end(self, code: Close, reason: str) -> None:
+        """Wait no more."""
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Wait no more: answer with what there is."""
+        self._ready.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to answer with, so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer."""
+        tokens = {room: self._told(room, token) for room, token in self._presence.items()}
+        for room, news in self._rooms.items():
+            if joined := self._joined.get(room):
+                news.update(joined.model_dump(mode="json", include={"epoch", "head", "number", "read", "reset"}))
+        cursors = {
+            room: {"since": place.since, "epoch": place.epoch, "presence": tokens.get(room)}
+            for room, place in self._cursors.places.items()
+            if not self._is_over(room)
+        }
+        present = {room: {k: v for k, v in cursor.items() if v is not None} for room, cursor in cursors.items()}
+        return {"rooms": self._rooms, "cursors": present}
+
+    def _join(self, frame: Joined) -> None:
+        self._cursors.joined(frame)
+        self._joined[frame.room] = frame
+        if frame.reset:
+            self._rooms.pop(frame.room, None)  # what came before is of another log
+        if frame.reset or frame.room in self._unread:
+            self._news(frame.room)
+
+    def _take(self, chunk: Chunk) -> None:
+        if self._size >= BOUND:
+            return  # from here on nothing of any room: the cursors stay before it
+        self._size += len(chunk.body)
+        self._cursors.moved(chunk.room, chunk.last)
+        self._news(chunk.room).setdefault("events", []).extend(from_json(chunk.body)["events"])
+
+    def _pass(self, frame: Frame) -> None:
+        """Take what does not last."""
+        if frame.kind == "typing":
+            said = from_json(frame.body)
+            typing = self._rooms.setdefault(frame.room, {}).setdefault("typing", [])
+            typist = {"user": said["user"], "name": said["name"]}
+            if typist not in typing and len(typing) < TYPISTS:
+                typing.append(typist)
+        else:
+            self._shown.add(frame.room)
+            if not self._outdated(frame.room):
+                return
+        asyncio.get_running_loop().call_later(PASSING, self._ready.set)
+
+    def _told(self, room: str, token: str) -> str:
+        """Tell who is in a room, if the client does not know; return what it knows then."""
+        if (roster := self._outdated(room)) is None:
+            return token
+        self._rooms.setdefault(room, {})["presence"] = from_json(roster.whole.body)
+        return roster.token
+
+    def _outdated(self, room: str) -> Roster | None:
+        roster = self._known(room) if room in self._shown else None
+        return None if roster is None or roster.token == self._presence[room] else roster
+
+    def _is_over(self, room: str) -> bool:
+        news = self._rooms.get(room, {})
+        return "left" in news or ("error" in news and not news["error"]["temporary"])
+
+    def _news(self, room: str) -> News:
+        self._ready.set()
+        return self._rooms.setdefault(room, {})

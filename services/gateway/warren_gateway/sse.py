@@ -1,0 +1,103 @@
+"""`GET /v1/sse`: the rooms of one client as Server-Sent Events."""
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from pydantic import StringConstraints
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from warren.contract.codes import Code
+from warren.contract.ids import RoomRef
+from warren.contract.presence import Here as HereStatus
+
+from warren_gateway.cursors import CURSOR_PATTERN, Cursors
+from warren_gateway.deps import Here
+from warren_gateway.held import Stayer, held
+from warren_gateway.limits import address_of
+from warren_gateway.listener import EXTENSION, Listener
+from warren_gateway.problems import ProblemError, responses
+from warren_gateway.session import KEEP_ALIVE
+from warren_gateway.state import Gateway
+from warren_gateway.stream import Stream
+from warren_gateway.subscriber import CLOSE_GRACE
+from warren_gateway.tokens import User
+
+router = APIRouter(prefix="/v1")
+
+CursorText = Annotated[str, StringConstraints(pattern=CURSOR_PATTERN, max_length=4_000)]
+
+
+HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would gather events until there are 4 KB of them
+    "Connection": "close",  # its end ends the connection: what a slow reader has left lying goes with it
+}
+
+
+class EventStream(Response):
+    """A stream as the answer to a request, for as long as client and gateway live."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, here: Gateway, user: User, cursors: Cursors, status: HereStatus) -> None:
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self._here = here
+        self._user = user
+        self._cursors = cursors
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the stream."""
+        listener: Listener = scope["extensions"][EXTENSION]
+        abort_later = partial(asyncio.get_running_loop().call_later, CLOSE_GRACE, listener.abort)
+        stream = Stream(listener, self._cursors, self._here.settings.outbox_bytes, abort_later)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        stream.begin()
+        with self._here.serving(stream, address_of(scope), one_way=True) as client:
+            client.admit(self._user)
+            client.follow(self._cursors.joins, self._status)
+            with held(listener, receive, stream.shutdown, stream.gone):
+                await _last(stream)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _last(stream: Stream) -> None:
+    """Return when the stream is over, and keep what lies between here and the client from thinking that it is dead."""
+    while not stream.over.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_ALIVE):
+                await stream.over.wait()
+        stream.keep_alive()
+
+
+@router.get(
+    "/sse",
+    status_code=200,
+    response_class=EventStream,
+    responses={
+        **responses(Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE),
+        200: {"description": "Events, as docs/protocol.md says.", "content": {"text/event-stream": {}}},
+    },
+)
+async def sse(
+    user: Stayer,
+    here: Here,
+    room: Annotated[list[RoomRef], Query(min_length=1)],
+    cursor: Annotated[CursorText | None, Query()] = None,
+    status: HereStatus = "online",
+    last_event_id: Annotated[CursorText | None, Header()] = None,
+) -> EventStream:
+    """Follow rooms, from where `Last-Event-ID` or `cursor` says that the client is."""
+    if len(room) > here.settings.rooms_per_connection:
+        raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
+    if len(set(room)) < len(room):
+        raise ProblemError(Code.INVALID, "a room is named twice")
+    try:
+        cursors = Cursors.parse(room, last_event_id or cursor)
+    except ValueError as error:
+        raise ProblemError(Code.INVALID, str(error)) from error
+    return EventStream(here, user, cursors, status)

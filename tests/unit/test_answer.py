@@ -1,0 +1,168 @@
+"""What one poll is answered with."""
+
+import asyncio
+from typing import Any
+
+from warren.contract.frames import Error, Joined, Left
+from warren.contract.presence import IsTyping, Presence, Present
+from warren_gateway.answer import BOUND, TYPISTS, Answer
+from warren_gateway.cursors import Cursors, Place
+from warren_gateway.roster import Roster
+from warren_gateway.view import Chunk, Frame, pack
+
+ROOM = "general"
+EPOCH = "e1"
+WITHIN = 10.0
+
+
+def chunk(first: int, last: int, size: int = 10, room: str = ROOM) -> Chunk:
+    return pack(room, [{"seq": seq, "type": "message", "text": "x" * size} for seq in range(first, last + 1)], last)
+
+
+def joined(head: int, *, reset: bool = False, epoch: str = EPOCH) -> Joined:
+    return Joined(room=ROOM, epoch=epoch, head=head, number=head, read=0, reset=reset)
+
+
+def answer(since: int | None = 0, presence: str | None = None, roster: Roster | None = None) -> Answer:
+    place = Place() if since is None else Place(since, EPOCH)
+    known = {} if presence is None else {ROOM: presence}
+    return Answer(Cursors({ROOM: place}), known, {ROOM: roster}.get)
+
+
+def roster(*people: str) -> Roster:
+    found = Roster(ROOM)
+    state = [Present(user=user, name=user, status="online") for user in people]
+    assert found.take("term", Presence(room=ROOM, version=1, state=state))
+    return found
+
+
+async def is_ready(one: Answer) -> bool:
+    """Say whether the answer waits no more."""
+    waiting = asyncio.create_task(one.wait(WITHIN))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    done = waiting.done()
+    waiting.cancel()
+    return done
+
+
+def cursor(body: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = body["cursors"][ROOM]
+    return found
+
+
+async def test_nothing_new_is_waited_for() -> None:
+    one = answer(since=5)
+    one.tell(joined(5))
+    assert not await is_ready(one)
+    assert one.body() == {"rooms": {}, "cursors": {ROOM: {"since": 5, "epoch": EPOCH}}}
+
+
+async def test_where_a_room_stands_is_news_to_who_does_not_know_it() -> None:
+    one = answer(since=None)
+    one.tell(joined(57))
+    assert await is_ready(one)
+    body = one.body()
+    assert body["rooms"][ROOM] == {"epoch": EPOCH, "head": 57, "number": 57, "read": 0, "reset": False}
+    assert cursor(body) == {"since": 57, "epoch": EPOCH}
+
+
+async def test_events_move_the_cursor_that_has_to_come_back() -> None:
+    one = answer()
+    one.tell(joined(3))
+    one.put(chunk(1, 2))
+    one.put(chunk(3, 3))
+    assert await is_ready(one)
+    body = one.body()
+    assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [1, 2, 3]
+    assert cursor(body) == {"since": 3, "epoch": EPOCH}
+
+
+async def test_what_there_is_no_room_for_comes_with_the_next_answer() -> None:
+    one = answer()
+    one.tell(joined(1_000))
+    seq = 0
+    while await one.drained():
+        seq += 1
+        one.put(chunk(seq, seq, size=4_000))
+    one.put(chunk(seq + 1, seq + 1))  # small enough, and still too late
+    body = one.body()
+    assert len(body["rooms"][ROOM]["events"]) == seq == cursor(body)["since"]
+    assert BOUND / 4_000 - 5 < seq <= BOUND / 4_000
+
+
+async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:
+    one = answer(since=1)
+    one.tell(joined(3))
+    one.put(chunk(2, 3))
+    one.tell(joined(1, reset=True, epoch="e2"))
+    one.put(chunk(2, 2))
+    body = one.body()
+    assert body["rooms"][ROOM]["reset"] is True
+    assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [2]
+    assert cursor(body) == {"since": 2, "epoch": "e2"}
+
+
+async def test_a_room_that_may_not_be_read_any_more_has_no_cursor() -> None:
+    one = answer()
+    one.tell(joined(1))
+    one.put(chunk(1, 1))
+    one.tell(Left(room=ROOM, seq=1, because="member.removed"))
+    body = one.body()
+    assert body["rooms"][ROOM]["left"] == {"seq": 1, "because": "member.removed"}
+    assert body["cursors"] == {}
+
+
+async def test_a_refusal_keeps_the_cursor_only_if_it_may_pass() -> None:
+    for temporary in (True, False):
+        one = answer(since=4)
+        one.tell(Error(room=ROOM, code="c", detail="d", temporary=temporary))
+        assert await is_ready(one)
+        body = one.body()
+        assert body["rooms"][ROOM]["error"] == {"code": "c", "detail": "d", "temporary": temporary}
+        assert body["cursors"] == ({ROOM: {"since": 4, "epoch": EPOCH}} if temporary else {})
+
+
+async def test_who_is_there_is_told_to_who_asks_and_does_not_know_it() -> None:
+    here = roster("ann", "bob")
+    one = answer(since=0, presence="", roster=here)
+    one.tell(joined(0))
+    one.put(here.whole)
+    async with asyncio.timeout(WITHIN):
+        await one.wait(WITHIN)
+    body = one.body()
+    assert [person["user"] for person in body["rooms"][ROOM]["presence"]["state"]] == ["ann", "bob"]
+    again = answer(since=0, presence=cursor(body)["presence"], roster=here)
+    again.tell(joined(0))
+    again.put(here.whole)
+    assert again.body()["rooms"] == {}
+    assert cursor(again.body()) == cursor(body)
+
+
+async def test_who_is_there_is_not_told_where_the_client_is_not_shown_it() -> None:
+    one = answer(since=0, presence="", roster=roster("ann"))
+    one.tell(joined(0))  # and no frame of presence: they read a public room, and are no member
+    assert one.body()["rooms"] == {}
+
+
+async def test_who_does_not_ask_is_told_nothing_of_what_passes() -> None:
+    here = roster("ann")
+    one = answer(since=0, roster=here)
+    one.tell(joined(0))
+    one.put(here.whole)
+    one.put(typing("ann"))
+    assert one.body() == {"rooms": {}, "cursors": {ROOM: {"since": 0, "epoch": EPOCH}}}
+
+
+async def test_people_who_type_are_named_once_each_and_not_without_end() -> None:
+    one = answer(since=0, presence="")
+    one.tell(joined(0))
+    for number in (0, *range(TYPISTS + 10)):
+        one.put(typing(f"u{number}"))
+    typists = one.body()["rooms"][ROOM]["typing"]
+    assert [typist["user"] for typist in typists] == [f"u{number}" for number in range(TYPISTS)]
+
+
+def typing(user: str) -> Frame:
+    frame = IsTyping(room=ROOM, user=user, name=user)
+    return Frame(ROOM, frame.model_dump_json().encode(), kind=frame.type)
