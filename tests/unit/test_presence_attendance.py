@@ -72,6 +72,24 @@ def test_several_devices_are_one_presence_and_the_last_that_goes_is_the_one_that
     assert said(messages, inbox_room("ann")) == [("ann", "gone")]
 
 
+def test_what_changes_nothing_for_others_is_not_announced() -> None:
+    attendance = begun()
+    first = attendance.open("ann", "Ann")
+    attendance.enter(first, ROOM)
+    attendance.announcements(1.0)
+    second = attendance.open("ann", "Ann")
+    attendance.enter(second, ROOM)
+    attendance.report(second, "away")
+    attendance.close(second, 2.0)
+    assert attendance.idle
+    third = attendance.open("ann", "Ann")  # the next poll, before the last one lets go
+    attendance.enter(third, ROOM)
+    attendance.close(first, 3.0)
+    assert attendance.idle
+    attendance.close(third, 4.0)
+    assert now_said(attendance) == [("ann", "gone")]
+
+
 def test_away_is_who_is_away_from_all_devices() -> None:
     attendance = begun()
     phone, desk = attendance.open("ann", "Ann"), attendance.open("ann", "Ann")

@@ -81,21 +81,23 @@ class Attendance:
     def enter(self, visitor: Visitor, room: RoomId) -> None:
         """Take note that the connection follows the room."""
         place = (room, visitor.user)
+        before = self._shown(place)
         visitor.rooms.add(room)
         self._places.setdefault(place, set()).add(visitor)
         self._recent.pop(place, None)
-        self._change(place)
+        self._change_from(before, place)
 
     def exit(self, visitor: Visitor, room: RoomId, now: float, *, ended: bool = False) -> None:
         """Take note that the connection does not follow the room any more; `ended`: nor is the person a member."""
         if room not in visitor.rooms:
             return
         place = (room, visitor.user)
+        before = self._shown(place)
         visitor.rooms.discard(room)
         here = self._places[place]
         here.discard(visitor)
         if here:
-            self._change(place)
+            self._change_from(before, place)
             return
         del self._places[place]
         last = _change(place, visitor.name, "ended" if ended else "gone")
@@ -104,10 +106,10 @@ class Attendance:
 
     def report(self, visitor: Visitor, status: Here) -> None:
         """Take note whether anybody is at the device."""
-        if visitor.status != status:
-            visitor.status = status
-            for room in visitor.rooms:
-                self._change((room, visitor.user))
+        before = {room: self._shown((room, visitor.user)) for room in visitor.rooms}
+        visitor.status = status
+        for room, shown in before.items():
+            self._change_from(shown, (room, visitor.user))
 
     def ask(self, room: RoomId) -> None:
         """Have the room's state told."""
@@ -144,6 +146,14 @@ class Attendance:
             if now - at <= GRACE:
                 return
             del self._recent[place]
+
+    def _shown(self, place: Place) -> Change | None:
+        return self._present(place) if place in self._places else None
+
+    def _change_from(self, before: Change | None, place: Place) -> None:
+        """Announce how somebody is there now, if it differs: a second window changes nothing, nor does a next poll."""
+        if self._present(place) != before:
+            self._change(place)
 
     def _change(self, place: Place, last: Change | None = None) -> None:
         self._lines[shard(place[0])].changed[place] = last

@@ -1,20 +1,47 @@
 """Requests that are answered for as long as the client wants."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends
+from pydantic import Field
 from starlette.types import Receive
 from warren.contract.codes import Code
+from warren.contract.ids import Cursor, RoomRef
+from warren.contract.presence import Here as HereStatus
+from warren.contract.wire import Strict
 
 from warren_gateway import metrics
+from warren_gateway.cursors import Cursors, Place
 from warren_gateway.deps import Here, Me
 from warren_gateway.listener import Listener
 from warren_gateway.problems import ProblemError
 from warren_gateway.session import CROWDED_MS
+from warren_gateway.state import Gateway
 from warren_gateway.tokens import User
+
+
+class RoomCursor(Strict):
+    """Where the client is in a room. Without `since` nothing is replayed."""
+
+    since: Cursor | None = None
+    epoch: str | None = Field(default=None, max_length=64)
+
+
+class Following(Strict):
+    """The rooms to follow, and whether anybody is at the device."""
+
+    cursors: dict[RoomRef, RoomCursor] = Field(min_length=1)
+    status: HereStatus = "online"
+
+
+def places(cursors: Mapping[str, RoomCursor], here: Gateway) -> Cursors:
+    """Return where the client is. Raises ProblemError for more rooms than one connection may follow."""
+    if len(cursors) > here.settings.rooms_per_connection:
+        raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
+    return Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
 
 
 @contextmanager

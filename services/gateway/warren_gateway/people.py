@@ -77,7 +77,7 @@ async def user_status(user: Somebody, caller: Me, here: Here) -> UserStatus:
 @router.get("/rooms/{room}/presence", responses=responses(*_READ, Code.FORBIDDEN, Code.NOT_FOUND))
 async def room_presence(room: Room, user: Me, here: Here) -> RoomPresence:
     """Say who is in a room now, to its members."""
-    access = await here.hub.access(resolve(room, user.id), user.id)
+    access = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     if not access.member:
         raise ProblemError(Code.FORBIDDEN, "only members may do this")
     roster = await here.live.roster(room)

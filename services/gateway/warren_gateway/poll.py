@@ -7,18 +7,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from warren.contract.codes import Code
-from warren.contract.ids import Cursor, RoomRef
+from warren.contract.ids import RoomRef
 from warren.contract.presence import Here as HereStatus
 from warren.contract.presence import Presence
 from warren.contract.wire import Strict
 
 from warren_gateway.answer import Answer
-from warren_gateway.cursors import Cursors, Place
 from warren_gateway.deps import Here
-from warren_gateway.held import Stayer, held
+from warren_gateway.held import RoomCursor, Stayer, held, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION
-from warren_gateway.problems import ProblemError, responses
+from warren_gateway.problems import responses
 
 router = APIRouter(prefix="/v1")
 
@@ -29,15 +28,13 @@ LINGER = 3.0
 """Seconds between two polls in which others see that nothing has changed."""
 
 
-class PollCursor(Strict):
-    """Where the client is in a room. Without `since` nothing is replayed.
+class PollCursor(RoomCursor):
+    """Where the client is in a room.
 
     `presence`: what it knows of who is there, as the last answer said; the empty text at first. Without it, nothing is
     told of that.
     """
 
-    since: Cursor | None = None
-    epoch: str | None = Field(default=None, max_length=64)
     presence: str | None = Field(default=None, max_length=64)
 
 
@@ -100,9 +97,7 @@ class PollResponse(BaseModel):
 )
 async def poll(body: PollRequest, user: Stayer, here: Here, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
-    if len(body.cursors) > here.settings.rooms_per_connection:
-        raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
-    cursors = Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in body.cursors.items()})
+    cursors = places(body.cursors, here)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
     answer = Answer(cursors, presence, here.live.known)
     with here.serving(answer, address_of(request.scope), one_way=True, linger=LINGER) as client:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import StringConstraints
@@ -15,7 +15,7 @@ from warren.contract.presence import Here as HereStatus
 
 from warren_gateway.cursors import CURSOR_PATTERN, Cursors
 from warren_gateway.deps import Here
-from warren_gateway.held import Stayer, held
+from warren_gateway.held import Following, Stayer, held, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION, Listener
 from warren_gateway.problems import ProblemError, responses
@@ -74,15 +74,17 @@ async def _last(stream: Stream) -> None:
         stream.keep_alive()
 
 
-@router.get(
-    "/sse",
-    status_code=200,
-    response_class=EventStream,
-    responses={
+_AS_A_STREAM: dict[str, Any] = {
+    "status_code": 200,
+    "response_class": EventStream,
+    "responses": {
         **responses(Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE),
         200: {"description": "Events, as docs/protocol.md says.", "content": {"text/event-stream": {}}},
     },
-)
+}
+
+
+@router.get("/sse", **_AS_A_STREAM)
 async def sse(
     user: Stayer,
     here: Here,
@@ -101,3 +103,9 @@ async def sse(
     except ValueError as error:
         raise ProblemError(Code.INVALID, str(error)) from error
     return EventStream(here, user, cursors, status)
+
+
+@router.post("/sse", **_AS_A_STREAM)
+async def follow(body: Following, user: Stayer, here: Here) -> EventStream:
+    """Follow rooms, likewise: a body holds more rooms than an address, and stands in no log."""
+    return EventStream(here, user, places(body.cursors, here), body.status)
