@@ -14,10 +14,9 @@ from warren.contract.wire import Strict
 
 from warren_gateway.deps import Here, IdempotencyKey, Me, Room, Sender, SignedIn
 from warren_gateway.names import resolve
-from warren_gateway.problems import ProblemError, accepted, responses
+from warren_gateway.problems import OF_A_ROOM, ProblemError, accepted, responses
 
 router = APIRouter(prefix="/v1")
-_ANY = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
 
 
 class GuestRequest(Strict):
@@ -100,11 +99,7 @@ async def me(user: SignedIn, here: Here) -> MeResponse:
     return MeResponse(id=user.id, name=user.name, limits=here.limits.told, expires_in=expires_in)
 
 
-@router.post(
-    "/rooms/{room}/messages",
-    status_code=201,
-    responses=responses(*_ANY, Code.FORBIDDEN, Code.NOT_FOUND),
-)
+@router.post("/rooms/{room}/messages", status_code=201, responses=responses(*OF_A_ROOM))
 async def send(
     room: Room, body: MessageRequest, user: Sender, here: Here, key: IdempotencyKey = None
 ) -> StoredResponse:
@@ -122,7 +117,7 @@ async def send(
     return StoredResponse(room=room, seq=stored.seq, number=stored.number, key=command.key)
 
 
-@router.get("/rooms/{room}/messages", responses=responses(*_ANY, Code.FORBIDDEN, Code.NOT_FOUND))
+@router.get("/rooms/{room}/messages", responses=responses(*OF_A_ROOM))
 async def history(
     room: Annotated[RoomRef, Path()],
     user: Me,
@@ -140,7 +135,7 @@ async def history(
     return PageResponse(messages=answer.messages, more=answer.more, notes=answer.notes)
 
 
-@router.get("/rooms/{room}/events", responses=responses(*_ANY, Code.FORBIDDEN, Code.NOT_FOUND))
+@router.get("/rooms/{room}/events", responses=responses(*OF_A_ROOM))
 async def events(
     room: Annotated[RoomRef, Path()],
     user: Me,

@@ -13,12 +13,10 @@ from warren.contract.wire import Timestamp, utc_now
 
 from warren_gateway.deps import Here, Me, Room, Somebody, Typist
 from warren_gateway.names import resolve
-from warren_gateway.problems import ProblemError, responses
+from warren_gateway.problems import OF_A_ROOM, READING, ProblemError, responses
 from warren_gateway.standings import may_write
 
 router = APIRouter(prefix="/v1")
-
-_READ = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
 
 
 class PeopleResponse(BaseModel):
@@ -53,7 +51,7 @@ class UserStatus(BaseModel):
     last_seen: Timestamp | None
 
 
-@router.get("/people", responses=responses(*_READ))
+@router.get("/people", responses=responses(*READING))
 async def people(
     user: Me,
     here: Here,
@@ -65,7 +63,7 @@ async def people(
     return PeopleResponse(people=answer.people)
 
 
-@router.get("/users/{user}", responses=responses(*_READ, Code.NOT_FOUND))
+@router.get("/users/{user}", responses=responses(*READING, Code.NOT_FOUND))
 async def user_status(user: Somebody, caller: Me, here: Here) -> UserStatus:
     """Say whether somebody is connected, to who shares a room with them."""
     other = caller.id if user == MYSELF else user
@@ -74,7 +72,7 @@ async def user_status(user: Somebody, caller: Me, here: Here) -> UserStatus:
     return UserStatus(user=other, name=found.name, status=sighting.status, last_seen=sighting.last_seen)
 
 
-@router.get("/rooms/{room}/presence", responses=responses(*_READ, Code.FORBIDDEN, Code.NOT_FOUND))
+@router.get("/rooms/{room}/presence", responses=responses(*OF_A_ROOM))
 async def room_presence(room: Room, user: Me, here: Here) -> RoomPresence:
     """Say who is in a room now, to its members."""
     access = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
@@ -86,7 +84,7 @@ async def room_presence(room: Room, user: Me, here: Here) -> RoomPresence:
     return RoomPresence(room=room, online=roster.count.online, away=roster.count.away, people=present)
 
 
-@router.post("/rooms/{room}/typing", status_code=204, responses=responses(*_READ, Code.FORBIDDEN, Code.NOT_FOUND))
+@router.post("/rooms/{room}/typing", status_code=204, responses=responses(*OF_A_ROOM))
 async def typing(room: Room, user: Typist, here: Here) -> Response:
     """Show the room's other members that one is typing; to be said again every 3 seconds while it goes on."""
     access = await here.hub.access(resolve(room, user.id), user.id)

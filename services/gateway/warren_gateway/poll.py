@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from warren.contract.codes import Code
 from warren.contract.ids import RoomRef
 from warren.contract.presence import Here as HereStatus
 from warren.contract.presence import Presence
@@ -17,7 +16,7 @@ from warren_gateway.deps import Here
 from warren_gateway.held import RoomCursor, Stayer, held, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION
-from warren_gateway.problems import responses
+from warren_gateway.problems import READING, responses
 
 router = APIRouter(prefix="/v1")
 
@@ -90,11 +89,7 @@ class PollResponse(BaseModel):
     cursors: dict[str, PollCursor]
 
 
-@router.post(
-    "/poll",
-    response_model=PollResponse,
-    responses=responses(Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE),
-)
+@router.post("/poll", response_model=PollResponse, responses=responses(*READING))
 async def poll(body: PollRequest, user: Stayer, here: Here, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
     cursors = places(body.cursors, here)

@@ -26,6 +26,12 @@ _STATUS: dict[Code, int] = {
 }
 
 
+READING = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
+"""What every request may be refused with that asks the other services."""
+OF_A_ROOM = (*READING, Code.FORBIDDEN, Code.NOT_FOUND)
+"""The same for what is asked of one room."""
+
+
 class Problem(BaseModel):
     """The body of every error. `temporary`: the same request, with the same key, may succeed later."""
 

@@ -15,14 +15,11 @@ from warren.contract.wire import Strict, Timestamp
 
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Room, Somebody
 from warren_gateway.names import resolve
-from warren_gateway.problems import ProblemError, accepted, responses
+from warren_gateway.problems import OF_A_ROOM, READING, ProblemError, accepted, responses
 from warren_gateway.state import Gateway
 from warren_gateway.tokens import User
 
 router = APIRouter(prefix="/v1")
-
-_READ = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
-_ROOM = (*_READ, Code.FORBIDDEN, Code.NOT_FOUND)
 
 
 class RoomRequest(Strict):
@@ -131,14 +128,14 @@ class MembersResponse(BaseModel):
     more: bool
 
 
-@router.get("/rooms", responses=responses(*_READ))
+@router.get("/rooms", responses=responses(*READING))
 async def rooms(user: Me, here: Here) -> RoomsResponse:
     """List the rooms one is a member of."""
     answer = await here.asker.ask(q.MyRooms(user=user.id), q.RoomList)
     return RoomsResponse(rooms=answer.rooms)
 
 
-@router.get("/directory", responses=responses(*_READ))
+@router.get("/directory", responses=responses(*READING))
 async def directory(
     user: Me,
     here: Here,
@@ -150,7 +147,7 @@ async def directory(
     return DirectoryResponse(rooms=answer.rooms, more=answer.more)
 
 
-@router.post("/rooms", status_code=201, responses=responses(*_READ, Code.FORBIDDEN, Code.EXISTS))
+@router.post("/rooms", status_code=201, responses=responses(*READING, Code.FORBIDDEN, Code.EXISTS))
 async def create_room(body: RoomRequest, user: Changer, here: Here, key: IdempotencyKey = None) -> RoomResponse:
     """Make a room and become its owner."""
     room = body.room or _unguessable(user, key)
@@ -160,7 +157,7 @@ async def create_room(body: RoomRequest, user: Changer, here: Here, key: Idempot
     return RoomResponse(room=room, kind=body.kind, title=title, seq=stored.seq)
 
 
-@router.post("/direct", responses=responses(*_READ, Code.FORBIDDEN))
+@router.post("/direct", responses=responses(*READING, Code.FORBIDDEN))
 async def direct(body: DirectRequest, user: Changer, here: Here, key: IdempotencyKey = None) -> DirectResponse:
     """Make the direct room of oneself and somebody, or find the one there is."""
     room = direct_room(user.id, body.user)
@@ -168,14 +165,14 @@ async def direct(body: DirectRequest, user: Changer, here: Here, key: Idempotenc
     return DirectResponse(room=room, user=body.user)
 
 
-@router.get("/rooms/{room}", responses=responses(*_ROOM))
+@router.get("/rooms/{room}", responses=responses(*OF_A_ROOM))
 async def room_details(room: Annotated[RoomRef, Path()], user: Me, here: Here) -> RoomDetails:
     """Say what a room is and what one may do there."""
     found = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     return RoomDetails(room=room, **found.model_dump(mode="json", exclude={"type", "epoch"}))
 
 
-@router.patch("/rooms/{room}", responses=responses(*_ROOM))
+@router.patch("/rooms/{room}", responses=responses(*OF_A_ROOM))
 async def change_room(room: Room, body: RoomChange, user: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Rename the room (moderators), archive or restore it (owners)."""
     common = _common(user, room, key)
@@ -184,7 +181,7 @@ async def change_room(room: Room, body: RoomChange, user: Changer, here: Here, k
     return await _ensure(here, c.Archive(**common) if body.archived else c.Restore(**common))
 
 
-@router.get("/rooms/{room}/members", responses=responses(*_ROOM))
+@router.get("/rooms/{room}/members", responses=responses(*OF_A_ROOM))
 async def members(
     room: Room,
     user: Me,
@@ -199,7 +196,7 @@ async def members(
     return MembersResponse(members=answer.members, more=answer.more)
 
 
-@router.put("/rooms/{room}/members/{user}", responses=responses(*_ROOM))
+@router.put("/rooms/{room}/members/{user}", responses=responses(*OF_A_ROOM))
 async def put_member(
     room: Room,
     user: Somebody,
@@ -217,7 +214,7 @@ async def put_member(
     return await _ensure(here, c.Invite(**common, user=target))
 
 
-@router.delete("/rooms/{room}/members/{user}", responses=responses(*_ROOM))
+@router.delete("/rooms/{room}/members/{user}", responses=responses(*OF_A_ROOM))
 async def delete_member(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Leave or decline (`me`), or remove somebody or their invitation (moderators)."""
     common, target = _common(caller, room, key), _target(user, caller)
@@ -226,7 +223,7 @@ async def delete_member(room: Room, user: Somebody, caller: Changer, here: Here,
     return await _ensure(here, c.Remove(**common, user=target))
 
 
-@router.put("/rooms/{room}/bans/{user}", responses=responses(*_ROOM))
+@router.put("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
 async def ban(
     room: Room,
     user: Somebody,
@@ -240,13 +237,13 @@ async def ban(
     return await _ensure(here, c.Ban(**_common(caller, room, key), user=_target(user, caller), **measure))
 
 
-@router.delete("/rooms/{room}/bans/{user}", responses=responses(*_ROOM))
+@router.delete("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
 async def unban(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Let somebody come back (moderators)."""
     return await _ensure(here, c.Unban(**_common(caller, room, key), user=_target(user, caller)))
 
 
-@router.put("/rooms/{room}/mutes/{user}", responses=responses(*_ROOM))
+@router.put("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
 async def mute(
     room: Room,
     user: Somebody,
@@ -260,7 +257,7 @@ async def mute(
     return await _ensure(here, c.Mute(**_common(caller, room, key), user=_target(user, caller), **measure))
 
 
-@router.delete("/rooms/{room}/mutes/{user}", responses=responses(*_ROOM))
+@router.delete("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
 async def unmute(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Let somebody write again (moderators; in a direct room who muted the other)."""
     return await _ensure(here, c.Unmute(**_common(caller, room, key), user=_target(user, caller)))

@@ -18,7 +18,7 @@ from warren_gateway.deps import Here
 from warren_gateway.held import Following, Stayer, held, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION, Listener
-from warren_gateway.problems import ProblemError, responses
+from warren_gateway.problems import READING, ProblemError, responses
 from warren_gateway.session import KEEP_ALIVE
 from warren_gateway.state import Gateway
 from warren_gateway.stream import Stream
@@ -78,7 +78,7 @@ _AS_A_STREAM: dict[str, Any] = {
     "status_code": 200,
     "response_class": EventStream,
     "responses": {
-        **responses(Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE),
+        **responses(*READING),
         200: {"description": "Events, as docs/protocol.md says.", "content": {"text/event-stream": {}}},
     },
 }
