@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
 from warren.contract.frames import REPLAY_LIMIT, Joined, Left
@@ -14,7 +15,6 @@ from warren.contract.topology import bucket
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.live import Live
-from warren_gateway.queries import Asker, QueryDenied
 from warren_gateway.standings import Ask, Standings
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Chunk, RoomView, cut, identities, pack

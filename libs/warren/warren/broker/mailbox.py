@@ -1,16 +1,16 @@
-"""The queue that answers to this gateway come to."""
+"""The queue that answers to commands and queries come to."""
 
 import asyncio
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
-from warren.broker.consumer import consume, declare_own_queue, open_channel
 
-from warren_gateway.commands import Submitter
-from warren_gateway.queries import Asker
+from warren.broker.asker import Asker
+from warren.broker.consumer import consume, declare_own_queue, open_channel
+from warren.broker.submitter import Submitter
 
 LENGTH = 50_000
-"""Messages that may wait for a gateway that does not read; older ones go, and their askers time out."""
+"""Messages that may wait for a process that does not read; older ones go, and their askers time out."""
 
 
 class Mailbox:

@@ -19,14 +19,12 @@ from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Commands, Refused, Replies
 from warren.contract.topology import COMMANDS, shard, shard_key
 
-from warren_gateway import metrics
-
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 15.0
 """Seconds until the client is told to try again. The command may be stored all the same; its key makes that safe."""
 PENDING_LIMIT = 20_000
-"""Commands of this gateway that wait for their answer at once."""
+"""Commands that wait for their answer at once."""
 GATHER_WITHIN = 0.2
 """Seconds after which the next message of a shard goes even though the last is unanswered: the durable queue, not this
 process, is where commands wait out an absence of the writer."""
@@ -34,6 +32,8 @@ MESSAGE_LIMIT = 50
 """Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
 
 Done = Callable[[Accepted | Refused], None]
+Observe = Callable[[Accepted | Refused, float], None]
+"""Called with each answer, and the seconds that it took."""
 
 
 @dataclass(slots=True)
@@ -66,13 +66,18 @@ class _Batch:
 class Submitter:
     """Publishes commands, shard by shard in order, and hands each its answer."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, observe: Observe | None = None) -> None:
         self._publisher = publisher
+        self._observe = observe
         self._pending: dict[str, _Pending] = {}
         self._waiting: defaultdict[int, list[_Pending]] = defaultdict(list)
         self._senders: dict[int, asyncio.Task[None]] = {}
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
+
+    def __len__(self) -> int:
+        """Return how many commands wait for their answer."""
+        return len(self._pending)
 
     def submit(self, command: AnyCommand, done: Done) -> None:
         """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
@@ -80,10 +85,9 @@ class Submitter:
             done(_temporary(command.id, Code.UNAVAILABLE, "the broker is not reached at the moment"))
             return
         if len(self._pending) >= PENDING_LIMIT:
-            done(_temporary(command.id, Code.TOO_MANY, "too many commands wait on this gateway"))
+            done(_temporary(command.id, Code.TOO_MANY, "too many commands wait already"))
             return
         pending = self._pending[command.id] = _Pending(command, done, time.perf_counter())
-        metrics.PENDING.set(len(self._pending))
         number = shard(command.room)
         self._waiting[number].append(pending)
         if number not in self._senders:
@@ -159,9 +163,8 @@ class Submitter:
             return
         if pending.batch is not None:
             pending.batch.settle()
-        metrics.PENDING.set(len(self._pending))
-        metrics.ACK.observe(time.perf_counter() - pending.submitted)
-        metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+        if self._observe is not None:
+            self._observe(answer, time.perf_counter() - pending.submitted)
         pending.done(answer)
 
 

@@ -1,9 +1,10 @@
-"""Asks persistence over the broker, and gets the answers from this gateway's mailbox."""
+"""Asks persistence over the broker; the answers come to the process's mailbox."""
 
 import asyncio
 from typing import TypeVar
 
 from pydantic import BaseModel
+
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Code
