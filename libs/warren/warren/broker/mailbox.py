@@ -1,6 +1,7 @@
 """The queue that answers to commands and queries come to."""
 
 import asyncio
+from collections.abc import Callable
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
@@ -20,13 +21,15 @@ class Mailbox:
         self._submitter = submitter
         self._asker = asker
 
-    async def serve(self, connection: AbstractConnection) -> None:
-        """Take answers on this connection until it goes away."""
+    async def serve(self, connection: AbstractConnection, opened: Callable[[], None] | None = None) -> None:
+        """Take answers on this connection until it goes away; `opened` is called when they can come."""
         channel = await open_channel(connection, prefetch=0)
         queue = await declare_own_queue(connection, channel, LENGTH)
         # Without acks: an answer is worth nothing a second time.
         await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)
         self._submitter.reply_to = self._asker.reply_to = queue.name
+        if opened is not None:
+            opened()
         try:
             await channel.closed()
         finally:

@@ -1,0 +1,9 @@
+"""Bots: handlers for what happens in rooms. `docs/bots.md` begins with one that works in five minutes."""
+
+from warren.bot.bot import Bot
+from warren.bot.chat import Refusal
+from warren.bot.event import Event
+from warren.bot.trigger import Message, Stream, Trigger
+from warren.broker.errors import Unavailable
+
+__all__ = ["Bot", "Event", "Message", "Refusal", "Stream", "Trigger", "Unavailable"]

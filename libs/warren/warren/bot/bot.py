@@ -1,0 +1,75 @@
+"""A bot: its name, and handlers for what happens."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from warren.bot.arguments import Signature
+from warren.bot.engine import Policy
+from warren.bot.routes import Handler, Route, Routes, patterns
+from warren.bot.runner import main
+from warren.contract.bots import BotName, bot_user
+
+H = TypeVar("H", bound=Handler)
+_NAME: TypeAdapter[str] = TypeAdapter(BotName)
+
+
+class Bot:
+    """Handlers by decorator. `run()` connects it; `warren.bot.testing` talks to it without a broker.
+
+    `title`: what people see as its name. `rooms`: where it becomes a member at the start; it may only follow rooms
+    that the operator has given it. `since`: where it begins in a room that it has never been in (0 is the room's
+    beginning; without it, with what happens next). `state`: the file in which it keeps what it remembers.
+    """
+
+    def __init__(
+        self, name: str, *, title: str | None = None, rooms: Collection[str] = (), since: int | None = None,
+        state: Path | str | None = None, policy: Policy | None = None,
+    ) -> None:  # fmt: skip
+        self.name = _NAME.validate_python(name)
+        self.user = bot_user(name)
+        self.title = title or name
+        self.rooms = frozenset(rooms)
+        self.since = since
+        self.state = None if state is None else Path(state)
+        self.policy = policy or Policy()
+        self.routes = Routes()
+
+    def message(self, *, room: str | Collection[str] | None = None, bots: bool = False) -> Callable[[H], H]:
+        """Call the handler with each message. `bots`: also with those of other bots."""
+        return self._route(("message",), room, bots=bots)
+
+    def command(self, name: str, *, room: str | Collection[str] | None = None) -> Callable[[H], H]:
+        """Call the handler when somebody says `/name …`, with the words as arguments of the types it names."""
+
+        def add(handler: H) -> H:
+            signature = Signature.of(name, handler)
+            self.routes.add(Route(handler.__name__, handler, ("message",), patterns(room), signature=signature))
+            return handler
+
+        return add
+
+    def joined(self, *, room: str | Collection[str] | None = None) -> Callable[[H], H]:
+        """Call the handler when somebody becomes a member."""
+        return self._route(("member.joined",), room)
+
+    def event(
+        self, kind: str | Collection[str] = "*", *, room: str | Collection[str] | None = None, bots: bool = False
+    ) -> Callable[[H], H]:
+        """Call the handler with events of these types, which may be patterns (`member.*`), also of types to come."""
+        return self._route(patterns(kind) or (), room, bots=bots)
+
+    def run(self) -> None:
+        """Connect to the broker that WARREN_AMQP_URL names, and work until SIGTERM or Ctrl-C."""
+        main(self)
+
+    def _route(
+        self, types: tuple[str, ...], room: str | Collection[str] | None, *, bots: bool = False
+    ) -> Callable[[H], H]:
+        def add(handler: H) -> H:
+            self.routes.add(Route(handler.__name__, handler, types, patterns(room), bots))
+            return handler
+
+        return add

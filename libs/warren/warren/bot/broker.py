@@ -1,0 +1,123 @@
+"""The chat as a bot has it over the broker."""
+
+import asyncio
+import time
+
+from aio_pika.abc import AbstractConnection
+
+from warren.bot.chat import Refusal, Stretch
+from warren.bot.event import Event
+from warren.broker.asker import Asker, QueryDenied
+from warren.broker.backoff import backoff
+from warren.broker.errors import Unavailable
+from warren.broker.mailbox import Mailbox
+from warren.broker.publisher import PERSISTENT, Publisher
+from warren.broker.submitter import Submitter
+from warren.contract import commands as c
+from warren.contract import queries as q
+from warren.contract.bots import bot_dead_exchange
+from warren.contract.codes import TEMPORARY, Code
+from warren.contract.ids import new_id
+from warren.contract.presence import IsTyping, Partial
+from warren.contract.topology import LIVE, event_key
+from warren.contract.wire import rfc3339, utc_now
+
+TICK = 1.0
+TRIES = 3
+"""Times that a command is sent before the handler hears of it: broker or database are away."""
+PER_SECOND, BURST = 20.0, 100.0
+"""Commands of one bot: what people may say, too."""
+
+
+class BrokerChat:
+    """Commands to the writers, queries to the readers, what does not last to the gateways."""
+
+    def __init__(self, user: str, name: str) -> None:
+        self._user = user
+        self._name = name
+        self._confirmed = Publisher()
+        self._unconfirmed = Publisher(confirm=False)
+        self._submitter = Submitter(self._confirmed)
+        self._asker = Asker(self._unconfirmed)
+        self._mailbox = Mailbox(self._submitter, self._asker)
+        self._ready = asyncio.Event()
+        self._level, self._at = BURST, time.monotonic()
+
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Speak on this connection until it goes away."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._confirmed.serve(connection))
+                group.create_task(self._unconfirmed.serve(connection))
+                group.create_task(self._mailbox.serve(connection, self._ready.set))
+        finally:
+            self._ready.clear()
+
+    async def ready(self) -> None:
+        """Wait until answers can come."""
+        await self._ready.wait()
+
+    async def ticks(self) -> None:
+        """Let what waits for an answer notice the time, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._submitter.expire()
+
+    async def submit(self, command: c.AnyCommand) -> c.Accepted:
+        """Have something done. Raises Refusal or Unavailable."""
+        await self._pace()
+        detail = ""
+        for _, wait in zip(range(TRIES), backoff(), strict=False):
+            answer = await self._submitter.call(command)
+            if isinstance(answer, c.Accepted):
+                return answer
+            if answer.code not in TEMPORARY:
+                raise Refusal(answer.code, answer.detail)
+            detail = answer.detail
+            await asyncio.sleep(wait)
+        raise Unavailable(detail)
+
+    async def show(self, frame: IsTyping | Partial) -> None:
+        """Show what does not last."""
+        await self._unconfirmed.publish(LIVE, event_key(frame.room), frame.model_dump_json().encode())
+
+    async def read(self, room: str, after: int) -> Stretch:
+        """Read a room's log. Raises Refusal or Unavailable."""
+        try:
+            answer = await self._asker.ask(q.EventRange(room=room, user=self._user, after=after), q.Range)
+        except QueryDenied as denied:
+            raise Refusal(denied.code, denied.detail) from denied
+        return Stretch(answer.epoch, answer.head, answer.events)
+
+    async def join(self, room: str) -> None:
+        """Become a member, if that is possible; what the bot may do, the writer judges with each command."""
+        fields = {"id": new_id(), "room": room, "sender": self._user, "name": self._name, "key": new_id()}
+        try:
+            await self.submit(c.Join(**fields))
+        except (Refusal, Unavailable) as error:
+            if not (isinstance(error, Refusal) and error.code == Code.EXISTS):
+                raise
+
+    async def bury(self, event: Event, handler: str, reason: str) -> None:
+        """Put an event among the bot's dead letters, however long that takes."""
+        headers = {"reason": reason[:1_000], "source": handler, "replica": self._user, "at": rfc3339(utc_now())}
+        body = q.Range(epoch="", events=[event.data], head=event.seq).model_dump_json().encode()
+        exchange = bot_dead_exchange(self._user.removeprefix("bot.")).name
+        for wait in backoff():
+            try:
+                await self._confirmed.publish(
+                    exchange, event.room, body, mandatory=True, delivery_mode=PERSISTENT, headers=headers
+                )
+            except Unavailable:
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _pace(self) -> None:
+        """Wait for the next turn: a bot that has gone wild shall not be louder than a person may be."""
+        now = time.monotonic()
+        self._level = min(BURST, self._level + (now - self._at) * PER_SECOND)
+        self._at = now
+        self._level -= 1
+        if self._level < 0:
+            await asyncio.sleep(-self._level / PER_SECOND)

@@ -1,0 +1,79 @@
+"""Bots: who they are on the broker, the queue that each has, and the least rights that it needs."""
+
+import re
+from collections.abc import Collection
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from warren.contract.ids import ROOM_PATTERN
+from warren.contract.topology import COMMANDS, EVENTS, LIVE, QUERIES, Exchange, Queue
+from warren.contract.users import NOTHING, BrokerUser, TopicRights
+
+BOT_PREFIX = "bot."
+"""What the user ids of bots begin with, and no person's does."""
+BotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+ANY_ROOM = "*"
+"""Stands for all rooms where rooms are given to a bot."""
+
+
+def bot_user(name: str) -> str:
+    """Return the user id and broker login of a bot."""
+    return BOT_PREFIX + name
+
+
+def is_bot(user: str) -> bool:
+    """Whether the user id is of a bot."""
+    return user.startswith(BOT_PREFIX)
+
+
+def bot_queue(name: str) -> Queue:
+    """Return a bot's queue: replicated, one active consumer, bounded; the oldest go, and are read from the store then.
+
+    `x-delivery-limit` is explicit for the same reason as a command queue's.
+    """
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-single-active-consumer": True,
+        "x-delivery-limit": 100,
+        "x-max-length": 50_000,
+        "x-max-length-bytes": 256 * 1024 * 1024,
+        "x-overflow": "drop-head",
+    }
+    return Queue(bot_user(name), arguments=arguments)
+
+
+def bot_dead_exchange(name: str) -> Exchange:
+    """Return where a bot puts what it could not handle. Its own, so that a broken bot fills nobody else's."""
+    return Exchange(f"{bot_user(name)}.dead", "fanout")
+
+
+def bot_dead_queue(name: str) -> Queue:
+    """Return where that is kept."""
+    exchange = bot_dead_exchange(name).name
+    return Queue(exchange, exchange, "", {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"})
+
+
+def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:
+    """Return the login of a bot that was given these rooms: it reads its own queues alone and writes as itself alone.
+
+    What it writes on `warren.live` the gateways judge (typing and partial replies, in its own name); commands and
+    queries the persistence service.
+    """
+    own, room = re.escape(bot_user(name)), _room_key(rooms)
+    return BrokerUser(
+        bot_user(name),
+        configure=rf"^{own}\.[0-9a-f]{{16}}$",
+        # Its queue, too: binding one to an exchange is writing to it.
+        write=rf"^({re.escape(COMMANDS)}|{re.escape(QUERIES)}|{re.escape(LIVE)}|{own}(\.dead|\.[0-9a-f]{{16}})?)$",
+        read=rf"^({re.escape(EVENTS)}|{own}(\.[0-9a-f]{{16}})?)$",
+        topics=(TopicRights(EVENTS, read=room), TopicRights(LIVE, write=room)),
+    )
+
+
+def _room_key(rooms: Collection[str]) -> str:
+    """Return the expression for the routing keys of these rooms."""
+    if not rooms:
+        return NOTHING
+    names = ROOM_PATTERN[1:-1] if ANY_ROOM in rooms else "|".join(re.escape(room) for room in sorted(rooms))
+    return rf"^ev\.[0-9]{{1,4}}\.({names})$"
