@@ -25,6 +25,11 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
     return _definitions((known[name], _hashed(password)) for name, password in passwords.items())
 
 
+def user_definitions(user: BrokerUser, password: str) -> dict[str, Any]:
+    """Return the definitions of one user, with the password as a salted hash."""
+    return _definitions([(user, _hashed(password))])
+
+
 def template() -> dict[str, Any]:
     """Return the definitions of all users with `${WARREN_…_PASSWORD}` in the passwords' places, to be filled in."""
     return _definitions((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
