@@ -23,7 +23,7 @@ from warren.contract.topology import (
     shard_key,
     shard_queue,
 )
-from warren_gateway.limits import Bucket
+from warren.rates import Bucket
 from warren_persistence.cache import Cache
 from warren_persistence.domain.plan import Stored
 from warren_persistence.domain.room import NOBODY, Room

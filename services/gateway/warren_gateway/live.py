@@ -16,11 +16,11 @@ from warren.contract import presence as p
 from warren.contract.bots import is_bot
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
+from warren.rates import Buckets, Rate
 
 from warren_gateway import metrics
 from warren_gateway.attendance import Attendance, Visitor
 from warren_gateway.buckets import BucketQueue
-from warren_gateway.limits import Buckets, Rate
 from warren_gateway.roster import Roster
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Frame

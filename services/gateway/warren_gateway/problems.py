@@ -12,8 +12,7 @@ from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, Refused
-
-from warren_gateway.limits import seconds
+from warren.rates import seconds
 
 _STATUS: dict[Code, int] = {
     Code.INVALID: 422,

@@ -10,11 +10,16 @@ from warren.broker.shards import Lease
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
 from warren.contract.topology import shard
+from warren.rates import Buckets, Rate
 
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
 
 log = logging.getLogger(__name__)
+
+
+BOTS = Rate(50, 500)
+"""Commands of one bot: more than the library lets it send, and little beside what the writer can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,20 @@ class Trust:
     """These speak for anybody: they have checked a token."""
     own: str
     """The service's own user, which alone sends notices."""
+    bots: Buckets = field(default_factory=lambda: Buckets(BOTS))
+    """What every other user may send. People's limits are the gateways'."""
 
     def allows(self, publisher: str | None, command: RoomCommand) -> bool:
         """Whether this publisher may say this; any other broker user speaks for itself alone."""
         if isinstance(command, Notify):
             return publisher == self.own
         return publisher in self.gateways or publisher == command.sender
+
+    def paces(self, publisher: str | None, now: float) -> bool:
+        """Whether this publisher has sent too much."""
+        if publisher is None or publisher in self.gateways or publisher == self.own:
+            return False
+        return self.bots.take(publisher, now) > 0
 
 
 @dataclass(slots=True)
@@ -71,7 +84,7 @@ class Batch:
         return next((part.delivery.lease for part in self.parts if part.delivery.lease.shard == number), None)
 
 
-def decode(delivery: Delivery, trust: Trust) -> Decoded:
+def decode(delivery: Delivery, trust: Trust, now: float) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
     body = delivery.message.body
     publisher = delivery.message.header.properties.user_id
@@ -85,6 +98,8 @@ def decode(delivery: Delivery, trust: Trust) -> Decoded:
             decoded.poison.append(Poison(command.model_dump_json().encode(), "sent to the wrong shard"))
         elif not trust.allows(publisher, command):
             decoded.refused.append(refuse(command, Code.FORBIDDEN, "the broker does not vouch for this sender"))
+        elif trust.paces(publisher, now):
+            decoded.refused.append(refuse(command, Code.TOO_MANY, "too many commands of one bot"))
         else:
             decoded.commands.append(command)
     return decoded

@@ -21,12 +21,13 @@ from warren.contract.ids import new_id
 from warren.contract.presence import IsTyping, Partial
 from warren.contract.topology import LIVE, event_key
 from warren.contract.wire import rfc3339, utc_now
+from warren.rates import Bucket, Rate
 
 TICK = 1.0
 TRIES = 3
 """Times that a command is sent before the handler hears of it: broker or database are away."""
-PER_SECOND, BURST = 20.0, 100.0
-"""Commands of one bot: what people may say, too."""
+PACE = Rate(20, 100)
+"""Commands of one bot: what people may say, too. A bot that has gone wild is no louder than that."""
 
 
 class BrokerChat:
@@ -41,7 +42,7 @@ class BrokerChat:
         self._asker = Asker(self._unconfirmed)
         self._mailbox = Mailbox(self._submitter, self._asker)
         self._ready = asyncio.Event()
-        self._level, self._at = BURST, time.monotonic()
+        self._pace = Bucket.of(PACE, time.monotonic())
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Speak on this connection until it goes away."""
@@ -65,7 +66,8 @@ class BrokerChat:
 
     async def submit(self, command: c.AnyCommand) -> c.Accepted:
         """Have something done. Raises Refusal or Unavailable."""
-        await self._pace()
+        while not self._pace.take(now := time.monotonic()):
+            await asyncio.sleep(self._pace.wait(now))
         detail = ""
         for _, wait in zip(range(TRIES), backoff(), strict=False):
             answer = await self._submitter.call(command)
@@ -112,12 +114,3 @@ class BrokerChat:
                 await asyncio.sleep(wait)
             else:
                 return
-
-    async def _pace(self) -> None:
-        """Wait for the next turn: a bot that has gone wild shall not be louder than a person may be."""
-        now = time.monotonic()
-        self._level = min(BURST, self._level + (now - self._at) * PER_SECOND)
-        self._at = now
-        self._level -= 1
-        if self._level < 0:
-            await asyncio.sleep(-self._level / PER_SECOND)
