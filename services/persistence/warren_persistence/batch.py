@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
@@ -28,6 +29,8 @@ class Poison:
 
     body: bytes
     reason: str
+    publisher: str | None
+    """Who sent it, by the broker's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,10 @@ def decode(delivery: Delivery, trust: Trust, now: float) -> Decoded:
     try:
         found: list[RoomCommand] = list(Commands.model_validate_json(body).commands)
     except ValidationError:
-        found, decoded.poison = _salvage(body)
+        found, decoded.poison = _salvage(body, publisher)
     for command in found:
         if shard(command.room) != delivery.lease.shard:
-            decoded.poison.append(Poison(command.model_dump_json().encode(), "sent to the wrong shard"))
+            decoded.poison.append(_poison(command.model_dump(mode="json"), "sent to the wrong shard", publisher))
         elif not trust.allows(publisher, command):
             decoded.refused.append(refuse(command, Code.FORBIDDEN, "the broker does not vouch for this sender"))
         elif trust.paces(publisher, now):
@@ -105,18 +108,23 @@ def decode(delivery: Delivery, trust: Trust, now: float) -> Decoded:
     return decoded
 
 
-def _salvage(body: bytes) -> tuple[list[RoomCommand], list[Poison]]:
+def _salvage(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
     try:
         items = from_json(body)["commands"]
         if not isinstance(items, list):
             raise TypeError("commands is not a list")  # noqa: TRY301
     except (ValueError, KeyError, TypeError) as error:
-        return [], [Poison(body, f"not a batch of commands: {error}")]
+        return [], [Poison(body, f"not a batch of commands: {error}", publisher)]
     good: list[RoomCommand] = []
     poison: list[Poison] = []
     for item in items:
         try:
             good.append(COMMAND.validate_python(item))
         except ValidationError as error:
-            poison.append(Poison(repr(item).encode(), f"not a command: {error.errors(include_url=False)}"))
+            poison.append(_poison(item, f"not a command: {error.errors(include_url=False)}", publisher))
     return good, poison
+
+
+def _poison(item: Any, reason: str, publisher: str | None) -> Poison:
+    """Return a command as a message of its own, which can be sent again as it is."""
+    return Poison(to_json({"commands": [item]}), reason, publisher)

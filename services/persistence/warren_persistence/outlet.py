@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic_core import to_json
 from warren.broker.backoff import backoff
-from warren.broker.dead import dead_letter
+from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Accepted, Refused, Replies
 from warren.contract.events import About, ChangesStanding, EndsReading, Events
-from warren.contract.topology import EVENTS, event_key, shard_queue
+from warren.contract.topology import COMMANDS, EVENTS, event_key, shard_key, shard_queue
 
 from warren_persistence import metrics
 from warren_persistence.batch import Batch, Poison
@@ -91,9 +91,15 @@ class Outlet:
     async def _bury(self, poison: Poison, shard: int) -> None:
         metrics.DEAD.inc()
         log.error("dead letter", extra={"reason": poison.reason, "shard": shard})
-        await dead_letter(
-            self._confirmed, poison.body, reason=poison.reason, source=shard_queue(shard), replica=self._replica
+        headers = about(
+            reason=poison.reason,
+            source=shard_queue(shard),
+            replica=self._replica,
+            publisher=poison.publisher,
+            exchange=COMMANDS,
+            key=shard_key(shard),
         )
+        await dead_letter(self._confirmed, poison.body, headers)
 
 
 def _whose(event: EndsReading | ChangesStanding) -> str:

@@ -4,23 +4,24 @@ import asyncio
 import time
 
 from aio_pika.abc import AbstractConnection
+from pydantic_core import to_json
 
 from warren.bot.chat import Refusal, Stretch
 from warren.bot.event import Event
 from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
+from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.mailbox import Mailbox
-from warren.broker.publisher import PERSISTENT, Publisher
+from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter
 from warren.contract import commands as c
 from warren.contract import queries as q
-from warren.contract.bots import bot_dead_exchange
+from warren.contract.bots import BOT_PREFIX, bot_dead_exchange
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.ids import new_id
 from warren.contract.presence import IsTyping, Partial
 from warren.contract.topology import LIVE, event_key
-from warren.contract.wire import rfc3339, utc_now
 from warren.rates import Bucket, Rate
 
 TICK = 1.0
@@ -102,14 +103,12 @@ class BrokerChat:
 
     async def bury(self, event: Event, handler: str, reason: str) -> None:
         """Put an event among the bot's dead letters, however long that takes."""
-        headers = {"reason": reason[:1_000], "source": handler, "replica": self._user, "at": rfc3339(utc_now())}
-        body = q.Range(epoch="", events=[event.data], head=event.seq).model_dump_json().encode()
-        exchange = bot_dead_exchange(self._user.removeprefix("bot.")).name
+        headers = about(reason=reason, source=handler, replica=self._user, publisher=self._user, key=self._user)
+        body = to_json({"room": event.room, "events": [event.data]})
+        exchange = bot_dead_exchange(self._user.removeprefix(BOT_PREFIX)).name
         for wait in backoff():
             try:
-                await self._confirmed.publish(
-                    exchange, event.room, body, mandatory=True, delivery_mode=PERSISTENT, headers=headers
-                )
+                await dead_letter(self._confirmed, body, headers, exchange)
             except Unavailable:
                 await asyncio.sleep(wait)
             else:

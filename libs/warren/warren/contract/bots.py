@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from warren.contract.ids import ROOM_PATTERN
-from warren.contract.topology import COMMANDS, EVENTS, LIVE, QUERIES, Exchange, Queue
+from warren.contract.topology import COMMANDS, EVENTS, KEPT, LIVE, QUERIES, Exchange, Queue
 from warren.contract.users import NOTHING, BrokerUser, TopicRights
 
 BOT_PREFIX = "bot."
@@ -51,7 +51,7 @@ def bot_dead_exchange(name: str) -> Exchange:
 def bot_dead_queue(name: str) -> Queue:
     """Return where that is kept."""
     exchange = bot_dead_exchange(name).name
-    return Queue(exchange, exchange, "", {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"})
+    return Queue(exchange, exchange, "", {**KEPT, "x-max-length": 10_000, "x-overflow": "drop-head"})
 
 
 def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:

@@ -128,9 +128,11 @@ def attendance_queue(number: int) -> Queue:
     )
 
 
+KEPT: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+"""Dead letters are taken out and put back whenever somebody looks at them, which RabbitMQ 4 would allow 20 times."""
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
     *(attendance_queue(number) for number in range(SHARDS)),
     Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
-    Queue(DEAD, None, "", {"x-queue-type": "quorum", "x-max-length": 100_000}),
+    Queue(DEAD, None, "", {**KEPT, "x-max-length": 100_000}),
 )

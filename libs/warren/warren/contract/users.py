@@ -53,8 +53,9 @@ def _exactly(*names: str, own: str | None = None) -> str:
     return f"^({'|'.join(alternatives)})$"
 
 
-OPERATOR = BrokerUser("operator", EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator",))
-"""Declares the topology, reads the dead letters. No service logs in as this one."""
+OPERATOR = BrokerUser("operator", EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator", "impersonator"))
+"""Declares the topology, reads the dead letters, and sends them again in the name of whoever had sent them. No service
+logs in as this one."""
 GATEWAY = BrokerUser(
     "gateway",
     configure=_exactly(own="gateway"),
