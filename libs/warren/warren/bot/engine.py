@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warren.bot import metrics
 from warren.bot.arguments import Misused
 from warren.bot.chat import Chat, Refusal
 from warren.bot.event import Event
@@ -64,6 +65,14 @@ class Engine:
                     await self._run(route, event, change)
         self._memory.keep(change.changes, room, Position(epoch, event.seq))
 
+    async def repeat(self, room: str, data: dict[str, Any], handler: str) -> None:
+        """Run one handler once more for an event that it had given up: an operator has sent it again."""
+        event, change = Event(room, data), Change(self._memory)
+        for route in self._bot.routes.of(event):
+            if route.name == handler:
+                await self._run(route, event, change)
+        self._memory.keep(change.changes)
+
     def _count(self, event: Event) -> None:
         if event.type == "message":
             self._chatter[event.room] = self._chatter[event.room] + 1 if event.by_bot else 0
@@ -93,11 +102,14 @@ class Engine:
                 final = tries >= policy.tries
             else:
                 change.changes.update(own.changes)
+                metrics.HANDLED.labels(route.name).inc()
                 return
             if final:
                 log.error("event given up", extra={**_where(route, event), "reason": reason})
+                metrics.GIVEN_UP.labels(route.name).inc()
                 await self._bury(event, route.name, reason)
                 return
+            metrics.RETRIES.labels(route.name).inc()
             await asyncio.sleep(next(waits))
 
     async def _try(self, route: Route, event: Event, change: Change) -> None:
@@ -105,12 +117,17 @@ class Engine:
         deeds = Deeds(self._chat, self._bot.user, self._bot.title, event.room, event.seq, route.name, change)
         trigger = kind(event.room, event.data, deeds)
         async with asyncio.timeout(self._bot.policy.timeout):
-            try:
-                arguments = route.arguments(event)
-            except Misused as misuse:
-                await trigger.reply(str(misuse))
-                return
-            await route.handler(trigger, **arguments)
+            with metrics.SECONDS.labels(route.name).time():
+                await _call(route, trigger)
+
+
+async def _call(route: Route, trigger: Trigger) -> None:
+    try:
+        arguments = route.arguments(trigger)
+    except Misused as misuse:
+        await trigger.reply(str(misuse))
+    else:
+        await route.handler(trigger, **arguments)
 
 
 def _where(route: Route, event: Event) -> dict[str, Any]:

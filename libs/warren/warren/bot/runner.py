@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from prometheus_client import start_http_server
 from pydantic_core import from_json
 
+from warren.bot import metrics
 from warren.bot.broker import BrokerChat
 from warren.bot.desk import Desk
 from warren.bot.engine import Engine
@@ -43,8 +45,8 @@ class Runner:
         self._memory = Memory(bot.state)
         self._chat = BrokerChat(bot.user, bot.title)
         self._stop = asyncio.Event()
-        engine = Engine(bot, self._chat, self._memory, self._chat.bury)
-        self._follower = Follower(engine, self._chat, self._memory, bot.since, self._stop.is_set)
+        self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
+        self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._desk = Desk(AT_ONCE)
         self._link = Link(amqp_url, bot.user, self._serve)
 
@@ -83,7 +85,9 @@ class Runner:
         underlay = await channel.get_underlay_channel()
 
         def sink(message: DeliveredMessage) -> None:
-            room = (message.routing_key or "").split(".", 2)[2]
+            key = message.routing_key or ""
+            room = key.split(".", 2)[2] if message.exchange == EVENTS else key
+            metrics.WAITING.inc()
             self._desk.put(room, lambda: self._take(room, message, underlay))
 
         await consume(channel, self._bot.user, sink)
@@ -97,10 +101,15 @@ class Runner:
         await self._follower.catch_up(room)
 
     async def _take(self, room: str, message: DeliveredMessage, channel: AbstractChannel) -> None:
-        if message.exchange == EVENTS:  # in the queue is only what the operator bound; anything else is not for us
-            epoch = str((message.header.properties.headers or {}).get("epoch"))
-            if not await self._follower.take(room, epoch, from_json(message.body)["events"]):
+        metrics.WAITING.dec()
+        headers = message.header.properties.headers or {}
+        if message.exchange == EVENTS:
+            if not await self._follower.take(room, str(headers.get("epoch")), from_json(message.body)["events"]):
                 return
+        elif handler := headers.get("replay"):  # from the operator: nobody else may write to the queue
+            letter = from_json(message.body)
+            for event in letter["events"]:
+                await self._engine.repeat(letter["room"], event, str(handler))
         if message.delivery_tag is not None and not channel.is_closed:
             with contextlib.suppress(Unavailable), translated():
                 await channel.basic_ack(message.delivery_tag, wait=False)
@@ -112,6 +121,8 @@ def main(bot: "Bot") -> None:
     if not url:
         sys.exit("set WARREN_AMQP_URL to the bot's own login: amqp://bot.name:password@host")
     logging.basicConfig(level=os.environ.get("WARREN_LOG_LEVEL", "info").upper(), format="%(levelname)s %(message)s")
+    if port := os.environ.get("WARREN_METRICS_PORT"):
+        start_http_server(int(port), os.environ.get("WARREN_HOST", "127.0.0.1"))
     asyncio.run(_run(bot, url))
 
 

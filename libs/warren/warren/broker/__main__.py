@@ -1,4 +1,4 @@
-"""What an operator does to the broker: `warren declare`, `definitions`, `bot`, `dead`; or `python -m warren.broker …`."""
+"""What an operator does to the broker: `warren declare`, `definitions`, `bot`, `dead`."""
 
 import argparse
 import asyncio

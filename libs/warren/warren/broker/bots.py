@@ -5,7 +5,7 @@ from typing import Any
 
 import aio_pika
 
-from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT
+from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT, declare_queue
 from warren.broker.definitions import user_definitions
 from warren.broker.errors import translated
 from warren.contract.bots import ANY_ROOM, bot_dead_exchange, bot_dead_queue, bot_queue, bot_rights, bot_user
@@ -30,9 +30,7 @@ async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> N
             dead = bot_dead_exchange(name)
             await channel.declare_exchange(dead.name, dead.kind, durable=True, timeout=TIMEOUT)
             for queue in (bot_dead_queue(name), bot_queue(name)):
-                declared = await channel.declare_queue(
-                    queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT
-                )
+                declared = await declare_queue(channel, queue)
                 keys = [""] if queue.exchange else bindings(with_inbox(name, rooms))
                 for key in keys:
                     await declared.bind(queue.exchange or EVENTS, key, timeout=TIMEOUT)

@@ -1,0 +1,11 @@
+"""What a bot counts, by handler: for Prometheus, at WARREN_METRICS_PORT."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60)
+
+HANDLED = Counter("warren_bot_handled_total", "Events that a handler is done with.", ["handler"])
+RETRIES = Counter("warren_bot_retries_total", "Tries that failed and were tried again.", ["handler"])
+GIVEN_UP = Counter("warren_bot_given_up_total", "Events that became dead letters.", ["handler"])
+SECONDS = Histogram("warren_bot_handler_seconds", "Seconds of one try.", ["handler"], buckets=_SECONDS)
+WAITING = Gauge("warren_bot_waiting", "Deliveries that were taken from the queue and are not done with.")
