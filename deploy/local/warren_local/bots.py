@@ -22,14 +22,7 @@ def give(home: Path, node: RabbitMQ, name: str, rooms: Sequence[str]) -> str:
     """Make a bot's queues and login, or give it other rooms; return where it connects. Raises LocalError."""
     password = broker_password(home, bot_user(name))
     env = {**os.environ, "WARREN_AMQP_URL": node.url, "WARREN_BOT_PASSWORD": password}
-    command = [
-        sys.executable,
-        "-m",
-        "warren.broker",
-        "bot",
-        name,
-        *(word for room in rooms for word in ("--room", room)),
-    ]
+    command = [sys.executable, "-m", "warren.broker", "bot", name, *(f"--room={room}" for room in rooms)]
     definitions = node.data / f"bot-{name}.json"
     definitions.touch(0o600)
     definitions.write_text(_output(command, env))

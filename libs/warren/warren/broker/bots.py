@@ -4,11 +4,20 @@ from collections.abc import Collection
 from typing import Any
 
 import aio_pika
+from aio_pika.abc import AbstractChannel
 
 from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT, declare_queue
 from warren.broker.definitions import user_definitions
 from warren.broker.errors import translated
-from warren.contract.bots import ANY_ROOM, bot_dead_exchange, bot_dead_queue, bot_queue, bot_rights, bot_user
+from warren.contract.bots import (
+    ANY_ROOM,
+    bot_dead_exchange,
+    bot_dead_queue,
+    bot_queue,
+    bot_rights,
+    bot_rooms_exchange,
+    bot_user,
+)
 from warren.contract.ids import inbox_room
 from warren.contract.topology import EVENTS, event_key
 
@@ -22,18 +31,29 @@ def bot_definitions(name: str, rooms: Collection[str], password: str) -> dict[st
 
 
 async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> None:
-    """Make a bot's queues, and have the first take in these rooms. May be repeated. Raises Unavailable."""
+    """Make a bot's queues, and have the first take in these rooms and no others. May be repeated. Raises Unavailable.
+
+    What happens while its rooms are exchanged for others shows as a hole, which the bot fills from the store.
+    """
     with translated():
         connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
         async with connection:
             channel = await connection.channel()
-            dead = bot_dead_exchange(name)
-            await channel.declare_exchange(dead.name, dead.kind, durable=True, timeout=TIMEOUT)
-            for queue in (bot_dead_queue(name), bot_queue(name)):
-                declared = await declare_queue(channel, queue)
-                keys = [""] if queue.exchange else bindings(with_inbox(name, rooms))
-                for key in keys:
-                    await declared.bind(queue.exchange or EVENTS, key, timeout=TIMEOUT)
+            await _declare_dead(channel, name)
+            queue = await declare_queue(channel, bot_queue(name))
+            source = bot_rooms_exchange(name)
+            await channel.exchange_delete(source.name, timeout=TIMEOUT)
+            exchange = await channel.declare_exchange(source.name, source.kind, durable=True, timeout=TIMEOUT)
+            await queue.bind(exchange, timeout=TIMEOUT)
+            for key in bindings(with_inbox(name, rooms)):
+                await exchange.bind(EVENTS, key, timeout=TIMEOUT)
+
+
+async def _declare_dead(channel: AbstractChannel, name: str) -> None:
+    exchange = bot_dead_exchange(name)
+    await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)
+    queue = await declare_queue(channel, bot_dead_queue(name))
+    await queue.bind(exchange.name, timeout=TIMEOUT)
 
 
 def with_inbox(name: str, rooms: Collection[str]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from warren.contract.ids import ROOM_PATTERN
-from warren.contract.topology import COMMANDS, EVENTS, KEPT, LIVE, QUERIES, Exchange, Queue
+from warren.contract.topology import COMMANDS, KEPT, LIVE, QUERIES, Exchange, Queue
 from warren.contract.users import NOTHING, BrokerUser, TopicRights
 
 BOT_PREFIX = "bot."
@@ -43,6 +43,14 @@ def bot_queue(name: str) -> Queue:
     return Queue(bot_user(name), arguments=arguments)
 
 
+def bot_rooms_exchange(name: str) -> Exchange:
+    """Return what the rooms that a bot was given are bound to, and its queue to this.
+
+    To take a room away, bindings must go, which AMQP cannot list; an exchange goes with all of its own.
+    """
+    return Exchange(f"{bot_user(name)}.rooms", "fanout")
+
+
 def bot_dead_exchange(name: str) -> Exchange:
     """Return where a bot puts what it could not handle. Its own, so that a broken bot fills nobody else's."""
     return Exchange(f"{bot_user(name)}.dead", "fanout")
@@ -57,17 +65,16 @@ def bot_dead_queue(name: str) -> Queue:
 def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:
     """Return the login of a bot that was given these rooms: it reads its own queues alone and writes as itself alone.
 
-    What it writes on `warren.live` the gateways judge (typing and partial replies, in its own name); commands and
-    queries the persistence service.
+    It binds nothing, so that a room can be taken from it. What it writes on `warren.live` the gateways judge (typing
+    and partial replies, in its own name); commands and queries the persistence service.
     """
     own, room = re.escape(bot_user(name)), _room_key(rooms)
     return BrokerUser(
         bot_user(name),
         configure=rf"^{own}\.[0-9a-f]{{16}}$",
-        # Its queue, too: binding one to an exchange is writing to it.
-        write=rf"^({re.escape(COMMANDS)}|{re.escape(QUERIES)}|{re.escape(LIVE)}|{own}(\.dead|\.[0-9a-f]{{16}})?)$",
-        read=rf"^({re.escape(EVENTS)}|{own}(\.[0-9a-f]{{16}})?)$",
-        topics=(TopicRights(EVENTS, read=room), TopicRights(LIVE, write=room)),
+        write=rf"^({re.escape(COMMANDS)}|{re.escape(QUERIES)}|{re.escape(LIVE)}|{own}\.dead)$",
+        read=rf"^{own}(\.[0-9a-f]{{16}})?$",
+        topics=(TopicRights(LIVE, write=room),),
     )
 
 
