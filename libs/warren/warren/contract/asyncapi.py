@@ -62,7 +62,7 @@ def _document(names: dict[type[BaseModel], str], schemas: dict[str, Any]) -> dic
         "info": {
             "title": "Warren",
             "version": "1",
-            "description": "Chat on a message broker. What the frames mean: docs/protocol.md. What bots do: docs/bots.md.",
+            "description": "Chat on a message broker. What frames mean: docs/protocol.md. What bots do: docs/bots.md.",
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
