@@ -2,8 +2,10 @@
 
 from warren.bot.bot import Bot
 from warren.bot.chat import Refusal
+from warren.bot.engine import Policy
 from warren.bot.event import Event
-from warren.bot.trigger import Message, Stream, Trigger
+from warren.bot.trigger import Message, Stream, Timer, Trigger
+from warren.bot.voice import Voice
 from warren.broker.errors import Unavailable
 
-__all__ = ["Bot", "Event", "Message", "Refusal", "Stream", "Trigger", "Unavailable"]
+__all__ = ["Bot", "Event", "Message", "Policy", "Refusal", "Stream", "Timer", "Trigger", "Unavailable", "Voice"]

@@ -1,6 +1,6 @@
 """A bot: its name, and handlers for what happens."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,9 +10,11 @@ from warren.bot.arguments import Signature
 from warren.bot.engine import Policy
 from warren.bot.routes import Handler, Route, Routes, patterns
 from warren.bot.runner import main
+from warren.bot.voice import Voice
 from warren.contract.bots import BotName, bot_user
 
 H = TypeVar("H", bound=Handler)
+Task = Callable[[Voice], Awaitable[None]]
 _NAME: TypeAdapter[str] = TypeAdapter(BotName)
 
 
@@ -36,6 +38,8 @@ class Bot:
         self.state = None if state is None else Path(state)
         self.policy = policy or Policy()
         self.routes = Routes()
+        self.timers = Routes()
+        self.tasks: list[Task] = []
 
     def message(self, *, room: str | Collection[str] | None = None, bots: bool = False) -> Callable[[H], H]:
         """Call the handler with each message. `bots`: also with those of other bots."""
@@ -56,20 +60,35 @@ class Bot:
         return self._route(("member.joined",), room)
 
     def event(
-        self, kind: str | Collection[str] = "*", *, room: str | Collection[str] | None = None, bots: bool = False
-    ) -> Callable[[H], H]:
-        """Call the handler with events of these types, which may be patterns (`member.*`), also of types to come."""
-        return self._route(patterns(kind) or (), room, bots=bots)
+        self, kind: str | Collection[str] = "*", *, room: str | Collection[str] | None = None, bots: bool = False,
+        record: bool = False,
+    ) -> Callable[[H], H]:  # fmt: skip
+        """Call the handler with events of these types, which may be patterns (`member.*`), also of types to come.
+
+        `record`: with all of them, also the bot's own, and however long bots talk to each other. That is for what is
+        taken note of: whoever answers such an event in its room will answer themselves.
+        """
+        return self._route(patterns(kind) or (), room, bots=bots, record=record)
+
+    def timer(self, handler: H) -> H:
+        """Call the handler when a timer is due that another handler has set with `later`."""
+        self.timers.add(Route(handler.__name__, handler, ()))
+        return handler
+
+    def task(self, work: Task) -> Task:
+        """Run this beside the handlers, from the start to the end: it hears of the world outside, and says so."""
+        self.tasks.append(work)
+        return work
 
     def run(self) -> None:
         """Connect to the broker that WARREN_AMQP_URL names, and work until SIGTERM or Ctrl-C."""
         main(self)
 
     def _route(
-        self, types: tuple[str, ...], room: str | Collection[str] | None, *, bots: bool = False
+        self, types: tuple[str, ...], room: str | Collection[str] | None, *, bots: bool = False, record: bool = False
     ) -> Callable[[H], H]:
         def add(handler: H) -> H:
-            self.routes.add(Route(handler.__name__, handler, types, patterns(room), bots))
+            self.routes.add(Route(handler.__name__, handler, types, patterns(room), bots, record))
             return handler
 
         return add

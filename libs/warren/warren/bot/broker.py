@@ -84,10 +84,11 @@ class BrokerChat:
         """Show what does not last."""
         await self._unconfirmed.publish(LIVE, event_key(frame.room), frame.model_dump_json().encode())
 
-    async def read(self, room: str, after: int) -> Stretch:
+    async def read(self, room: str, after: int, limit: int = q.RANGE_LIMIT) -> Stretch:
         """Read a room's log. Raises Refusal or Unavailable."""
         try:
-            answer = await self._asker.ask(q.EventRange(room=room, user=self._user, after=after), q.Range)
+            query = q.EventRange(room=room, user=self._user, after=after, limit=limit)
+            answer = await self._asker.ask(query, q.Range)
         except QueryDenied as denied:
             raise Refusal(denied.code, denied.detail) from denied
         return Stretch(answer.epoch, answer.head, answer.events)

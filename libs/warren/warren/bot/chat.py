@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from warren.contract.commands import Accepted, AnyCommand
 from warren.contract.presence import IsTyping
 from warren.contract.presence import Partial as PartialReply
+from warren.contract.queries import RANGE_LIMIT
 
 
 class Refusal(Exception):
@@ -35,5 +36,5 @@ class Chat(Protocol):
     async def show(self, frame: IsTyping | PartialReply) -> None:
         """Show what does not last; it may get lost."""
 
-    async def read(self, room: str, after: int) -> Stretch:
-        """Read a room's log after a seq, some 500 events at most. Raises Refusal or Unavailable."""
+    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> Stretch:
+        """Read a room's log after a seq, so many events at most. Raises Refusal or Unavailable."""

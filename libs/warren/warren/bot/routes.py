@@ -23,6 +23,8 @@ class Route:
     types: tuple[str, ...]
     rooms: tuple[str, ...] | None = None
     bots: bool = False
+    record: bool = False
+    """It is for all that happens, also by the bot itself."""
     signature: Signature | None = None
 
     def takes(self, event: Event) -> bool:
@@ -30,7 +32,7 @@ class Route:
         return (
             _fits(event.type, self.types)
             and (self.rooms is None or _fits(event.room, self.rooms))
-            and (self.bots or not event.by_bot)
+            and (self.bots or self.record or not event.by_bot)
             and (self.signature is None or command_in(event.text)[0] == self.signature.command)
         )
 
@@ -50,6 +52,10 @@ class Routes:
         if any(other.name == route.name for other in self.found):
             raise ValueError(f"there is a handler named {route.name} already")
         self.found.append(route)
+
+    def named(self, name: str) -> Route | None:
+        """Return the handler of this name."""
+        return next((route for route in self.found if route.name == name), None)
 
     def of(self, event: Event) -> Iterator[Route]:
         """Yield the handlers for an event."""

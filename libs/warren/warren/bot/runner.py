@@ -6,26 +6,32 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import start_http_server
 from pydantic_core import from_json
 
-from warren.bot import metrics
+from warren.bot import logs, metrics
 from warren.bot.broker import BrokerChat
+from warren.bot.chat import Refusal
 from warren.bot.desk import Desk
 from warren.bot.engine import Engine
 from warren.bot.follower import Follower
 from warren.bot.state import Memory
+from warren.bot.timers import Alarm
+from warren.bot.turn import our_turn
+from warren.bot.voice import Voice
+from warren.broker.backoff import backoff
 from warren.broker.consumer import consume, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.broker.link import Link
 from warren.contract.topology import EVENTS
 
 if TYPE_CHECKING:
-    from warren.bot.bot import Bot
+    from warren.bot.bot import Bot, Task
 
 log = logging.getLogger(__name__)
 
@@ -48,29 +54,36 @@ class Runner:
         self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._desk = Desk(AT_ONCE)
+        self._alarm = Alarm(self._engine, self._memory, self._desk)
         self._link = Link(amqp_url, bot.user, self._serve)
 
     async def run(self) -> None:
         """Work until told to stop, and then end what was begun."""
-        link, ticks = asyncio.create_task(self._link.run()), asyncio.create_task(self._chat.ticks())
         stop = asyncio.create_task(self._stop.wait())
+        link, ticks = asyncio.create_task(self._link.run()), asyncio.create_task(self._chat.ticks())
+        voice = Voice(self._chat, self._bot.user, self._bot.title)
+        tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
         try:
-            done: list[asyncio.Future[object]] = [link, ticks, stop, self._desk.failed]  # type: ignore[list-item]
+            done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._desk.failed]  # type: ignore[list-item]
             await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
             self._stop.set()
+            ended = [one for one in (link, ticks, *tasks, self._desk.failed) if one.done()]
             await self._desk.stop(GRACE)
-            for one in (link, ticks, self._desk.failed):
-                if one.done():
-                    one.result()  # raises: nothing of this ends by itself
+            await _end(tasks, GRACE)
+            for one in ended:
+                one.result()  # raises: nothing of this ends by itself
         finally:
-            for task in (link, ticks, stop):
-                task.cancel()
-            await asyncio.gather(link, ticks, stop, return_exceptions=True)
+            await _end([link, ticks, stop, *tasks], GRACE)
             self._memory.close()
 
     def stop(self) -> None:
         """End in order."""
         self._stop.set()
+
+    async def _beside(self, work: "Task", voice: Voice) -> None:
+        """Run a task of the bot's; one that has come to its end is no reason to stop."""
+        await work(voice)
+        await self._stop.wait()
 
     async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
@@ -79,6 +92,7 @@ class Runner:
 
     async def _follow(self, connection: AbstractConnection) -> None:
         await self._chat.ready()
+        await our_turn(connection, self._bot.user)
         for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
             self._desk.put(room, lambda room=room: self._catch_up(room))  # type: ignore[misc]
         channel = await open_channel(connection, PREFETCH)
@@ -92,13 +106,28 @@ class Runner:
 
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
-        await channel.closed()
-        raise Unavailable("channel closed")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._alarm.run())
+            await channel.closed()
+            raise Unavailable("channel closed")
 
     async def _catch_up(self, room: str) -> None:
         if room in self._bot.rooms:
-            await self._chat.join(room)
+            await self._join(room)
         await self._follower.catch_up(room)
+
+    async def _join(self, room: str) -> None:
+        """Become a member. A room that will not have the bot is the operator's to see, and costs no other room."""
+        for wait in backoff():
+            try:
+                await self._chat.join(room)
+            except Refusal as refusal:
+                log.warning("room not joined", extra={"room": room, "reason": str(refusal)})
+            except Unavailable:
+                if not self._stop.is_set():
+                    await asyncio.sleep(wait)
+                    continue
+            return
 
     async def _take(self, room: str, message: DeliveredMessage, channel: AbstractChannel) -> None:
         metrics.WAITING.dec()
@@ -115,12 +144,20 @@ class Runner:
                 await channel.basic_ack(message.delivery_tag, wait=False)
 
 
+async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:
+    """Cancel these, and wait for them so many seconds at most."""
+    for task in tasks:
+        task.cancel()
+    if pending := [task for task in tasks if not task.done()]:
+        await asyncio.wait(pending, timeout=grace)
+
+
 def main(bot: "Bot") -> None:
     """Run a bot until SIGTERM or Ctrl-C."""
     url = os.environ.get("WARREN_AMQP_URL")
     if not url:
         sys.exit("set WARREN_AMQP_URL to the bot's own login: amqp://bot.name:password@host")
-    logging.basicConfig(level=os.environ.get("WARREN_LOG_LEVEL", "info").upper(), format="%(levelname)s %(message)s")
+    logs.configure(os.environ.get("WARREN_LOG_LEVEL", "info"))
     if port := os.environ.get("WARREN_METRICS_PORT"):
         start_http_server(int(port), os.environ.get("WARREN_HOST", "127.0.0.1"))
     asyncio.run(_run(bot, url))

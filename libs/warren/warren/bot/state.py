@@ -16,6 +16,9 @@ CREATE TABLE IF NOT EXISTS vals (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (room TEXT PRIMARY KEY, epoch TEXT, seq INTEGER NOT NULL);
 """
 GONE = object()
+HIDDEN = "\x01"
+"""What keys begin with that are the library's own: `items()` shows them to nobody."""
+_END = "\U0010ffff"  # sorts after every key that begins so
 
 
 class State(Protocol):
@@ -74,8 +77,20 @@ class Memory:
 
     def select(self, prefix: str) -> dict[str, Any]:
         """Return all values whose key begins so."""
-        found = self._db.execute("SELECT key, value FROM vals WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
-        return {key: json.loads(value) for key, value in found}
+        return dict(self.span(prefix, prefix + _END))
+
+    def span(self, low: str, high: str, most: int = -1) -> list[tuple[str, Any]]:
+        """Return the values whose keys lie between the two, by key, so many at most."""
+        query = "SELECT key, value FROM vals WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+        return [(key, json.loads(value)) for key, value in self._db.execute(query, (low, high, most))]
+
+    def dump(self) -> bytes:
+        """Return all that is kept."""
+        return self._db.serialize()
+
+    def load(self, dump: bytes) -> None:
+        """Go back to what was kept then."""
+        self._db.deserialize(dump)
 
     def close(self) -> None:
         """Close the file."""
@@ -114,4 +129,5 @@ class Change:
 
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         """Return all values whose key begins so, by key."""
-        return sorted((key, value) for key, value in self.select(prefix).items() if value is not GONE)
+        found = self.select(prefix).items()
+        return sorted((key, value) for key, value in found if value is not GONE and not key.startswith(HIDDEN))

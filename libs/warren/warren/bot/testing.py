@@ -9,6 +9,7 @@ async def test_it_answers() -> None:
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
 from warren.bot.bot import Bot
@@ -17,10 +18,13 @@ from warren.bot.engine import Engine
 from warren.bot.event import Event
 from warren.bot.follower import Follower
 from warren.bot.state import Memory
+from warren.bot.timers import next_due, overdue
+from warren.bot.voice import Voice
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.ids import new_id
 from warren.contract.presence import IsTyping, Partial
+from warren.contract.queries import RANGE_LIMIT
 from warren.contract.wire import rfc3339, utc_now
 
 EPOCH = "memory"
@@ -52,6 +56,8 @@ class Rooms:
         self.shown: list[IsTyping | Partial] = []
         self.refuse: Callable[[c.AnyCommand], Refusal | None] = lambda _: None
         """Says what is refused, to test what the bot makes of it."""
+        self.now = utc_now()
+        """The rooms' clock; it stands still until a test moves it."""
         self.moved = asyncio.Event()
         self._keys: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -60,7 +66,7 @@ class Rooms:
         if (refusal := self.refuse(command)) is not None:
             raise refusal
         known = self._keys.get((command.room, command.sender, command.key))
-        event = known or self.add(command.room, _event(command))
+        event = known or self.add(command.room, _event(command, self.now))
         self._keys[command.room, command.sender, command.key] = event
         return c.Accepted(id=command.id, seq=event["seq"], number=event.get("number", 0))
 
@@ -68,10 +74,10 @@ class Rooms:
         """Take note of what was shown."""
         self.shown.append(frame)
 
-    async def read(self, room: str, after: int) -> Stretch:
+    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> Stretch:
         """Return what follows in a room's log."""
         log = self.logs[room]
-        return Stretch(EPOCH, len(log), log[after:])
+        return Stretch(EPOCH, len(log), log[after : after + limit])
 
     def add(self, room: str, event: dict[str, Any]) -> dict[str, Any]:
         """Put an event into a room's log."""
@@ -92,19 +98,35 @@ class Dialogue:
         self.rooms = Rooms()
         self.memory = Memory()
         self.buried: list[tuple[Event, str, str]] = []
-        self._engine = Engine(bot, self.rooms, self.memory, self._bury)
-        self._follower = Follower(self._engine, self.rooms, self.memory, 0, lambda: False)
+        self._before: dict[tuple[str, int], bytes] = {}
+        self._last = self.memory.dump()
         self._read: defaultdict[str, int] = defaultdict(int)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._start()
+
+    @property
+    def now(self) -> datetime:
+        """What time it is for the bot and in its rooms."""
+        return self.rooms.now
 
     async def __aenter__(self) -> Self:
+        voice = Voice(self.rooms, self.bot.user, self.bot.title)
+        self._tasks = [asyncio.ensure_future(work(voice)) for work in self.bot.tasks]
+        await asyncio.sleep(0)  # they have begun
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        failed = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.memory.close()
+        for error in filter(None, failed):
+            raise error
 
-    async def says(self, user: str, text: str, room: str = "room") -> int:
+    async def says(self, user: str, text: str, room: str = "room", reply_to: int | None = None) -> int:
         """Somebody says something, and the bot handles it; return its seq."""
-        return await self._happens(c.Send(**_by(user, room), text=text))
+        return await self._happens(c.Send(**_by(user, room), text=text, reply_to=reply_to))
 
     async def joins(self, user: str, room: str = "room") -> int:
         """Somebody becomes a member, and the bot handles it; return the event's seq."""
@@ -121,13 +143,54 @@ class Dialogue:
         """Whether the bot has said nothing more."""
         return self._next(room) is None
 
+    async def passes(self, **time: float) -> None:
+        """Let so much time pass (`minutes=10`), and the bot's timers be called on the way."""
+        until = self.now + timedelta(**time)
+        while (coming := next_due(self.memory, self.now)) and coming.due <= until:
+            self.rooms.now = coming.due
+            await self._ring()
+        self.rooms.now = until
+
     async def again(self, seq: int, room: str = "room") -> None:
-        """Have the bot handle an event once more, as after a crash before its place was kept."""
+        """Have the bot handle an event once more on the state of then, as after a crash before anything was kept."""
+        self.memory.load(self._before[room, seq])
+        self._start()
         await self._engine.handle(room, EPOCH, self.rooms.logs[room][seq - 1])
+        await self._ring()
+
+    async def crashes(self) -> None:
+        """Kill the bot just before it kept what the last thing it did had changed, and start it again."""
+        self.memory.load(self._last)
+        await self.restarts()
+
+    async def restarts(self) -> None:
+        """Stop the bot and start it again, with what it has kept."""
+        self._start()
+        for room in list(self.rooms.logs):
+            await self._follower.catch_up(room)
+        await self._ring()
+
+    async def replays(self, number: int = 0) -> None:
+        """Have one of the dead letters handled once more, as an operator does."""
+        event, handler, _ = self.buried.pop(number)
+        await self._engine.repeat(event.room, event.data, handler)
+        await self._ring()
+
+    def _start(self) -> None:
+        self._engine = Engine(self.bot, self.rooms, self.memory, self._bury, lambda: self.now)
+        self._follower = Follower(self._engine, self.rooms, self.memory, 0, lambda: False)
+
+    async def _ring(self) -> None:
+        """Call the timers that are due by now, also those that these set."""
+        while found := overdue(self.memory, self.now, 1):
+            self._last = self.memory.dump()
+            await self._engine.ring(found[0])
 
     async def _happens(self, command: c.AnyCommand) -> int:
         accepted = await self.rooms.submit(command)
+        self._before[command.room, accepted.seq] = self._last = self.memory.dump()
         await self._follower.take(command.room, EPOCH, [self.rooms.logs[command.room][accepted.seq - 1]])
+        await self._ring()
         return accepted.seq
 
     def _next(self, room: str) -> str | None:
@@ -143,14 +206,30 @@ class Dialogue:
         self.buried.append((event, handler, reason))
 
 
-_MADE = {"send": "message", "join": "member.joined", "leave": "member.left", "remove": "member.removed"}
+_MADE = {
+    "send": "message",
+    "room.create": "room.created",
+    "direct.create": "room.created",
+    "room.rename": "room.renamed",
+    "room.archive": "room.archived",
+    "room.restore": "room.restored",
+    "join": "member.joined",
+    "leave": "member.left",
+    "invite": "member.invited",
+    "remove": "member.removed",
+    "ban": "member.banned",
+    "unban": "member.unbanned",
+    "mute": "member.muted",
+    "unmute": "member.unmuted",
+    "role": "member.role",
+}
 
 
-def _event(command: c.AnyCommand) -> dict[str, Any]:
+def _event(command: c.AnyCommand, now: datetime) -> dict[str, Any]:
     if command.type not in _MADE:
         raise Refusal(Code.INVALID, f"rooms in memory do not know {command.type}")
     fields = command.model_dump(mode="json", exclude_none=True, exclude={"room"})
-    fields |= {"type": _MADE[command.type], "at": rfc3339(utc_now())}
+    fields |= {"type": _MADE[command.type], "at": rfc3339(now)}
     if command.type in ("join", "leave"):
         fields["user"] = command.sender
     return fields

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.chat import Chat
+from warren.bot.chat import Chat, Stretch
 from warren.bot.event import Event
-from warren.bot.state import Change, State
+from warren.bot.state import GONE, Change, State
+from warren.bot.timers import Clock, Due, key_of, timer_id, value_of
 from warren.contract import commands as c
 from warren.contract.ids import TEXT_LIMIT, new_id
 from warren.contract.presence import IsTyping, Partial
@@ -21,9 +23,10 @@ PARTS_EVERY = 0.25
 
 @dataclass(slots=True)
 class Deeds:
-    """What one handler does about one event. A deed's key follows from the event, the handler and how many came before.
+    """What one handler does about one event. A deed's key follows from `origin` and how many deeds came before.
 
-    So a handler that is run again, after a crash or a failure, says again what it said, and nothing is stored twice.
+    `origin`: the event and the handler, or the timer. So a handler that is run again, after a crash or a failure, says
+    again what it said, and nothing is stored twice.
     """
 
     chat: Chat
@@ -31,14 +34,17 @@ class Deeds:
     name: str
     room: str
     seq: int
-    handler: str
+    origin: str
     change: Change
+    clock: Clock
+    bury: Callable[[str, Event | None], Awaitable[None]]
     count: int = 0
+    timers: int = 0
 
     def common(self, room: str) -> c.Common:
         """Return the fields of the next command."""
         self.count += 1
-        identity = f"{self.room}/{self.seq}/{self.handler}/{self.count}"
+        identity = f"{self.origin}/{self.count}"
         key = f"{self.seq}.{self.count}.{sha256(identity.encode()).hexdigest()[:24]}"
         return {"id": new_id(), "room": room, "sender": self.user, "name": self.name, "key": key}
 
@@ -53,6 +59,11 @@ class Trigger(Event):
     def state(self) -> State:
         """Return what the bot remembers; it is kept when the handler has succeeded, together with where the bot is."""
         return self.deeds.change
+
+    @property
+    def now(self) -> datetime:
+        """Return what time it is; `at` is when the event was stored, and the same whenever it is handled again."""
+        return self.deeds.clock()
 
     async def reply(self, text: str) -> int:
         """Answer the event in its room, and return the seq. Raises Refusal."""
@@ -70,6 +81,43 @@ class Trigger(Event):
         """Have something else done (`warren.contract.commands`), and return the seq. Raises Refusal."""
         accepted = await self.deeds.chat.submit(command(**self.deeds.common(room or self.room), **fields))
         return accepted.seq
+
+    def later(self, due: datetime, handler: Callable[..., Any], given: Any = None) -> str:
+        """Have a `@bot.timer` called at this time, about this event, and return the timer's id.
+
+        It is kept as state is: with the handler's success, and beyond the end of the process. What was due while the
+        bot was away is done when it is back. `given` (JSON) comes to it as `timer.given`.
+        """
+        deeds = self.deeds
+        deeds.timers += 1
+        timer = timer_id(due, f"{deeds.origin}/timer/{deeds.timers}")
+        found = Due(self.room, self.data, timer, handler.__name__, given)
+        deeds.change.set(key_of(timer), value_of(found))
+        return timer
+
+    def cancel(self, timer: str) -> bool:
+        """Forget a timer; return whether there was one, not done yet."""
+        there = self.pending(timer)
+        self.deeds.change.delete(key_of(timer))
+        return there
+
+    def pending(self, timer: str) -> bool:
+        """Whether there is such a timer, not done yet."""
+        return self.deeds.change.lookup(key_of(timer)) is not GONE
+
+    async def give_up(self, reason: str, about: Event | None = None) -> None:
+        """Put the event, or another one, among the bot's dead letters: the operator can have it handled again."""
+        await self.deeds.bury(reason, about)
+
+    async def read(self, after: int, limit: int = 500) -> Stretch:
+        """Read the room's log after a seq, 500 events at most. Raises Refusal or Unavailable."""
+        return await self.deeds.chat.read(self.room, after, limit)
+
+    async def before(self, count: int) -> list[Event]:
+        """Return the messages before this event, oldest first: so many at most, and of the last 500 events alone."""
+        stretch = await self.read(max(0, self.seq - 501))
+        events = [Event(self.room, data) for data in stretch.events if data["seq"] < self.seq]
+        return [event for event in events if event.type == "message"][-count:] if count else []
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator["Stream"]:
@@ -98,6 +146,21 @@ class Message(Trigger):
         found = self.data.get("reply_to")
         return None if found is None else int(found)
 
+    async def answered(self) -> Event | None:
+        """Return the message that it answers, if it answers any. Raises Refusal or Unavailable."""
+        if self.reply_to is None:
+            return None
+        events = (await self.read(self.reply_to - 1, 1)).events
+        return Event(self.room, events[0]) if events else None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer(Trigger):
+    """A timer is due: the event about which it was set, and what was `given` then. `due`: when it was to be."""
+
+    due: datetime
+    given: Any
+
 
 class Stream:
     """A reply that grows."""
@@ -107,6 +170,11 @@ class Stream:
         self._common = trigger.deeds.common(trigger.room)
         self._text = ""
         self._shown = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether the message is as long as messages may be."""
+        return len(self._text) >= TEXT_LIMIT
 
     async def write(self, text: str) -> None:
         """Add to the reply; beyond the length of a message nothing is added."""
