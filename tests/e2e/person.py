@@ -18,9 +18,7 @@ AT_ONCE = frozenset({"talk", "unmute", "role-moderator", "role-member"})
 """The deeds that the panel does without asking back."""
 REFUSED = re.compile(r"status of (403|404|409|422) ")
 """What Chromium writes to the console when a request is refused; a page can only show the sentence."""
-OUTAGE = re.compile(
-    r"WebSocket connection to .* failed|net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE)|status of 503"
-)
+OUTAGE = re.compile(r"WebSocket connection to .* failed|net::ERR_[A-Z_]+|status of 50[23]|blocked by CORS policy")
 """What Chromium itself writes to the console of a page whose server is away or not ready; no page can prevent it."""
 
 _SEEN = """nodes => nodes.map(node => ({

@@ -1,4 +1,4 @@
-"""I1 to I5 under load while one thing after the other dies. 20 rooms, 5 members each, all of them talking."""
+"""I1 to I5 under load while one thing after the other dies. 20 rooms, 4 members each over all transports."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +9,7 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.crowd import Crowd, gather_crowd, talking
+from harness.line import TRANSPORTS
 from harness.stack import Stack
 from warren_local.service import Service
 
@@ -38,7 +39,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 async def conversation(stack: Stack) -> AsyncIterator[Crowd]:
     """Let a crowd talk before, during and after the fault; then everything must be right."""
     gateways = [gateway.url for gateway in stack.gateways]
-    members = await gather_crowd(gateways, rooms=20, per_room=5)
+    members = await gather_crowd(gateways, rooms=20, per_room=4, transports=TRANSPORTS)
     async with asyncio.timeout(WITHIN * 5), talking(members, gateways) as crowd:
         await crowd.everyone_says(3)
         yield crowd

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from harness.checker import check, read_store
+from harness.line import TransportName
 from harness.member import Member, become_member, fresh_room, make_room, sign_in
 
 PAUSE = 0.05
@@ -62,8 +63,10 @@ class Crowd:
         return check(self.members, await asyncio.to_thread(read_store, mongo_url, rooms))
 
 
-async def gather_crowd(gateways: Sequence[str], *, rooms: int, per_room: int) -> list[Member]:
-    """Return members, `per_room` in each of `rooms` fresh rooms, spread over the gateways."""
+async def gather_crowd(
+    gateways: Sequence[str], *, rooms: int, per_room: int, transports: Sequence[TransportName] = ("websocket",)
+) -> list[Member]:
+    """Return members, `per_room` in each of `rooms` fresh rooms, spread over the gateways and transports."""
     members = []
     async with httpx.AsyncClient(timeout=30) as http:
         for index in range(rooms):
@@ -73,7 +76,8 @@ async def gather_crowd(gateways: Sequence[str], *, rooms: int, per_room: int) ->
                 order = [*gateways[first:], *gateways[:first]]
                 token, user = await sign_in(http, order[0], f"m{index}-{place}")
                 await (make_room if place == 0 else become_member)(http, order[0], room, token)
-                members.append(Member(token, user, order, [room]))
+                transport = transports[(index + place) % len(transports)]
+                members.append(Member(token, user, order, [room], [transport]))
     return members
 
 

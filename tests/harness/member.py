@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from warren.broker.backoff import backoff
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import WebSocketException
+
+from harness.line import Frame, Line, LineClosed, TransportName
+from harness.talker import open_line
 
 ANSWER_WITHIN = 25.0
 """Seconds to wait for an ack before sending again; above the gateway's own limit."""
+POLL_PAUSE = 0.2
+"""Seconds between two polls: a crowd that polls as fast as it is answered is another test."""
 _SERIAL = itertools.count(1)
 
 
@@ -35,9 +39,16 @@ class RoomLog:
 
 
 class Member:
-    """One person, following `rooms` over WebSocket through whichever gateway answers."""
+    """One person, following `rooms` through whichever gateway answers.
 
-    def __init__(self, token: str, user: str, gateways: Sequence[str], rooms: Sequence[str]) -> None:
+    `transports`: how it connects the first time, the second time and so on, over and over. `stay`: seconds after which
+    it goes on to the next gateway and transport by itself.
+    """
+
+    def __init__(
+        self, token: str, user: str, gateways: Iterable[str], rooms: Sequence[str],
+        transports: Iterable[TransportName] = ("websocket",), stay: float | None = None,
+    ) -> None:  # fmt: skip
         self.token = token
         self.user = user
         self.logs = {room: RoomLog(0) for room in rooms}
@@ -45,9 +56,13 @@ class Member:
         self.refusals: list[dict[str, Any]] = []
         self.violations: list[str] = []
         self.close_codes: list[int | None] = []
+        self.visits: Counter[tuple[TransportName, str]] = Counter()
+        """How often it had joined all its rooms, by transport and gateway."""
         self._gateways = itertools.cycle(gateways)
-        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._socket: ClientConnection | None = None
+        self._transports = itertools.cycle(transports)
+        self._stay = stay
+        self._answers: dict[str, asyncio.Future[Frame]] = {}
+        self._line: Line | None = None
         self._ready = asyncio.Event()
         self.moved = asyncio.Event()
 
@@ -55,24 +70,21 @@ class Member:
         """Stay connected until cancelled; whatever is lost is resumed by cursor."""
         waits = backoff(0.05, 1.0)
         while True:
+            transport, gateway = next(self._transports), next(self._gateways)
             with contextlib.suppress(OSError, WebSocketException, TimeoutError):
-                async with connect(
-                    next(self._gateways).replace("http", "ws", 1) + "/v1/ws",
-                    subprotocols=["warren.v1"],  # type: ignore[list-item]
-                    compression=None,
-                    max_size=None,
-                    ping_interval=None,
-                ) as socket:
+                async with open_line(transport, gateway, self.token, pause=POLL_PAUSE) as line:
                     try:
-                        await self._serve(socket)
-                        waits = backoff(0.05, 1.0)
+                        async with asyncio.timeout(self._stay):
+                            await self._serve(line, (transport, gateway))
                     finally:
+                        if self._ready.is_set():
+                            waits = backoff(0.05, 1.0)
+                        self._line = None
                         self._ready.clear()
                         self._fail_answers()
-                        self.close_codes.append(socket.close_code)
             await asyncio.sleep(next(waits))
 
-    async def send(self, room: str, text: str, key: str | None = None) -> dict[str, Any]:
+    async def send(self, room: str, text: str, key: str | None = None) -> Frame:
         """Say something and return the ack, or the refusal if it is definite; repeats by key until then."""
         key = key or f"{self.user}-{next(_SERIAL)}"
         waits = backoff(0.05, 1.0)
@@ -97,23 +109,22 @@ class Member:
         """Wait until connected and subscribed to every room."""
         await self._ready.wait()
 
-    async def _serve(self, socket: ClientConnection) -> None:
-        await socket.send(json.dumps({"type": "hello", "token": self.token}))
-        for room, log in self.logs.items():
-            await socket.send(
-                json.dumps(
-                    {"type": "join", "room": room, "since": log.cursor, **({"epoch": log.epoch} if log.epoch else {})}
-                )
-            )
-        self._socket = socket
+    async def _serve(self, line: Line, where: tuple[TransportName, str]) -> None:
+        self._line = line
         waiting = set(self.logs)
         try:
-            async for text in socket:
-                self._take(json.loads(text), waiting)
-        except ConnectionClosed:
-            pass
+            for room, log in self.logs.items():
+                epoch = {"epoch": log.epoch} if log.epoch else {}
+                await line.say({"type": "join", "room": room, "since": log.cursor, **epoch})
+            while True:
+                self._take(await line.hear(), waiting)
+                if not waiting and not self._ready.is_set():
+                    self._ready.set()
+                    self.visits[where] += 1
+        except LineClosed as closed:
+            self.close_codes.append(closed.code)
 
-    def _take(self, frame: dict[str, Any], waiting: set[str]) -> None:
+    def _take(self, frame: Frame, waiting: set[str]) -> None:
         match frame["type"]:
             case "events":
                 self._events(frame)
@@ -122,12 +133,10 @@ class Member:
             case "joined":
                 self._joined(frame)
                 waiting.discard(frame["room"])
-                if not waiting:
-                    self._ready.set()
             case "error":
                 self._error(frame)
 
-    def _joined(self, frame: dict[str, Any]) -> None:
+    def _joined(self, frame: Frame) -> None:
         log = self.logs[frame["room"]]
         log.joined += 1
         log.epoch = frame["epoch"]
@@ -135,7 +144,7 @@ class Member:
             log.resets += 1
             self.violations.append(f"{self.user} in {frame['room']}: reset at {log.cursor}, head {frame['head']}")
 
-    def _events(self, frame: dict[str, Any]) -> None:
+    def _events(self, frame: Frame) -> None:
         log = self.logs[frame["room"]]
         for event in frame["events"]:
             if event["seq"] != log.cursor + 1:
@@ -145,15 +154,14 @@ class Member:
             log.events.append(event)
         self.moved.set()
 
-    def _error(self, frame: dict[str, Any]) -> None:
+    def _error(self, frame: Frame) -> None:
         if frame.get("key"):
             self._answer(frame)
-        elif frame.get("room"):
+        elif frame.get("room") and self._line is not None:
             # A join that failed for now: the connection is given up, and the next one tries again.
-            assert self._socket is not None
-            self._socket.transport.abort()
+            self._line.drop()
 
-    def _answer(self, frame: dict[str, Any]) -> None:
+    def _answer(self, frame: Frame) -> None:
         future = self._answers.pop(frame["key"], None)
         if future is not None and not future.done():
             future.set_result(frame)
@@ -169,16 +177,16 @@ class Member:
                 future.cancel()
         self._answers.clear()
 
-    async def _try(self, room: str, text: str, key: str) -> dict[str, Any] | None:
+    async def _try(self, room: str, text: str, key: str) -> Frame | None:
         """Send once; return the answer, or None if the connection went away first."""
-        socket = self._socket
-        if socket is None or not self._ready.is_set():
+        line = self._line
+        if line is None or not self._ready.is_set():
             return None
         future = self._answers[key] = asyncio.get_running_loop().create_future()
         try:
-            await socket.send(json.dumps({"type": "send", "room": room, "key": key, "text": text}))
+            await line.say({"type": "send", "room": room, "key": key, "text": text})
             return await asyncio.wait_for(asyncio.shield(future), ANSWER_WITHIN)
-        except (ConnectionClosed, TimeoutError):
+        except (LineClosed, TimeoutError):
             return None
         except asyncio.CancelledError:
             task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""A WebSocket client below any library: it can do what a polite client never does."""
+"""Clients below any library, over WebSocket and HTTP: they can do what a polite client never does."""
 
 import asyncio
 import base64
@@ -6,8 +6,13 @@ import json
 import os
 import socket
 import struct
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from harness.line import WITHIN
+from harness.sse import Event, EventParser
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
 
@@ -30,14 +35,18 @@ def message(**fields: Any) -> bytes:
     return frame(json.dumps(fields).encode())
 
 
-class RawClient:
-    """A connection after its handshake: bytes out, frames in, and nothing in between."""
+class RawConnection:
+    """Bytes out, bytes in, and nothing in between."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.texts: list[bytes] = []
-        """The messages read so far."""
+
+    @property
+    def port(self) -> int:
+        """The local port, by which the other end knows it."""
+        found: int = self.writer.get_extra_info("sockname")[1]
+        return found
 
     async def push(self, data: bytes) -> bool:
         """Send bytes as fast as the server takes them; False if it has hung up."""
@@ -47,6 +56,31 @@ class RawClient:
         except OSError:
             return False
         return True
+
+    def stop_reading(self) -> None:
+        """Read nothing from now on: what comes piles up at the sender."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
+    def go_on_reading(self) -> None:
+        """Read again."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.writer.transport.abort()
+
+
+class RawClient(RawConnection):
+    """A WebSocket after its handshake: frames in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self.texts: list[bytes] = []
+        """The messages read so far."""
 
     async def read_frame(self) -> tuple[int, bytes]:
         """Return opcode and payload of the next frame. Raises OSError or EOFError."""
@@ -79,25 +113,40 @@ class RawClient:
         except (OSError, EOFError):
             return None
 
-    def stop_reading(self) -> None:
-        """Read nothing from now on: what comes piles up at the sender."""
-        transport = self.writer.transport
-        assert isinstance(transport, asyncio.ReadTransport)
-        transport.pause_reading()
 
-    def go_on_reading(self) -> None:
-        """Read again."""
-        transport = self.writer.transport
-        assert isinstance(transport, asyncio.ReadTransport)
-        transport.resume_reading()
+class RawRequest(RawConnection):
+    """An HTTP request that was sent; its answer is read, or not."""
 
-    def abort(self) -> None:
-        """Drop the connection."""
-        self.writer.transport.abort()
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self._parser = EventParser()
+        self._events: deque[Event] = deque()
+
+    async def head(self) -> int:
+        """Read the answer's head and return its status. Raises OSError or EOFError."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        return int(head.split(b" ", 2)[1])
+
+    async def piece(self) -> bytes:
+        """Return the next piece of a chunked body, the last of which is empty. Raises OSError or EOFError."""
+        size = int(await self.reader.readuntil(b"\r\n"), 16)
+        return (await self.reader.readexactly(size + 2))[:size]
+
+    async def event(self) -> Event:
+        """Return the next event of a stream. Raises OSError or EOFError, which is its end, too."""
+        async with asyncio.timeout(WITHIN):
+            while not self._events:
+                data = await self.piece()
+                if not data:
+                    raise EOFError
+                self._events += self._parser.feed(data)
+        return self._events.popleft()
 
 
-async def raw_connect(url: str, *, receive_buffer: int | None = None, source: str | None = None) -> RawClient:
-    """Connect to a gateway's `/v1/ws`, from the address `source` if given.
+async def raw_open(
+    url: str, *, receive_buffer: int | None = None, source: str | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a gateway, from the address `source` if given.
 
     A small `receive_buffer` makes a reader that stops stop the sender soon.
     """
@@ -109,10 +158,30 @@ async def raw_connect(url: str, *, receive_buffer: int | None = None, source: st
     if source is not None:
         sock.bind((source, 0))
     await asyncio.get_running_loop().sock_connect(sock, (where.hostname, where.port))
-    reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16)
+    return await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**16)
+
+
+async def raw_request(
+    url: str, method: str, path: str, token: str, body: Any = None, *, headers: Mapping[str, str] | None = None,
+    receive_buffer: int | None = None,
+) -> RawRequest:  # fmt: skip
+    """Send a request on a connection of its own; `body` is sent as JSON."""
+    sent = RawRequest(*await raw_open(url, receive_buffer=receive_buffer))
+    content = b"" if body is None else json.dumps(body).encode()
+    fields = {"Host": "gateway", "Authorization": f"Bearer {token}", "Content-Length": len(content), **(headers or {})}
+    if body is not None:
+        fields["Content-Type"] = "application/json"
+    head = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    sent.writer.write("\r\n".join(head).encode() + content)
+    return sent
+
+
+async def raw_connect(url: str, *, receive_buffer: int | None = None, source: str | None = None) -> RawClient:
+    """Connect to a gateway's `/v1/ws`."""
+    reader, writer = await raw_open(url, receive_buffer=receive_buffer, source=source)
     key = base64.b64encode(os.urandom(16)).decode()
     writer.write(
-        f"GET /v1/ws HTTP/1.1\r\nHost: {where.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /v1/ws HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     answer = await reader.readuntil(b"\r\n\r\n")

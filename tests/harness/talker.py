@@ -1,39 +1,38 @@
-"""A WebSocket client that says exactly what a test wants and shows exactly what came back."""
+"""A client that says exactly what a test wants and shows exactly what came back, over any transport."""
 
 import asyncio
 import itertools
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import ClientConnection
 
-WITHIN = 30.0
-"""Seconds for an answer; a bound, not an expectation."""
+from harness.line import WITHIN, Frame, Line, LineClosed, TransportName
+from harness.polling import polling
+from harness.sse import sse
+from harness.websocket import SocketLine, websocket
+
 _SERIAL = itertools.count(1)
 
 
 class Talker:
-    """One connection. Frames that were not asked for are kept in `passed`."""
+    """One client. Frames that were not asked for are kept in `passed`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self.passed: list[dict[str, Any]] = []
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.passed: list[Frame] = []
 
     async def say(self, **fields: Any) -> None:
-        """Send a JSON object."""
-        await self.socket.send(json.dumps(fields))
+        """Say a frame."""
+        await self.line.say(fields)
 
-    async def next(self) -> dict[str, Any]:
-        """Return the next frame, whatever it is. Raises ConnectionClosed."""
+    async def next(self) -> Frame:
+        """Return the next frame, whatever it is. Raises LineClosed."""
         async with asyncio.timeout(WITHIN):
-            found = json.loads(await self.socket.recv())
-        assert isinstance(found, dict)
-        return found
+            return await self.line.hear()
 
-    async def expect(self, *kinds: str, **fields: Any) -> dict[str, Any]:
+    async def expect(self, *kinds: str, **fields: Any) -> Frame:
         """Return the next frame of one of these types, with these values."""
         while True:
             found = await self.next()
@@ -41,26 +40,38 @@ class Talker:
                 return found
             self.passed.append(found)
 
-    async def ask(self, *kinds: str, **fields: Any) -> dict[str, Any]:
-        """Send a JSON object and return the answer, of one of these types."""
+    async def ask(self, *kinds: str, **fields: Any) -> Frame:
+        """Say a frame and return the answer, of one of these types."""
         await self.say(**fields)
         return await self.expect(*kinds)
 
-    async def error(self, **fields: Any) -> dict[str, Any]:
-        """Send a JSON object that is refused, and return the error frame."""
+    async def error(self, **fields: Any) -> Frame:
+        """Say a frame that is refused, and return the error frame."""
         return await self.ask("error", **fields)
 
-    async def join(self, room: str, since: int | None = None, epoch: str | None = None) -> dict[str, Any]:
-        """Subscribe and return `joined`."""
+    async def join(self, room: str, since: int | None = None, epoch: str | None = None) -> Frame:
+        """Subscribe and return `joined`, or the error."""
         cursor = {name: value for name, value in (("since", since), ("epoch", epoch)) if value is not None}
         await self.say(type="join", room=room, **cursor)
         return await self.expect("joined", "error", room=room)
 
-    async def send(self, room: str, text: str, key: str | None = None) -> dict[str, Any]:
+    async def leave(self, room: str) -> Frame:
+        """End the subscription."""
+        return await self.ask("left", type="leave", room=room)
+
+    async def send(self, room: str, text: str, key: str | None = None) -> Frame:
         """Say something in a room and return the ack or the error."""
         key = key or f"t{next(_SERIAL)}"
         await self.say(type="send", room=room, key=key, text=text)
         return await self.expect("ack", "error", key=key)
+
+    async def typing(self, room: str) -> None:
+        """Say that one is typing."""
+        await self.say(type="typing", room=room)
+
+    async def status(self, status: str) -> None:
+        """Say whether anybody is at the device."""
+        await self.say(type="status", status=status)
 
     async def events(self, room: str, upto: int) -> list[dict[str, Any]]:
         """Return the room's events, from those that came unasked on, until seq `upto` has come."""
@@ -74,33 +85,74 @@ class Talker:
                 self.passed.append(frame)
         return found
 
-    async def quiet(self) -> list[dict[str, Any]]:
+    async def caught_up(self, room: str) -> list[Frame]:
+        """Say something in a room that one follows, and return all else that has come by the time it is shown."""
+        await self.events(room, (await self.send(room, "caught up?"))["seq"])
+        found, self.passed = self.passed, []
+        return found
+
+    async def closed(self) -> int | None:
+        """Return the code with which the gateway ends it, reading on until it does."""
+        async with asyncio.timeout(WITHIN):
+            try:
+                while True:
+                    self.passed.append(await self.line.hear())
+            except LineClosed as error:
+                return error.code
+
+
+class SocketTalker(Talker):
+    """A talker over a WebSocket, for what only that has."""
+
+    line: SocketLine
+
+    @property
+    def socket(self) -> ClientConnection:
+        """The connection below the frames."""
+        return self.line.socket
+
+    async def quiet(self) -> list[Frame]:
         """Return what has come by the time the gateway answers a ping: everything sent before that."""
         await self.ask("pong", type="ping")
         found, self.passed = self.passed, []
         return found
 
-    async def closed(self) -> int | None:
-        """Return the code with which the gateway closes the connection, reading on until it does."""
-        async with asyncio.timeout(WITHIN):
-            try:
-                while True:
-                    self.passed.append(json.loads(await self.socket.recv()))
-            except ConnectionClosed:
-                return self.socket.close_code
 
-
-def _events(frame: dict[str, Any], room: str) -> list[dict[str, Any]]:
+def _events(frame: Frame, room: str) -> list[dict[str, Any]]:
     return list(frame["events"]) if frame["type"] == "events" and frame["room"] == room else []
 
 
 @asynccontextmanager
-async def talk(gateway: str, token: str | None = None, **options: Any) -> AsyncIterator[Talker]:
-    """Connect to a gateway, and say hello if there is a token; `options` go to `websockets.connect`."""
-    url = gateway.replace("http", "ws", 1) + "/v1/ws"
-    # Without a bound on what waits to be read: at 16 frames the library stops reading, and closing takes it 10 s then.
-    async with connect(url, compression=None, max_size=None, max_queue=None, ping_interval=None, **options) as socket:
-        talker = Talker(socket)
+async def talk(gateway: str, token: str | None = None, **options: Any) -> AsyncIterator[SocketTalker]:
+    """Connect to a gateway by WebSocket, and say hello if there is a token; `options` go to `websockets.connect`."""
+    async with websocket(gateway, **options) as line:
+        talker = SocketTalker(line)
         if token is not None:
             await talker.ask("welcome", type="hello", token=token)
         yield talker
+
+
+@asynccontextmanager
+async def talk_over(
+    transport: TransportName, gateway: str, token: str, address: str | None = None
+) -> AsyncIterator[Talker]:
+    """Be somebody's client over this transport, at the address if given. A refused token shows with the first room."""
+    async with open_line(transport, gateway, token, address) as line:
+        yield Talker(line)
+
+
+@asynccontextmanager
+async def open_line(
+    transport: TransportName, gateway: str, token: str, address: str | None = None, pause: float = 0.0
+) -> AsyncIterator[Line]:
+    """Open a line on which one is known. `pause`: seconds between two polls."""
+    if transport == "websocket":
+        options: dict[str, Any] = {} if address is None else {"local_addr": (address, 0)}
+        async with websocket(gateway, **options) as line:
+            await line.say({"type": "hello", "token": token})
+            yield line
+    else:
+        over: AbstractAsyncContextManager[Line]
+        over = sse(gateway, token, address) if transport == "sse" else polling(gateway, token, address, pause)
+        async with over as rest:
+            yield rest

@@ -1,13 +1,17 @@
 """People, rooms, and a way onto the broker."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
 from harness.bus import Bus, bus
+from harness.line import TRANSPORTS, TransportName
 from harness.member import become_member, fresh_room, make_room
+from harness.operator import metric
 from harness.stack import Stack
 from harness.tokens import token
 
@@ -64,3 +68,27 @@ async def broker(stack: Stack) -> AsyncIterator[Bus]:
     """The broker as one more gateway has it."""
     async with bus(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as found:
         yield found
+
+
+SETTLED = 8
+"""Looks in which nobody has polled, a tenth of a second apart: longer than presence gathers before it is an answer."""
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> TransportName:
+    """Each transport in turn: what one promises they all do."""
+    found: TransportName = request.param
+    return found
+
+
+def seqs(events: Iterable[dict[str, Any]]) -> list[int]:
+    return [event["seq"] for event in events]
+
+
+async def settled(transport: TransportName, *gateways: str) -> None:
+    """Wait until who polls there waits for an answer: between two polls nobody is a reader."""
+    last, same = -1.0, 0 if transport == "polling" else SETTLED
+    while same < SETTLED:
+        joins = sum([await metric(gateway, "warren_joins_total") for gateway in gateways])
+        last, same = joins, same + 1 if joins == last else 0
+        await asyncio.sleep(0.1)

@@ -129,6 +129,9 @@ ROUTES = (
     ("PUT", "/v1/rooms/{room}/members/me"),
     ("POST", "/v1/rooms/{room}/messages"),
     ("GET", "/v1/rooms/{room}/messages"),
+    ("GET", "/v1/sse?room={room}"),
+    ("POST", "/v1/sse"),
+    ("POST", "/v1/poll"),
 )
 
 
@@ -216,7 +219,7 @@ async def test_a_guest_may_have_any_name(http: httpx.AsyncClient, gateways: list
     found = response.json()
     assert found["user"]["name"] == name.strip()
     me = await http.get(f"{gateways[1]}/v1/me", headers={"Authorization": f"Bearer {found['token']}"})
-    assert me.json() == found["user"]
+    assert {**me.json(), **found["user"]} == me.json()
 
 
 async def test_what_does_not_exist_is_a_problem_too(http: httpx.AsyncClient, gateways: list[str], place: Place) -> None:
@@ -271,7 +274,9 @@ async def test_bytes_that_are_no_http_are_refused_and_the_gateway_goes_on(
 
 
 async def test_a_handshake_that_is_none_is_refused(http: httpx.AsyncClient, gateways: list[str], place: Place) -> None:
-    assert_problem(await http.get(f"{gateways[0]}/v1/ws", headers=place.ann.headers), 404, "not_found")
+    plain = await http.get(f"{gateways[0]}/v1/ws", headers=place.ann.headers)
+    assert_problem(plain, 426, "invalid")
+    assert (plain.headers["upgrade"], plain.headers["connection"]) == ("websocket", "Upgrade")
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
     assert (await http.get(f"{gateways[0]}/v1/ws", headers=upgrade)).status_code in (400, 426)
     shaken = {**upgrade, "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13"}

@@ -8,7 +8,6 @@ from harness.bus import Bus
 from harness.checker import check, read_store
 from harness.member import fresh_room
 from harness.stack import Stack
-from harness.talker import talk
 from integration.conftest import Person, Place, new_person
 
 
@@ -60,15 +59,6 @@ async def test_the_same_key_in_another_room_is_another_message(
     two = await post(http, gateways[0], private.room, private.ann, "k", "there")
     assert (one.json()["room"], two.json()["room"]) == (place.room, private.room)
     assert (one.status_code, two.status_code) == (201, 201)
-
-
-async def test_a_key_is_the_same_over_both_transports(
-    http: httpx.AsyncClient, gateways: list[str], place: Place
-) -> None:
-    stored = (await post(http, gateways[0], place.room, place.ann, "k", "over HTTP")).json()
-    async with talk(gateways[1], place.ann.token) as ann:
-        ack = await ann.send(place.room, "over WebSocket", key="k")
-    assert (ack["type"], ack["seq"], ack["number"]) == ("ack", stored["seq"], stored["number"])
 
 
 async def test_a_key_outlives_what_the_writer_remembers(

@@ -77,21 +77,6 @@ async def test_a_new_direct_room_is_told_to_the_other(
     assert (direct["kind"], direct["peer"]) == ("direct", {"user": place.ann.id, "name": place.ann.id})
 
 
-async def test_an_inbox_is_resumed_from_a_cursor_like_any_room(
-    place: Place, http: httpx.AsyncClient, gateways: list[str]
-) -> None:
-    async with talk(gateways[0], place.bob.token) as bob:
-        joined = await bob.join("@me")
-        assert (joined["head"], joined["number"]) == (0, 0)
-    member = f"rooms/{place.room}/members/{place.bob.id}"
-    for role in ("moderator", "member", "moderator"):
-        await act(http, gateways[0], place.ann, "PUT", member, {"role": role})
-    for gateway in gateways:
-        async with talk(gateway, place.bob.token) as bob:
-            await bob.join("@me", since=1, epoch=joined["epoch"])
-            assert [event["role"] for event in await bob.events("@me", 3)] == ["member", "moderator"]
-
-
 async def test_nobody_reads_anothers_inbox(place: Place, http: httpx.AsyncClient, gateways: list[str]) -> None:
     await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{place.bob.id}", {"role": "moderator"})
     for who in (place.ann, place.bob):  # not even the owner by that name

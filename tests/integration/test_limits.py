@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from harness.stack import Stack
 from harness.talker import Talker, talk
 from harness.tokens import token
 from integration.conftest import Place, new_person
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
@@ -136,18 +136,6 @@ async def near_talk(gateway: str, address: str, credential: str | None = None, *
         yield talker
 
 
-async def test_messages_of_a_connection(small: str, place: Place, address: str) -> None:
-    async with near_talk(small, address, place.ann.token) as ann:
-        answers = [await ann.send(place.room, "x") for _ in range(4)]
-        assert {answer["type"] for answer in answers} == {"ack"}
-        async with asyncio.timeout(WITHIN):
-            while (answer := await ann.send(place.room, "x"))["type"] == "ack":
-                pass
-        assert (answer["code"], answer["room"], answer["temporary"]) == ("too_many", place.room, True)
-        await asyncio.sleep(answer["retry_after"])
-        assert (await ann.send(place.room, "x"))["type"] == "ack"
-
-
 async def test_joins_of_a_connection(small: str, place: Place, address: str) -> None:
     async with near_talk(small, address, place.ann.token) as ann:
         async with asyncio.timeout(WITHIN):
@@ -172,31 +160,6 @@ async def test_who_goes_on_regardless_is_closed_with_4505(small: str, place: Pla
         for _ in range(7):
             await ann.say(type="join", room="NO ROOM")
         assert await ann.closed() == 4505
-
-
-async def test_connections_of_a_person(small: str, place: Place, address: str) -> None:
-    async with AsyncExitStack() as exits:
-        for _ in range(3):
-            await exits.enter_async_context(near_talk(small, address, place.ann.token))
-        async with near_talk(small, address) as one_more:
-            await one_more.say(type="hello", token=place.ann.token)
-            bye = await one_more.expect("bye")
-            assert (bye["code"], bye["after_ms"]) == (4029, 30_000)
-            assert await one_more.closed() == 4029
-        async with near_talk(small, address, place.bob.token) as bob:
-            await bob.ask("pong", type="ping")
-    await eventually_welcome(small, place.ann.token, next(_ADDRESSES))
-
-
-async def eventually_welcome(gateway: str, credential: str, address: str) -> None:
-    """The places of those who left are free as soon as the gateway has noticed."""
-    async with asyncio.timeout(WITHIN):
-        while True:
-            try:
-                async with near_talk(gateway, address, credential):
-                    return
-            except (ConnectionClosed, InvalidStatus):
-                await asyncio.sleep(1)
 
 
 # Addresses.
@@ -259,17 +222,6 @@ async def test_new_connections_of_an_address(small: str, address: str) -> None:
     await asyncio.sleep(int(response.headers["Retry-After"]))
     async with near_talk(small, address, new_person("ann").token):
         pass
-
-
-async def test_open_connections_of_an_address(small: str, address: str) -> None:
-    async with AsyncExitStack() as exits:
-        for _ in range(5):
-            await exits.enter_async_context(near_talk(small, address, new_person("ann").token))
-        with pytest.raises(InvalidStatus) as refused:
-            await exits.enter_async_context(near_talk(small, address))
-        assert refused.value.response.status_code == 429
-        assert "open" in json.loads(refused.value.response.body or b"")["detail"]
-    await eventually_welcome(small, new_person("ann").token, address)
 
 
 async def forwarded(gateway: str, address: str, said: str) -> int:

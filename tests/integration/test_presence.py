@@ -14,7 +14,8 @@ from harness.member import become_member, fresh_room, make_room
 from harness.operator import metric
 from harness.raw import RawClient, message, raw_sign_in
 from harness.stack import Stack
-from harness.talker import Talker, talk
+from harness.talker import SocketTalker, talk
+from harness.viewer import Viewer
 from integration.conftest import Person, Place, new_person, new_place
 from integration.test_removal import ENDS, act, let_in
 from warren.contract.ids import inbox_room
@@ -29,57 +30,11 @@ EARLY = 0.5
 """Seconds by which a test may learn of a thing later than the server, or earlier than another test's clock."""
 
 
-class Viewer:
-    """What one connection is shown of a room: `people` by status, in `count` instead while there are too many."""
-
-    def __init__(self, talker: Talker, room: str) -> None:
-        self.talker = talker
-        self.room = room
-        self.people: dict[str, str] | None = {}
-        self.count: dict[str, int] | None = None
-        self.version: int | None = None
-        self.frames: list[dict[str, Any]] = []
-        self.went: set[str] = set()
-        """Who was ever shown going."""
-
-    async def sees(self, *present: Person, **statuses: str) -> dict[str, Any]:
-        """Read on until exactly these are shown, online unless said otherwise by id; return the last frame."""
-        wanted = {person.id: statuses.get(person.id.split("-")[0], "online") for person in present}
-        while self.people != wanted:
-            await self.look()
-        return self.frames[-1]
-
-    async def counts(self, online: int, away: int = 0) -> None:
-        """Read on until so many are counted."""
-        while self.count != {"online": online, "away": away}:
-            await self.look()
-
-    async def look(self) -> None:
-        """Take in the next frame of presence."""
-        frame = await self.talker.expect("presence", room=self.room)
-        assert len(frame.keys() & {"state", "diff", "count"}) == 1
-        if "diff" in frame:
-            assert self.people is not None
-            assert frame["version"] == (self.version or 0) + 1
-            self._apply(frame["diff"])
-        else:
-            self.count = frame.get("count")
-            self.people = {one["user"]: one["status"] for one in frame["state"]} if "state" in frame else None
-        self.version = frame["version"]
-        self.frames.append(frame)
-
-    def _apply(self, diff: list[dict[str, str]]) -> None:
-        assert self.people is not None
-        for person in diff:
-            assert self.people.get(person["user"]) != person["status"], "no news"
-            self.people[person["user"]] = person["status"]
-            if person["status"] == "offline":
-                del self.people[person["user"]]
-                self.went.add(person["user"])
+SocketViewer = Viewer[SocketTalker]
 
 
 @asynccontextmanager
-async def view(gateway: str, who: Person, room: str) -> AsyncIterator[Viewer]:
+async def view(gateway: str, who: Person, room: str) -> AsyncIterator[SocketViewer]:
     """Connect and follow the room."""
     async with talk(gateway, who.token) as talker:
         assert (await talker.join(room))["type"] == "joined"
@@ -98,7 +53,7 @@ def told(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [frame for frame in frames if frame["type"] in ("presence", "typing")]
 
 
-async def seen_typing(typist: Viewer, viewer: Viewer) -> None:
+async def seen_typing(typist: SocketViewer, viewer: SocketViewer) -> None:
     """Type until it is seen: who has just joined may miss some, since nobody tells them the room's state."""
     async with asyncio.timeout(WITHIN):
         while not [frame for frame in await viewer.talker.quiet() if frame["type"] == "typing"]:
@@ -106,7 +61,7 @@ async def seen_typing(typist: Viewer, viewer: Viewer) -> None:
             await asyncio.sleep(1)  # as often as one may
 
 
-async def heard(talker: Talker, room: str, seq: int) -> list[dict[str, Any]]:
+async def heard(talker: SocketTalker, room: str, seq: int) -> list[dict[str, Any]]:
     """Return what came besides events by the time this event was shown."""
     await talker.events(room, seq)
     return await talker.quiet()

@@ -1,4 +1,7 @@
-"""I6: who is removed says and is shown nothing after it, on every gateway, whatever happens at the same time."""
+"""I6: who is removed says and is shown nothing after it, on every gateway, whatever happens at the same time.
+
+What they are shown otherwise is in test_conformance_rights.py.
+"""
 
 import asyncio
 from typing import Any
@@ -6,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from harness.late import insert_late
+from harness.line import Frame, TransportName
 from harness.member import fresh_room, make_room
 from harness.stack import Stack
-from harness.talker import Talker, talk
-from integration.conftest import Person, Place, new_person, new_place
+from harness.talker import SocketTalker, Talker, talk, talk_over
+from integration.conftest import Person, new_person, new_place
 
 ENDS = {
     "remove": ("DELETE", "members", "member.removed"),
@@ -35,82 +39,22 @@ def shown(frames: list[dict[str, Any]]) -> list[int]:
     return [event["seq"] for frame in frames if frame["type"] == "events" for event in frame["events"]]
 
 
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("kind", ["public", "private"])
-async def test_a_removal_ends_what_is_live_on_every_gateway(
-    kind: str, end: str, http: httpx.AsyncClient, gateways: list[str]
-) -> None:
-    place = await new_place(http, gateways[0], kind)
-    if kind == "private":
-        await let_in(http, gateways[0], place.room, place.ann, place.bob)
-    verb, what, because = ENDS[end]
-    async with (
-        talk(gateways[0], place.bob.token) as here,
-        talk(gateways[1], place.bob.token) as there,
-        talk(gateways[1], place.ann.token) as ann,
-    ):
-        for talker in (here, there, ann):
-            await talker.join(place.room)
-        seq = await act(http, gateways[0], place.ann, verb, f"{place.room}/{what}/{place.bob.id}")
-        for talker in (here, there):
-            left = await talker.expect("left", room=place.room)
-            assert (left["seq"], left["because"]) == (seq, because)
-            # The end itself is the last that they are shown.
-            assert shown(talker.passed) == [seq]
-            talker.passed.clear()
-        after = await ann.send(place.room, "just us")
-        await ann.events(place.room, after["seq"])
-        for talker in (here, there):
-            assert await talker.quiet() == []
-            refused = await talker.send(place.room, "still me?")
-            assert refused["code"] == ("not_found" if kind == "private" else "forbidden")
-            again = await talker.join(place.room, since=0)
-            history = await http.get(f"{gateways[0]}/v1/rooms/{place.room}/messages", headers=place.bob.headers)
-            if (kind, end) == ("public", "remove"):  # anybody may read it, and so may they
-                assert (again["type"], history.status_code) == ("joined", 200)
-            else:
-                code = "not_found" if kind == "private" else "forbidden"
-                assert (again["code"], history.json()["code"]) == (code, code)
-
-
-async def test_leaving_ends_ones_other_connections_too(
-    place: Place, http: httpx.AsyncClient, gateways: list[str]
-) -> None:
-    async with talk(gateways[1], place.bob.token) as other, talk(gateways[0], place.ann.token) as ann:
-        await other.join(place.room)
-        await ann.join(place.room)
-        seq = await act(http, gateways[0], place.bob, "DELETE", f"{place.room}/members/me")
-        left = await other.expect("left")
-        assert (left["seq"], left["because"]) == (seq, "member.left")
-        # Who stays is shown it and reads on.
-        assert [event["seq"] for event in await ann.events(place.room, seq)] == [seq]
-        sent = await ann.send(place.room, "bye")
-        assert [event["seq"] for event in await ann.events(place.room, sent["seq"])] == [sent["seq"]]
-
-
-async def test_who_was_removed_and_let_in_again_reads_on_from_their_cursor(
-    http: httpx.AsyncClient, gateways: list[str]
-) -> None:
-    place = await new_place(http, gateways[0], "private")
-    await let_in(http, gateways[0], place.room, place.ann, place.bob)
-    async with talk(gateways[1], place.bob.token) as bob, talk(gateways[0], place.ann.token) as ann:
-        joined = await bob.join(place.room)
-        removed = await act(http, gateways[0], place.ann, "DELETE", f"{place.room}/members/{place.bob.id}")
-        await bob.expect("left")
-        await ann.send(place.room, "while bob was away")
-        await let_in(http, gateways[1], place.room, place.ann, place.bob)
-        bob.passed.clear()
-        head = (await bob.join(place.room, since=removed, epoch=joined["epoch"]))["head"]
-        assert [event["seq"] for event in await bob.events(place.room, head)] == list(range(removed + 1, head + 1))
+def of_room(frames: list[dict[str, Any]], room: str) -> list[dict[str, Any]]:
+    return [frame for frame in frames if frame.get("room") == room]
 
 
 class Race:
-    """One private room of ann's, in which bob is let in and removed, over and over."""
+    """One private room of ann's, in which bob is let in and removed, over and over. `own` is a room of bob's."""
 
-    def __init__(self, http: httpx.AsyncClient, gateways: list[str], room: str, ann: Person, bob: Person) -> None:
+    def __init__(
+        self, transport: TransportName, http: httpx.AsyncClient, gateways: list[str], room: str, own: str, ann: Person,
+        bob: Person,
+    ) -> None:  # fmt: skip
+        self.transport = transport
         self.http = http
         self.gateways = gateways
         self.room = room
+        self.own = own
         self.ann = ann
         self.bob = bob
 
@@ -118,14 +62,17 @@ class Race:
         here, there = self.gateways
         async with (
             talk(here, self.ann.token) as ann,
-            talk(there, self.bob.token) as bob,
-            talk(here, self.bob.token) as late,
+            talk_over(self.transport, there, self.bob.token) as bob,
+            talk_over(self.transport, here, self.bob.token) as late,
         ):
             await ann.join(self.room)
+            for each in (bob, late):
+                await each.join(self.own)
+                each.passed.clear()
             for number in range(rounds):
                 await self._round(number, ann, bob, late)
 
-    async def _round(self, number: int, ann: Talker, bob: Talker, late: Talker) -> None:
+    async def _round(self, number: int, ann: SocketTalker, bob: Talker, late: Talker) -> None:
         await let_in(self.http, self.gateways[0], self.room, self.ann, self.bob)
         start = (await bob.join(self.room))["head"]
         keys = [f"{number}-{part}" for part in range(3)]
@@ -141,43 +88,56 @@ class Race:
         remove = act(self.http, self.gateways[0], self.ann, "DELETE", f"{self.room}/members/{self.bob.id}")
         removed, *_ = await asyncio.gather(remove, say(), come(), ann.say(type="ping"))
         after = await ann.send(self.room, f"after {number}")
-        answers = [await bob.expect("ack", "error", key=key) for key in keys]
-        for answer in answers:
-            if answer["type"] == "ack":
-                assert answer["seq"] < removed
-            else:
-                assert answer["code"] == "not_found"
-        if not any(frame["type"] == "left" for frame in bob.passed):
-            await bob.expect("left", room=self.room)
-        assert shown(bob.passed) == list(range(start + 1, removed + 1))
-        bob.passed.clear()
+        ends: list[Frame] = []
+        while len(ends) < 1 + len(keys):
+            ends.append(await bob.expect("ack", "error", "left"))
+        self._judge(bob, ends, start, removed)
         await self._late(late, start, removed)
         log = await ann.events(self.room, after["seq"])
         assert not [event for event in log if event["seq"] > removed and event["sender"] == self.bob.id]
         # All of them have had the time to be shown what came after: ann was.
-        assert await bob.quiet() == []
-        assert await late.quiet() == []
+        for each in (bob, late):
+            assert shown(of_room(await each.caught_up(self.own), self.room)) == []
+
+    def _judge(self, bob: Talker, ends: list[Frame], start: int, removed: int) -> None:
+        """What was done before the removal is done, and the rest is refused; all up to the removal was shown."""
+        (end,) = [frame for frame in ends if "key" not in frame]
+        for answer in ends:
+            if answer["type"] == "ack":
+                assert answer["seq"] < removed
+            elif answer["type"] == "error":
+                assert answer["code"] == "not_found"
+        seqs = shown(of_room(bob.passed, self.room))
+        bob.passed.clear()
+        if self.transport == "polling" and end["type"] == "error":  # who was between two polls is told by the next
+            assert seqs == list(range(start + 1, start + 1 + len(seqs)))
+            assert max(seqs, default=0) < removed
+        else:
+            assert (end["type"], end["room"]) == ("left", self.room)
+            assert seqs == list(range(start + 1, removed + 1))
 
     async def _late(self, late: Talker, start: int, removed: int) -> None:
         first = await late.expect("joined", "error", room=self.room)
         if first["type"] == "joined" and not any(frame["type"] == "left" for frame in late.passed):
-            await late.expect("left", room=self.room)
-        seqs = shown(late.passed)
+            end = await late.expect("left", "error", room=self.room)
+            assert end["type"] == "left" or (self.transport, end["code"]) == ("polling", "not_found")
+        seqs = shown(of_room(late.passed, self.room))
         assert seqs == list(range(start + 1, start + 1 + len(seqs)))
         assert max(seqs, default=0) <= removed
         late.passed.clear()
 
 
 async def test_a_removal_and_sends_at_the_same_instant(
-    http: httpx.AsyncClient, gateways: list[str], request: pytest.FixtureRequest
+    transport: TransportName, http: httpx.AsyncClient, gateways: list[str], request: pytest.FixtureRequest
 ) -> None:
     """Ten rooms side by side; a thousand rounds in all in the long form."""
-    rounds = 100 if request.config.getoption("--long") else 10
+    rounds = 100 if request.config.getoption("--long") else 5
     races = []
     for _ in range(10):
-        ann, bob, room = new_person("ann"), new_person("bob"), fresh_room("race")
+        ann, bob, room, own = new_person("ann"), new_person("bob"), fresh_room("race"), fresh_room("own")
         await make_room(http, gateways[0], room, ann.token, "private")
-        races.append(Race(http, gateways, room, ann, bob))
+        await make_room(http, gateways[0], own, bob.token, "private")
+        races.append(Race(transport, http, gateways, room, own, ann, bob))
     async with asyncio.TaskGroup() as group:
         for race in races:
             group.create_task(race.run(rounds))

@@ -1,4 +1,4 @@
-"""Every cell of the table of rights, over each transport that carries its command: HTTP, WebSocket, the broker."""
+"""Every cell of the table of rights, over all that carries its command: HTTP, WebSocket, SSE, polling, the broker."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from harness.bus import BATCH, Bus
+from harness.line import TransportName
 from harness.member import bearer
 from harness.rights import ACTORS, LAST, Cell, Scene, cells, new_scene
-from harness.talker import talk
+from harness.talker import talk_over
 from harness.tokens import token
 from warren.contract.commands import AnyCommand
 
@@ -124,18 +125,24 @@ async def test_over_http(scene: str, broker: Bus, http: httpx.AsyncClient, gatew
 
 
 @pytest.mark.parametrize("scene", ACTORS)
-async def test_over_websocket(scene: str, broker: Bus, gateways: list[str]) -> None:
-    """A WebSocket carries what is done all the time: reading a room (which is joining it) and sending."""
-    wrong = []
-    for number, (cell, place) in enumerate(await staged(broker, of(scene, "read", "send"))):
+async def test_what_is_done_all_the_time(
+    scene: str, transport: TransportName, broker: Bus, gateways: list[str]
+) -> None:
+    """Over each transport for live rooms: reading a room, which is joining it there, and sending."""
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(number: int, cell: Cell, place: Scene) -> str:
         own = cell.scene == "inbox" and cell.actor == "owner" and cell.command == "read"
-        async with talk(gateways[number % len(gateways)], token(place.people[cell.actor])) as talker:
+        who = token(place.people[cell.actor])
+        async with at_once, talk_over(transport, gateways[number % len(gateways)], who) as talker:
             room = "@me" if own else place.room
             found = await (talker.join(room) if cell.command == "read" else talker.send(room, "hi"))
-            answer = "ok" if found["type"] in ("joined", "ack") else found["code"]
-            if answer != cell.expected:
-                wrong.append(f"{cell}: {answer}, not {cell.expected}")
-    assert wrong == []
+        answer = "ok" if found["type"] in ("joined", "ack") else found["code"]
+        return "" if answer == cell.expected else f"{cell}: {answer}, not {cell.expected}"
+
+    places = await staged(broker, of(scene, "read", "send"))
+    wrong = await asyncio.gather(*(tried(number, *place) for number, place in enumerate(places)))
+    assert [line for line in wrong if line] == []
 
 
 @pytest.mark.parametrize("scene", ACTORS)

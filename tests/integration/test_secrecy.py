@@ -105,27 +105,6 @@ async def test_every_endpoint(kind: str, secret: Secrets, http: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("kind", HIDDEN)
-async def test_every_frame(kind: str, secret: Secrets, gateways: list[str]) -> None:
-    hidden, unknown = secret.rooms[kind], "me-nobodys" if kind == "inbox" else "nobodys"
-    for gateway in gateways:
-        async with talk(gateway, secret.eve.token) as eve:
-            for frame in (
-                {"type": "join"},
-                {"type": "join", "since": 0},
-                {"type": "join", "since": 10**15, "epoch": "another"},
-                {"type": "send", "key": "k", "text": "hi"},
-                {"type": "send", "key": "k", "text": "hi", "reply_to": 10**15},
-                {"type": "leave"},
-            ):
-                answers = [
-                    json.dumps(await eve.ask("error", **frame, room=room)).replace(room, "ROOM")
-                    for room in (hidden, unknown)
-                ]
-                assert answers[0] == answers[1]
-                assert '"not_found"' in answers[0]
-
-
-@pytest.mark.parametrize("kind", HIDDEN)
 async def test_every_query_on_the_broker(kind: str, secret: Secrets, broker: Bus) -> None:
     """As a gateway asks on eve's behalf."""
     hidden = secret.rooms[kind]

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from harness.flood import Flood, made_up
 from harness.jwks import KeyServer
+from harness.line import LineClosed
 from harness.member import fresh_room, make_room
 from harness.operator import log_lines, metric
 from harness.raw import message, raw_connect
@@ -20,7 +21,6 @@ from harness.stack import ROOMY, SECRET, Stack
 from harness.talker import talk
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from warren_local.service import Service
-from websockets.exceptions import ConnectionClosed
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
@@ -96,8 +96,8 @@ async def verdict(transport: str, gateway: str, credential: str) -> int:
         await talker.say(type="hello", token=credential)
         try:
             welcome = await talker.next()
-        except ConnectionClosed:
-            return talker.socket.close_code or -1
+        except LineClosed as closed:
+            return closed.code or -1
         assert welcome["type"] == "welcome"
         return 0
 

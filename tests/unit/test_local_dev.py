@@ -18,7 +18,10 @@ case "$*" in
 esac
 """
 
-PACKAGES = ("libs/warren", "services/gateway", "services/persistence", "services/presence", "ui", "deploy/local", ".")
+PACKAGES = (
+    "libs/warren", "libs/client", "services/gateway", "services/persistence", "services/presence", "ui", "deploy/local",
+    ".",
+)  # fmt: skip
 
 
 class Checkout:

@@ -14,7 +14,6 @@ from warren_gateway.limits import PersonLimits
 from warren_gateway.session import (
     EXPIRES_EARLY,
     HELLO_WITHIN,
-    KEEP_ALIVE,
     SILENT_AFTER,
     Action,
     End,
@@ -376,7 +375,7 @@ def test_who_cannot_speak_is_not_ended_for_silence_and_is_told_when_to_expect_a_
     (welcome,) = session.verified(User("ann", "Ann", EXPIRES), 0.0)
     assert isinstance(welcome, Reply)
     assert isinstance(welcome.frame, f.Welcome)
-    assert welcome.frame.ping == KEEP_ALIVE
+    assert welcome.frame.ping == LIMITS.keep_alive
     assert session.tick(10 * SILENT_AFTER, 0.0) == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .home import repository
+from .javascript import check_types
 from .servers import prepare
 
 BIN = Path(sys.executable).parent
@@ -22,7 +23,7 @@ LINTS = {
 
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 """Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file."""
-LONG = ("tests/faults", "tests/integration/test_removal.py")
+LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
 """What has a long form."""
 
 
@@ -33,7 +34,8 @@ def lint() -> int:
         if code := subprocess.call([BIN / command[0], *command[1:]], cwd=repository()):
             print(f"== {name} failed", flush=True)
             return code
-    return 0
+    print("== tsc", flush=True)
+    return check_types()
 
 
 def test(arguments: Sequence[str]) -> int:

@@ -5,13 +5,17 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-MODULES = ("outbox.js", "connection.js", "api.js", "client.js")
+MODULES = (
+    "backoff.js", "http.js", "token.js", "eventstream.js", "transport.js", "uplink.js", "websocket.js", "sse.js",
+    "polling.js", "ladder.js", "wakeups.js", "attempt.js", "connection.js", "outbox.js", "subscriptions.js",
+    "sender.js", "api.js", "watch.js", "client.js",
+)  # fmt: skip
 """The client's modules, dependencies first; no two of them name a thing alike at their top level."""
 PUBLIC = ("WarrenClient", "RequestError", "TOKEN_REFUSED", "backoff")
 """What `/client.js` exports."""
 _NAMES = ", ".join(PUBLIC)
 _HERE = Path(__file__).parent
-_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_IMPORT = re.compile(r"^(?:import|export \{[^}]*\} from) [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 

@@ -1,30 +1,34 @@
 // @ts-check
-/** The gateway's HTTP API, as far as the chat needs it. Each call answers, or throws a RequestError with a sentence. */
+/** The gateway's HTTP API. Each call answers, or throws a RequestError with a sentence for the person. */
+
+import { RequestError, ask } from "./http.js";
 
 /** @typedef {{user: string, name: string, role?: string | null, muted?: string | null, banned?: string | null}} Entry */
-/** @typedef {{until: string | null, reason: string | null}} Measure */
+/** @typedef {{until?: string | null, reason?: string | null}} Measure  `until` is RFC 3339; without it, for ever */
+/** @typedef {{user: string, name: string, status: "online" | "away"}} Attendee */
 /**
  * @typedef {{room: string, kind: string, title: string, head?: number, number?: number, read?: number, role?: string | null,
  *   archived?: boolean, muted?: string | null, peer?: {user: string, name: string} | null}} RoomInfo
  *   `muted` is in the details of one room alone; there `role` is null for who is no member.
  */
+/** @typedef {import("./events.js").RoomEvent} RoomEvent */
+/** @typedef {{gateway: () => string, tokens: import("./token.js").TokenSource, expired: () => void}} Owner  `expired`: the token was refused, and there is no other */
 
-export const REQUEST_TIMEOUT_MS = 15_000;
-
-/** A failed HTTP request, with a sentence for the person. */
-export class RequestError extends Error {
-  /** @param {string} detail @param {number} status 0 if there was no answer */
-  constructor(detail, status) {
-    super(detail);
-    this.status = status;
-  }
-}
+/** How often one request is made with another token, at most: one that was just fetched is not replaced anyway. */
+const TRIES = 3;
 
 export class Api {
-  /** @param {{gateway: () => string, token: () => string, expired: () => void}} owner `expired`: the token was refused */
+  /** @param {Owner} owner */
   constructor(owner) {
     this.owner = owner;
   }
+
+  /** Who one is. @returns {Promise<{id: string, name: string, limits: Record<string, number>, expires_in?: number}>} */
+  me() {
+    return this.#ask("GET", "/v1/me");
+  }
+
+  // --- rooms ----------------------------------------------------------------------------------------------------
 
   /** The rooms that one is a member of. @returns {Promise<RoomInfo[]>} */
   async rooms() {
@@ -36,17 +40,39 @@ export class Api {
     return this.#ask("GET", path(room));
   }
 
-  /** A page of messages, newest last, and what else happened between them. @param {string} room @param {number} [before] @returns {Promise<{messages: any[], notes: any[], more: boolean}>} */
+  /** Public rooms by id, after one. @param {string} [after] @returns {Promise<{rooms: RoomInfo[], more: boolean}>} */
+  directory(after = "") {
+    return this.#ask("GET", `/v1/directory?${new URLSearchParams({ after })}`);
+  }
+
+  /** Without `room` it gets an id that can't be guessed. @param {{room?: string, kind?: "public" | "private", title?: string}} wanted @returns {Promise<RoomInfo>} */
+  create(wanted) {
+    return this.#ask("POST", "/v1/rooms", wanted);
+  }
+
+  /** The direct room with somebody; it is made if there is none. @param {string} user @returns {Promise<{room: string}>} */
+  direct(user) {
+    return this.#ask("POST", "/v1/direct", { user });
+  }
+
+  /** @param {string} room @param {{title: string} | {archived: boolean}} change */
+  change(room, change) {
+    return this.#ask("PATCH", path(room), change);
+  }
+
+  /** A page of messages, newest last, and what else happened between them. @param {string} room @param {number} [before] a seq @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean}>} */
   history(room, before) {
     const query = new URLSearchParams({ limit: "50", notes: "true" });
     if (before !== undefined) query.set("before", String(before));
     return this.#ask("GET", `${path(room)}/messages?${query}`);
   }
 
-  /** @param {string} room @param {"member" | "invited" | "banned"} state @param {string} after @returns {Promise<{members: Entry[], more: boolean}>} */
-  members(room, state, after) {
-    return this.#ask("GET", `${path(room)}/members?${new URLSearchParams({ state, after })}`);
+  /** Who is there now; `people` is null in rooms that are too large for names. @param {string} room @returns {Promise<{online: number, away: number, people: Attendee[] | null}>} */
+  presence(room) {
+    return this.#ask("GET", `${path(room)}/presence`);
   }
+
+  // --- people ---------------------------------------------------------------------------------------------------
 
   /** Whose id or name begins so. @param {string} prefix @returns {Promise<Entry[]>} */
   async people(prefix) {
@@ -58,9 +84,9 @@ export class Api {
     return this.#ask("GET", `/v1/users/${encodeURIComponent(user)}`);
   }
 
-  /** The direct room with somebody; it is made if there is none. @param {string} user @returns {Promise<{room: string}>} */
-  direct(user) {
-    return this.#ask("POST", "/v1/direct", { user });
+  /** @param {string} room @param {"member" | "invited" | "banned"} state @param {string} after @returns {Promise<{members: Entry[], more: boolean}>} */
+  members(room, state, after) {
+    return this.#ask("GET", `${path(room)}/members?${new URLSearchParams({ state, after })}`);
   }
 
   /** Join, or accept an invitation. @param {string} room */
@@ -98,36 +124,33 @@ export class Api {
     return this.#ask("DELETE", path(room, what, user));
   }
 
-  /** @param {string} room @param {{title: string} | {archived: boolean}} change */
-  change(room, change) {
-    return this.#ask("PATCH", path(room), change);
-  }
+  // --- plumbing -------------------------------------------------------------------------------------------------
 
-  /** @param {string} method @param {string} where @param {object} [body] @returns {Promise<any>} */
+  /** Ask; if the token is refused, once more with another. @param {string} method @param {string} where @param {object} [body] @returns {Promise<any>} */
   async #ask(method, where, body) {
-    /** @type {Record<string, string>} */
-    const headers = { Authorization: `Bearer ${this.owner.token()}`, ...(body ? { "Content-Type": "application/json" } : {}) };
-    let response;
-    try {
-      const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-      response = await fetch(this.owner.gateway() + where, { method, headers, signal, body: body && JSON.stringify(body) });
-    } catch {
-      throw new RequestError("The server can't be reached just now.", 0);
+    const { gateway, tokens, expired } = this.owner;
+    for (let tries = 1; ; tries += 1) {
+      const token = await tokens.get().catch(() => noToken());
+      try {
+        const answer = await ask(gateway() + where, token, { method, body });
+        tokens.accepted();
+        return answer;
+      } catch (error) {
+        if (!(error instanceof RequestError) || error.status !== 401) throw error;
+        if (tokens.refused(token) && tries < TRIES) continue;
+        expired();
+        throw error;
+      }
     }
-    const answer = await response.json().catch(() => ({}));
-    if (response.status === 401) this.owner.expired();
-    if (!response.ok) throw new RequestError(sentence(answer.detail ?? `the server answered ${response.status}`), response.status);
-    return answer;
   }
+}
+
+/** @returns {never} */
+function noToken() {
+  throw new RequestError("One can't sign in just now.", 0);
 }
 
 /** The path of a room, or of something in it. @param {...string} parts */
 function path(...parts) {
   return `/v1/rooms/${parts.map(encodeURIComponent).join("/")}`;
-}
-
-/** What the server says, as a sentence. @param {string} detail */
-export function sentence(detail) {
-  const text = detail.charAt(0).toUpperCase() + detail.slice(1);
-  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

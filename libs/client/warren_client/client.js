@@ -3,64 +3,89 @@
  * Warren's client in the browser: all rooms over one connection, exact resume, an outbox. It draws nothing.
  *
  * What it promises (invariants I1, I3 and I5 of the design): events of a room come once and in the order of their seq,
- * whatever happens to the connection; what was sent is sent again, with the same key, until it is acked or refused for good.
- *
- * The seam: a client served by the gateway (`/client.js`) may take the place of this file and of those it imports, if it
- * emits the same events.
+ * whatever happens to the connection and whichever transport carries it; what was sent is sent again, with the same key,
+ * until it is acked or refused for good.
  */
 
-import { Api, REQUEST_TIMEOUT_MS, sentence } from "./api.js";
-import { Connection, backoff } from "./connection.js";
-import { Outbox } from "./outbox.js";
+import { Api } from "./api.js";
+import { Connection } from "./connection.js";
+import { ask } from "./http.js";
+import { Outbox, tabStorage } from "./outbox.js";
+import { Sender } from "./sender.js";
+import { Subscriptions } from "./subscriptions.js";
+import { TokenSource } from "./token.js";
+import { TOKEN_REFUSED } from "./transport.js";
+import { watch } from "./watch.js";
 
-/** @typedef {{id: string, name: string}} Person */
+export { backoff } from "./backoff.js";
+export { RequestError } from "./http.js";
+export { TOKEN_REFUSED } from "./transport.js";
+
+/** @typedef {import("./api.js").Api} GatewayApi */
+/** @typedef {import("./api.js").Entry} Entry */
+/** @typedef {import("./api.js").Measure} Measure */
+/** @typedef {import("./api.js").RoomInfo} RoomInfo */
+/** @typedef {import("./connection.js").State} State */
+/** @typedef {import("./outbox.js").Outgoing} Outgoing */
+/** @typedef {import("./outbox.js").Store} Store */
+/** @typedef {import("./token.js").TokenFunction} TokenFunction */
+/** @typedef {import("./transport.js").Kind} Transport */
+
+/** @typedef {import("./events.js").Events} Events */
+/** @typedef {import("./events.js").Person} Person */
+/** @typedef {import("./events.js").Present} Present */
+/** @typedef {import("./events.js").PresenceFrame} PresenceFrame */
+/** @typedef {import("./events.js").RoomEvent} RoomEvent */
 /**
- * @typedef {{seq: number, type: string, number?: number, id: string, sender: string, name: string, key: string,
- *   at: string, text?: string, title?: string, kind?: string, user?: string, role?: string, until?: string, reason?: string}} RoomEvent
- */
-/**
- * Where we stand in a room: `epoch` is null until the first `joined`; `asked` and `joined` rooms count against the
- * connection's limit, `out` and `denied` ones do not.
- * @typedef {{seq: number, epoch: string | null, place: "out" | "asked" | "joined" | "denied", tries: number}} Cursor
+ * `gateways`: base URLs; without them, where this file came from. `token`: one, or a function that fetches one, and is
+ * asked again (`refresh`) when the last one expires or is refused. `user`: who that is, if it is known already.
+ * `transports`: which to use, the best first.
+ * @typedef {{gateways?: string[], token: string | TokenFunction, user?: Person | null, storage?: Store | null,
+ *   transports?: Transport[]}} Options
  */
 
-const RETRY_AFTER_MS = 200;
 /** A new token is asked for so long before the present one expires, or at half its time if that is later. */
 const RENEW_BEFORE_MS = 60_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-/** The close code for a token that is no (longer) good. */
-export const TOKEN_REFUSED = 4503;
+/** @type {Transport[]} */
+const ALL_TRANSPORTS = ["websocket", "sse", "polling"];
 
-/**
- * Emits CustomEvents: `state` {state, code}, `welcome` {user, limits}, `joined` {room, number, read, fresh},
- * `events` {room, events}, `stored` {room, event}, `outbox` {room}, `denied` {room, detail},
- * `left` {room, seq, because}, `expiring` {}, `presence` and `typing` (the frames, of joined rooms), `unfollowed` {room},
- * `throttled` {room?, seconds}: what was said of typing in the room, or without one of the status, was too much.
- * `fresh` joins start at the room's head: whoever shows history loads it (again) then.
- */
 export class WarrenClient extends EventTarget {
-  /** The rooms that we follow, the most important first. @type {Map<string, Cursor>} */ #cursors = new Map();
-  /** When each unanswered message was sent. @type {Map<string, number>} */ #inFlight = new Map();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #resend;
+  /** Who one is, once a gateway has said so. @type {Person | null} */ user;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #expiry;
-  #roomLimit = Infinity;
-  #refusals = 0;
-  #token;
-  #connection;
+  /** @type {"online" | "away"} */ #status = "online";
+  /** @type {Record<string, number> & {rooms: number} | null} */ #limits = null;
+  /** @type {TokenSource} */ #tokens;
+  /** @type {Connection} */ #connection;
+  /** @type {Subscriptions} */ #subscriptions;
+  /** @type {Sender} */ #sender;
 
-  /** @param {{gateways: string[], token: string, user: Person | null, storage: Storage}} options */
-  constructor({ gateways, token, user, storage }) {
+  /** @param {Options} options */
+  constructor({ gateways = [besideThisFile()], token, user = null, storage = tabStorage(), transports = ALL_TRANSPORTS }) {
     super();
-    this.#token = token;
+    if (gateways.length === 0 || transports.length === 0) throw new TypeError("at least one gateway and one transport are needed");
     this.user = user;
     this.outbox = new Outbox(storage);
-    this.api = new Api({ gateway: () => this.gateway, token: () => this.#token, expired: () => this.#connection.end(TOKEN_REFUSED) });
-    this.#connection = new Connection(gateways, token, {
-      state: (state, code) => this.#stateChanged(state, code),
+    this.#tokens = new TokenSource(token, (renewed) => this.#connection.renew(renewed));
+    this.#connection = new Connection(gateways.map(trimmed), transports, this.#tokens, {
+      changed: (state, code) => this.#changed(state, code),
       frame: (frame) => this.#hear(frame),
       lost: () => this.#lost(),
-      beat: () => this.#beat(),
+      status: () => this.#status,
+      limits: () => this.#limits,
+      joins: ({ rooms }) => this.#subscriptions.joins(rooms),
     });
+    const transmit = (/** @type {object} */ frame) => this.#connection.transmit(frame);
+    const isOnline = () => this.state === "online";
+    const emit = (/** @type {keyof Events} */ type, /** @type {object} */ detail) => this.#emit(type, detail);
+    this.#sender = new Sender(this.outbox, { transmit, isOnline, emit, user: () => this.user });
+    this.#subscriptions = new Subscriptions({ transmit, isOnline, emit, own: (room, event) => this.#sender.settle(room, event) });
+    this.api = new Api({ gateway: () => this.gateway, tokens: this.#tokens, expired: () => this.#connection.refuse(TOKEN_REFUSED) });
+  }
+
+  /** Ask a gateway in guest mode for a token. @param {string} name @param {string} [gateway] its base URL @returns {Promise<{token: string, user: Person, expires_in: number}>} */
+  static guest(name, gateway = besideThisFile()) {
+    return ask(`${trimmed(gateway)}/v1/guest`, "", { method: "POST", body: { name } });
   }
 
   /** The base URL of the gateway in use. */
@@ -72,15 +97,21 @@ export class WarrenClient extends EventTarget {
     return this.#connection.state;
   }
 
+  /** What carries the connection; null while there is none. */
+  get transport() {
+    return this.#connection.kind;
+  }
+
   /** Whether there are more rooms than one connection may join: the least important ones are not live. */
   get overflows() {
-    return this.#cursors.size > this.#roomLimit;
+    return this.#subscriptions.overflows;
   }
 
   start() {
     this.#connection.start();
   }
 
+  /** End the connection, and everything that goes on in the background. `start` begins anew. */
   stop() {
     clearTimeout(this.#expiry);
     this.#connection.stop();
@@ -88,8 +119,7 @@ export class WarrenClient extends EventTarget {
 
   /** Go on with a newer token of the same person, without a new connection. @param {string} token */
   renew(token) {
-    this.#token = token;
-    this.#connection.renew(token);
+    this.#tokens.set(token);
   }
 
   /** Try again now: the person asked for it. */
@@ -97,26 +127,42 @@ export class WarrenClient extends EventTarget {
     this.#connection.reconnect();
   }
 
+  // --- rooms ----------------------------------------------------------------------------------------------------
+
   /** Follow exactly these rooms, the most important first: so many are joined as the server allows. @param {string[]} rooms */
   follow(rooms) {
-    const known = this.#cursors;
-    this.#cursors = new Map(rooms.map((room) => [room, known.get(room) ?? { seq: 0, epoch: null, place: "out", tries: 0 }]));
-    for (const [room, cursor] of known) {
-      if (!this.#cursors.has(room)) this.#leave(room, cursor);
-    }
-    this.#settle();
-    this.#drain();
+    this.#subscriptions.follow(rooms);
+  }
+
+  /**
+   * Follow this room too, connecting if need be, and call `show` with its newest messages (500 at most), oldest first,
+   * whenever they are others. @param {string} room @param {(messages: RoomEvent[]) => void} show @returns {() => void} ends it
+   */
+  watch(room, show) {
+    const end = watch(this, room, show);
+    this.follow([...new Set([...this.#subscriptions.rooms, room])]);
+    this.start();
+    return () => {
+      end();
+      this.follow(this.#subscriptions.rooms.filter((one) => one !== room));
+    };
   }
 
   /** Does the gateway send us the room's events now? @param {string} room */
   isJoined(room) {
-    return this.#cursors.get(room)?.place === "joined";
+    return this.#subscriptions.isJoined(room);
   }
 
   /** Join again, going on at our cursor: what does not last is told anew then. @param {string} room */
   rejoin(room) {
-    const cursor = this.#cursors.get(room);
-    if (cursor?.place === "joined") this.#join(room, cursor);
+    this.#subscriptions.rejoin(room);
+  }
+
+  /** A page of history, newest last. @param {string} room @param {number} [before] a seq */
+  async history(room, before) {
+    const page = await this.api.history(room, before);
+    page.messages.forEach((event) => this.#sender.settle(room, event));
+    return page;
   }
 
   /** Say that the person is typing. @param {string} room */
@@ -126,22 +172,28 @@ export class WarrenClient extends EventTarget {
 
   /** Say whether anybody is at this device. @param {"online" | "away"} status */
   report(status) {
-    if (this.state === "online") this.#connection.transmit({ type: "status", status });
+    this.#status = status;
+    this.#connection.transmit({ type: "status", status });
   }
 
-  /** Say something. It is in the outbox when this returns. @param {string} room @param {string} text */
-  send(room, text) {
-    if (!this.user) return;
-    this.outbox.add(this.user.id, room, text);
+  // --- messages -------------------------------------------------------------------------------------------------
+
+  /**
+   * Say something. It is in the outbox when this returns its key. Throws a RangeError if too much waits there.
+   * @param {string} room @param {string} text @param {{replyTo?: number}} [about] the seq that it answers
+   */
+  send(room, text, { replyTo } = {}) {
+    const key = this.outbox.add(this.user?.id ?? "", room, text, replyTo);
     this.#emit("outbox", { room });
-    this.#drain();
+    this.#sender.drain();
+    return key;
   }
 
   /** Send a refused message again, with its key. @param {string} key */
   retry(key) {
     const entry = this.user && this.outbox.mark(this.user.id, key, null);
     if (entry) this.#emit("outbox", { room: entry.room });
-    this.#drain();
+    this.#sender.drain();
   }
 
   /** Forget a refused message. @param {string} key */
@@ -155,54 +207,86 @@ export class WarrenClient extends EventTarget {
     if (this.user) this.outbox.drop(this.user.id, room);
   }
 
-  /** A page of history, newest last. @param {string} room @param {number} [before] @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean}>} */
-  async history(room, before) {
-    const page = await this.api.history(room, before);
-    page.messages.forEach((/** @type {RoomEvent} */ event) => this.#settleOwn(room, event));
-    return page;
+  // --- events ---------------------------------------------------------------------------------------------------
+
+  /**
+   * @template {keyof Events} Type
+   * @overload
+   * @param {Type} type
+   * @param {(event: CustomEvent<Events[Type]>) => void} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   * @returns {void}
+   */
+  /**
+   * @overload
+   * @param {string} type
+   * @param {EventListenerOrEventListenerObject | null} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   * @returns {void}
+   */
+  /** @param {string} type @param {any} listener @param {boolean | AddEventListenerOptions} [options] */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, listener, options);
   }
 
-  // --- the connection -------------------------------------------------------------------------------------------
+  /** @param {keyof Events} type @param {object} detail */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
 
-  /** @param {import("./connection.js").State} state @param {number} code */
-  #stateChanged(state, code) {
-    this.#emit("state", { state, code });
-    this.#settle();
-    this.#drain();
+  // --- what the connection says ---------------------------------------------------------------------------------
+
+  /** @param {State} state @param {number} code */
+  #changed(state, code) {
+    this.#emit("state", { state, code, transport: this.transport });
+    if (this.#status !== "online") this.report(this.#status); // a connection begins as online
+    this.#subscriptions.settle();
+    this.#sender.drain();
   }
 
   #lost() {
-    clearTimeout(this.#resend);
-    this.#inFlight.clear();
-    for (const cursor of this.#cursors.values()) cursor.place = "out";
-  }
-
-  #beat() {
-    const oldest = Math.min(...this.#inFlight.values());
-    if (Date.now() - oldest > REQUEST_TIMEOUT_MS) this.#sendAgain();
+    clearTimeout(this.#expiry);
+    this.#sender.lost();
+    this.#subscriptions.lost();
   }
 
   /** @param {any} frame */
   #hear(frame) {
     switch (frame.type) {
       case "welcome": return this.#welcomed(frame);
-      case "renewed": return this.#expireIn(frame.expires_in);
-      case "joined": return this.#joined(frame);
-      case "left": return this.#left(frame);
-      case "events": return this.#received(frame);
-      case "ack": return this.#acked(frame);
+      case "renewed": return this.#renewed(frame);
+      case "joined": return this.#subscriptions.joined(frame);
+      case "left": return this.#subscriptions.left(frame);
+      case "events": return this.#subscriptions.received(frame);
+      case "ack": return this.#sender.acked(frame);
       case "error": return this.#refused(frame);
       case "presence": case "typing": return this.isJoined(frame.room) ? this.#emit(frame.type, frame) : undefined;
       default: // pong, and whatever a newer gateway says
     }
   }
 
-  /** @param {{user: Person, limits: {rooms: number}, expires_in?: number}} frame */
+  /** @param {{user: Person, limits: Record<string, number> & {rooms: number}, expires_in?: number}} frame */
   #welcomed({ user, limits, expires_in }) {
     this.user = user;
-    this.#roomLimit = limits.rooms;
+    this.outbox.adopt(user.id);
+    this.#limits = limits;
+    this.#subscriptions.limit = limits.rooms;
     this.#expireIn(expires_in);
     this.#emit("welcome", { user, limits });
+  }
+
+  /** @param {{expires_in?: number}} frame */
+  #renewed({ expires_in }) {
+    this.#tokens.accepted();
+    this.#expireIn(expires_in);
+  }
+
+  /** @param {{frame?: string, key?: string, room?: string, code: string, detail: string, temporary: boolean, retry_after?: number}} error */
+  #refused(error) {
+    const { frame = "join", key, room, code, retry_after: seconds = 1 } = error;
+    if (key) this.#sender.refused(key, error);
+    else if (frame === "join" && room) this.#subscriptions.refused(room, error);
+    else if (code === "too_many") this.#emit("throttled", { room, seconds });
   }
 
   /** @param {number | undefined} seconds until the token expires */
@@ -210,168 +294,22 @@ export class WarrenClient extends EventTarget {
     clearTimeout(this.#expiry);
     if (seconds === undefined) return;
     const wait = Math.max(seconds * 1_000 - RENEW_BEFORE_MS, seconds * 500);
-    if (wait < LONGEST_TIMER_MS) this.#expiry = setTimeout(() => this.#emit("expiring", {}), wait);
+    if (wait < LONGEST_TIMER_MS) this.#expiry = setTimeout(() => this.#expiring(), wait);
   }
 
-  // --- rooms ----------------------------------------------------------------------------------------------------
-
-  /** Leave and join until the most important rooms are the joined ones. A room that is left keeps its cursor. */
-  #settle() {
-    if (this.state !== "online") return;
-    const chosen = [...this.#cursors].slice(0, this.#roomLimit);
-    for (const [room, cursor] of [...this.#cursors].slice(this.#roomLimit)) {
-      if (cursor.place === "joined") this.#leave(room, cursor);
-    }
-    let held = [...this.#cursors.values()].filter(({ place }) => place === "joined" || place === "asked").length;
-    for (const [room, cursor] of chosen) {
-      if (cursor.place !== "out") continue;
-      if (++held > this.#roomLimit) return; // one that is being joined can't be left yet: its answer settles again
-      this.#join(room, cursor);
-    }
-  }
-
-  /** @param {string} room @param {Cursor} cursor */
-  #join(room, cursor) {
-    cursor.place = "asked";
-    const resume = cursor.epoch === null ? {} : { since: cursor.seq, epoch: cursor.epoch };
-    this.#connection.transmit({ type: "join", room, ...resume });
-  }
-
-  /** @param {string} room @param {Cursor} cursor */
-  #leave(room, cursor) {
-    if (cursor.place === "joined") this.#connection.transmit({ type: "leave", room });
-    cursor.place = "out";
-    this.#emit("unfollowed", { room });
-  }
-
-  /** @param {{room: string, epoch: string, head: number, number: number, read: number, reset: boolean}} frame */
-  #joined(frame) {
-    const cursor = this.#cursors.get(frame.room);
-    if (!cursor) return this.#connection.transmit({ type: "leave", room: frame.room }); // let go of meanwhile
-    const fresh = cursor.epoch === null || frame.reset;
-    if (fresh) cursor.seq = frame.head; // nothing is replayed: the live events begin after the head
-    cursor.epoch = frame.epoch;
-    cursor.place = "joined";
-    cursor.tries = 0;
-    this.#emit("joined", { room: frame.room, number: frame.number, read: frame.read, fresh });
-    this.#settle();
-  }
-
-  /** The subscription has ended by itself, or as we asked. @param {{room: string, seq?: number, because?: string}} frame */
-  #left({ room, seq = 0, because }) {
-    const cursor = this.#cursors.get(room);
-    if (!because || !cursor) return;
-    if (because === "access") {
-      [cursor.place, cursor.epoch] = ["out", null]; // the room is another now: one more try, as if it were the first
-      return this.#settle();
-    }
-    cursor.place = "denied";
-    this.#emit("left", { room, seq, because });
-    this.#settle();
-  }
-
-  /** @param {{room: string, events: RoomEvent[]}} frame */
-  #received(frame) {
-    const cursor = this.#cursors.get(frame.room);
-    if (!cursor || cursor.epoch === null) return;
-    const events = [];
-    for (const event of frame.events) {
-      if (event.seq <= cursor.seq) continue; // seen: a replay may overlap the live events
-      if (event.seq > cursor.seq + 1) {
-        if (cursor.place === "joined") this.#join(frame.room, cursor); // a hole: have all after our cursor replayed
-        break;
-      }
-      cursor.seq = event.seq;
-      this.#settleOwn(frame.room, event);
-      events.push(event);
-    }
-    if (events.length) this.#emit("events", { room: frame.room, events });
-  }
-
-  /** @param {string} room @param {{detail: string, temporary: boolean, retry_after?: number}} frame */
-  #joinRefused(room, frame) {
-    const cursor = this.#cursors.get(room);
-    if (cursor?.place !== "asked") return;
-    if (!frame.temporary) {
-      cursor.place = "denied";
-      this.#emit("denied", { room, detail: sentence(frame.detail) });
-      return this.#settle();
-    }
-    const connection = this.#connection.current;
-    setTimeout(() => {
-      if (connection !== this.#connection.current || cursor.place !== "asked") return;
-      cursor.place = "out"; // whether the room is still among those to join is judged anew
-      this.#settle();
-    }, pause(frame, ++cursor.tries));
-  }
-
-  // --- the outbox -----------------------------------------------------------------------------------------------
-
-  #drain() {
-    if (this.state !== "online" || !this.user) return;
-    for (const entry of this.outbox.next(this.user.id)) {
-      if (this.#inFlight.has(entry.key) || !this.#cursors.has(entry.room)) continue;
-      this.#inFlight.set(entry.key, Date.now());
-      this.#connection.transmit({ type: "send", room: entry.room, key: entry.key, text: entry.text });
-    }
-  }
-
-  #sendAgain() {
-    this.#inFlight.clear();
-    this.#drain();
-  }
-
-  /** @param {{key: string, room: string, seq: number, number: number}} frame */
-  #acked(frame) {
-    this.#inFlight.delete(frame.key);
-    this.#refusals = 0;
-    const entry = this.user && this.outbox.take(this.user.id, frame.key);
-    if (this.user && entry) {
-      const { text, at } = entry;
-      const event = { type: "message", seq: frame.seq, number: frame.number, key: frame.key, id: "", text, at };
-      this.#emit("stored", { room: frame.room, event: { ...event, sender: this.user.id, name: this.user.name } });
-    }
-    this.#drain();
-  }
-
-  /** An own message that is in the log needs no ack any more. @param {string} room @param {RoomEvent} event */
-  #settleOwn(room, event) {
-    if (!this.user || event.sender !== this.user.id || !this.outbox.take(this.user.id, event.key)) return;
-    this.#inFlight.delete(event.key);
-    this.#emit("outbox", { room });
-    this.#drain();
-  }
-
-  /** @param {{frame?: string, key?: string, room?: string, code: string, detail: string, temporary: boolean, retry_after?: number}} error */
-  #refused(error) {
-    const { frame, key, room, code, retry_after: seconds = 1 } = error;
-    if (key) this.#sendRefused(key, error);
-    else if ((frame ?? "join") === "join" && room) this.#joinRefused(room, error);
-    else if (code === "too_many") this.#emit("throttled", { room, seconds });
-  }
-
-  /** @param {string} key @param {{detail: string, temporary: boolean, retry_after?: number}} frame */
-  #sendRefused(key, frame) {
-    if (frame.temporary) {
-      clearTimeout(this.#resend); // the entry stays marked as in flight, which holds its room back until then
-      this.#resend = setTimeout(() => this.#sendAgain(), pause(frame, ++this.#refusals));
-      return;
-    }
-    this.#inFlight.delete(key);
-    const entry = this.user && this.outbox.mark(this.user.id, key, sentence(frame.detail));
-    if (entry) this.#emit("outbox", { room: entry.room });
-    this.#drain();
-  }
-
-  // --- plumbing -------------------------------------------------------------------------------------------------
-
-  /** @param {string} type @param {object} detail */
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  /** A function brings a new token by itself; whoever gave us just one is told. If it can't just now, the end of the token asks again. */
+  #expiring() {
+    if (this.#tokens.canRefresh) this.#tokens.refresh().catch(() => {});
+    else this.#emit("expiring", {});
   }
 }
 
-/** How long to wait before the same frame is sent again, in ms. @param {{retry_after?: number}} refusal @param {number} tries */
-function pause({ retry_after = 0 }, tries) {
-  return Math.max(RETRY_AFTER_MS, retry_after * 1_000) + backoff(tries);
+/** The gateway that served this file: what was served elsewhere has to name its gateways. */
+function besideThisFile() {
+  return new URL(".", import.meta.url).href;
+}
+
+/** @param {string} url */
+function trimmed(url) {
+  return url.replace(/\/+$/, "");
 }

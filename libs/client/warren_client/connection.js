@@ -1,186 +1,241 @@
 // @ts-check
-/** One WebSocket to whichever gateway answers: hello, signs of life, and coming back. What the frames say is its owner's. */
+/** A way to some gateway, by whatever transport works there: finding one, coming back, and changing to a better one. */
 
+import { Attempt } from "./attempt.js";
+import { backoff, jittered } from "./backoff.js";
+import { Ladder } from "./ladder.js";
+import { MUTE, TOKEN_REFUSED } from "./transport.js";
+import { Wakeups } from "./wakeups.js";
+
+/** @typedef {import("./transport.js").Kind} Kind */
 /** @typedef {"connecting" | "online" | "reconnecting" | "refused" | "stopped"} State */
 /**
- * @typedef {{state: (state: State, code: number) => void, frame: (frame: any) => void, lost: () => void, beat: () => void}} Owner
- *   `frame` gets every frame but `bye`; `lost` comes whenever a socket is given up, `beat` with every ping.
+ * `changed`: the state or the transport is another; `frame` gets every frame of the transport in use, its `welcome`
+ * first; `lost`: what was said and not answered may not have arrived.
+ * @typedef {{changed: (state: State, code: number) => void, frame: (frame: any) => void, lost: () => void,
+ *   status: () => string, limits: () => import("./transport.js").Limits | null,
+ *   joins: (limits: import("./transport.js").Limits) => import("./transport.js").Join[]}} Owner
  */
 
-const SUBPROTOCOL = "warren.v1";
-const WELCOME_TIMEOUT_MS = 8_000;
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_CAP_MS = 15_000;
-const PONG_TIMEOUT_MS = 10_000;
-const WAKE_TIMEOUT_MS = 4_000;
-const BYE_TIMEOUT_MS = 3_000;
+/** How long a transport may take to say welcome, in ms: longer in each of the first rounds in which none did. */
+const WELCOME_MS = 4_000;
+const PATIENT_ROUNDS = 3;
+/** Who was lost before that was never well. */
 const STABLE_MS = 5_000;
 
-/** Full jitter: any delay up to the ceiling, so that a thousand clients do not come back at once. @param {number} attempt */
-export function backoff(attempt) {
-  return Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** attempt);
-}
-
 export class Connection {
-  /** @type {WebSocket | null} */ #socket = null;
   /** @type {State} */ #state = "stopped";
-  /** @type {string[]} */ #gateways;
-  /** @type {Owner} */ #owner;
-  /** @type {{code: number, after_ms: number} | null} */ #bye = null;
-  #token;
-  #turn;
-  #attempt = 0;
-  #onlineSince = 0;
-  #lastHeard = 0;
-  #seenOnline = false;
+  /** The transport that is in use, or being opened. @type {Attempt | null} */ #current = null;
+  /** A better one, being tried beside it. @type {Attempt | null} */ #probe = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
-  /** @type {ReturnType<typeof setInterval> | undefined} */ #pulse;
-  #wake = () => this.#wakeUp();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #probing;
+  /** Stands for this try at opening something: what was started before it is void. */ #round = 0;
+  #turn;
+  #tries = 0;
+  /** The server does not want us before, in ms of the clock. */ #notBefore = 0;
+  #wasOnline = false;
+  #wakeups = new Wakeups((reason) => this.#woke(reason));
 
-  /** @param {string[]} gateways @param {string} token @param {Owner} owner */
-  constructor(gateways, token, owner) {
-    this.#gateways = gateways;
-    this.#token = token;
-    this.#owner = owner;
+  /** @param {string[]} gateways @param {Kind[]} kinds the best first @param {import("./token.js").TokenSource} tokens @param {Owner} owner */
+  constructor(gateways, kinds, tokens, owner) {
+    this.gateways = gateways;
+    this.tokens = tokens;
+    this.owner = owner;
+    this.ladder = new Ladder(kinds);
     this.#turn = Math.floor(Math.random() * gateways.length); // spreads the clients over the replicas
   }
 
   /** The base URL of the gateway in use. */
   get gateway() {
-    return this.#gateways[this.#turn % this.#gateways.length].replace(/\/+$/, "");
+    return this.gateways[this.#turn % this.gateways.length];
   }
 
   get state() {
     return this.#state;
   }
 
-  /** Stands for this socket: another value later means that another took its place. @returns {unknown} */
+  /** The transport in use; null while there is none. */
+  get kind() {
+    return this.#state === "online" && this.#current ? this.#current.kind : null;
+  }
+
+  /** Stands for the transport in use: another value later means that another took its place. @returns {unknown} */
   get current() {
-    return this.#socket;
+    return this.#current;
   }
 
   start() {
-    window.addEventListener("online", this.#wake);
-    document.addEventListener("visibilitychange", this.#wake);
+    if (this.#state !== "stopped") return;
+    this.#wakeups.start();
     this.#connect();
   }
 
   stop() {
-    window.removeEventListener("online", this.#wake);
-    document.removeEventListener("visibilitychange", this.#wake);
-    this.#abandon();
-    clearTimeout(this.#timer);
-    this.#state = "stopped";
+    this.#wakeups.stop();
+    this.#letGo();
+    this.#wasOnline = false;
+    this.#become("stopped");
   }
 
   /** Try again now: the person asked for it. */
   reconnect() {
-    if (this.#socket) return;
-    clearTimeout(this.#timer);
-    this.#attempt = 0;
+    if (this.#current || this.#state === "stopped") return;
+    this.#tries = 0;
     this.#connect();
   }
 
   /** Go on with another token of the same person. @param {string} token */
   renew(token) {
-    this.#token = token;
-    if (this.#state === "online") this.transmit({ type: "auth", token });
+    this.transmit({ type: "auth", token });
     if (this.#state === "refused") this.reconnect();
   }
 
   /** @param {object} frame */
   transmit(frame) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    if (this.#state === "online") this.#current?.transport.transmit(frame);
   }
 
-  /** The verdict is in the code: 4500-4999 is final, all else is worth another try. @param {number} code */
-  end(code) {
+  /** The server does not take us, and says so by this code. @param {number} code */
+  refuse(code) {
+    if (this.#state === "stopped") return;
+    this.#letGo();
+    this.#become("refused", code);
+  }
+
+  // --- finding a transport --------------------------------------------------------------------------------------
+
+  async #connect() {
     clearTimeout(this.#timer);
-    this.#abandon();
-    const bye = this.#bye;
-    const verdict = code >= 4000 ? code : (bye?.code ?? code);
-    if (verdict >= 4500 && verdict <= 4999) {
-      this.#setState("refused", verdict);
-      return;
-    }
-    if (this.#onlineSince && Date.now() - this.#onlineSince > STABLE_MS) this.#attempt = 0;
-    this.#onlineSince = 0;
-    this.#setState(this.#seenOnline ? "reconnecting" : "connecting");
-    this.#turn = (this.#turn + 1) % this.#gateways.length;
-    this.#timer = setTimeout(() => this.#connect(), (bye?.after_ms ?? 0) + backoff(this.#attempt));
-    this.#attempt += 1;
+    this.#become(this.#wasOnline ? "reconnecting" : "connecting");
+    const round = ++this.#round;
+    const token = await this.tokens.get().catch(() => null);
+    if (round !== this.#round) return;
+    if (token === null) this.#later(0); // the page could not get one just now
+    else if (token === "") this.refuse(TOKEN_REFUSED);
+    else this.#current = this.#attempt(this.ladder.kind, token);
   }
 
-  #connect() {
-    this.#setState(this.#seenOnline ? "reconnecting" : "connecting");
-    this.#bye = null;
-    const socket = new WebSocket(`${this.gateway.replace(/^http/, "ws")}/v1/ws`, SUBPROTOCOL);
-    this.#socket = socket;
-    socket.onopen = () => this.transmit({ type: "hello", token: this.#token });
-    socket.onmessage = (message) => this.#hear(message.data);
-    socket.onclose = (close) => this.end(close.code);
-    this.#timer = setTimeout(() => this.#giveUp(), WELCOME_TIMEOUT_MS);
+  /** @param {Kind} kind @param {string} token */
+  #attempt(kind, token) {
+    const { status, limits, joins } = this.owner;
+    const patience = WELCOME_MS * (1 + Math.min(this.#tries, PATIENT_ROUNDS));
+    return new Attempt(kind, { gateway: this.gateway, token, status, limits, joins }, patience, {
+      heard: (attempt, frame) => this.#heard(attempt, frame),
+      ended: (attempt, code, afterMs) => this.#ended(attempt, code, afterMs),
+    });
   }
 
-  /** Let go of the socket without hearing from it again: the close handshake of a dead peer takes a minute. */
-  #abandon() {
-    const socket = this.#socket;
-    this.#socket = null;
-    clearInterval(this.#pulse);
-    this.#owner.lost();
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+  /** @param {Attempt} attempt @param {any} frame */
+  #heard(attempt, frame) {
+    if (frame.type === "welcome") return this.#welcomed(attempt, frame);
+    if (attempt === this.#current) this.owner.frame(frame);
   }
 
-  #giveUp() {
-    if (this.#socket) this.end(1006);
+  /** @param {Attempt} attempt @param {any} frame */
+  #welcomed(attempt, frame) {
+    const before = this.#current;
+    this.#current = attempt;
+    this.#probe = null;
+    if (before && before !== attempt) before.close();
+    this.tokens.accepted();
+    this.ladder.worked(attempt.kind);
+    this.#wasOnline = true;
+    this.owner.lost();
+    this.owner.frame(frame);
+    this.#become("online");
+    this.#probeLater(this.ladder.patience);
   }
 
-  /** The machine woke up, the network or the person came back: do not wait out a timer that was set before. */
-  #wakeUp() {
-    if (document.visibilityState === "hidden" || this.#state === "refused" || this.#state === "stopped") return;
-    if (!this.#socket) this.reconnect();
-    else if (this.#state === "online") this.#beat(WAKE_TIMEOUT_MS);
+  /** 4500-4999 is final, all else is worth another try. @param {Attempt} attempt @param {number} code @param {number} afterMs */
+  #ended(attempt, code, afterMs) {
+    if (attempt === this.#probe) return this.#probeFailed(attempt);
+    this.#letGo();
+    const { token, welcomedAt } = attempt;
+    const isFresh = code === TOKEN_REFUSED && this.tokens.refused(token);
+    if (code >= 4500 && code <= 4999 && !isFresh) this.#become("refused", code);
+    else if (welcomedAt) this.#lost(attempt, code, afterMs);
+    else if (isFresh) this.#connect();
+    else this.#notBegun(code, afterMs);
   }
 
-  /** Ask for a sign of life: a dead connection looks open for minutes. @param {number} patience in ms */
-  #beat(patience) {
-    const [socket, asked] = [this.#socket, Date.now()];
-    this.transmit({ type: "ping" });
-    setTimeout(() => socket === this.#socket && this.#lastHeard < asked && this.#giveUp(), patience);
-    this.#owner.beat();
+  /** @param {Attempt} attempt @param {number} code @param {number} afterMs */
+  #lost({ welcomedAt }, code, afterMs) {
+    const lasted = Date.now() - welcomedAt;
+    if (lasted > STABLE_MS) this.#tries = 0;
+    this.ladder.lost({ soon: code < 4000 && lasted <= STABLE_MS, mute: code === MUTE });
+    this.#later(afterMs);
   }
 
-  /** @param {string} data */
-  #hear(data) {
-    this.#lastHeard = Date.now();
-    const frame = JSON.parse(data);
-    if (frame.type === "bye") return this.#dismissed(frame);
-    if (frame.type === "welcome") this.#welcomed(frame);
-    this.#owner.frame(frame);
-    if (frame.type === "welcome") this.#setState("online");
+  /** @param {number} code @param {number} afterMs */
+  #notBegun(code, afterMs) {
+    const wasAnswered = code >= 4000; // so the way is open: there is nothing to go around
+    if (!wasAnswered && this.ladder.fell()) this.#connect();
+    else this.#later(afterMs);
   }
 
-  /** @param {{ping: number}} frame */
-  #welcomed(frame) {
+  /** Try the next gateway, but not all clients at once. @param {number} afterMs not before */
+  #later(afterMs) {
+    this.#become(this.#wasOnline ? "reconnecting" : "connecting");
+    this.#turn += 1;
+    this.#notBefore = Date.now() + afterMs;
     clearTimeout(this.#timer);
-    this.#onlineSince = Date.now();
-    this.#seenOnline = true;
-    this.#pulse = setInterval(() => this.#beat(PONG_TIMEOUT_MS), frame.ping * 1000);
+    this.#timer = setTimeout(() => this.#connect(), afterMs + backoff(this.#tries));
+    this.#tries += 1;
   }
 
-  /** The server will close with this verdict; if it does not, we do. @param {{code: number, after_ms: number}} frame */
-  #dismissed(frame) {
-    this.#bye = frame;
+  /** Let go of everything that is open. */
+  #letGo() {
+    this.#round += 1;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(frame.code), BYE_TIMEOUT_MS);
+    clearTimeout(this.#probing);
+    const open = [this.#current, this.#probe];
+    [this.#current, this.#probe] = [null, null];
+    for (const attempt of open) attempt?.close();
+    this.owner.lost();
+  }
+
+  // --- a better transport ---------------------------------------------------------------------------------------
+
+  /** @param {number} ms */
+  #probeLater(ms) {
+    clearTimeout(this.#probing);
+    if (this.ladder.better.length) this.#probing = setTimeout(() => this.#tryBetter(this.ladder.better[0]), jittered(ms));
+  }
+
+  /** @param {Kind} kind */
+  async #tryBetter(kind) {
+    const round = this.#round;
+    const token = await this.tokens.get().catch(() => "");
+    if (round !== this.#round || this.#probe) return;
+    if (token) this.#probe = this.#attempt(kind, token);
+    else this.#probeLater(this.ladder.patience);
+  }
+
+  /** @param {Attempt} attempt */
+  #probeFailed({ kind }) {
+    this.#probe = null;
+    const next = this.ladder.failed(kind);
+    if (next) this.#tryBetter(next);
+    else this.#probeLater(this.ladder.patience);
+  }
+
+  // --- plumbing -------------------------------------------------------------------------------------------------
+
+  /** Do not wait out a timer that was set before. @param {import("./wakeups.js").Reason} reason */
+  #woke(reason) {
+    if (this.#state === "refused") return;
+    if (!this.#current) return Date.now() < this.#notBefore ? undefined : this.reconnect();
+    if (this.#state !== "online") return;
+    this.#current.transport.check();
+    if (reason !== "online") return;
+    this.ladder.forget();
+    this.#probeLater(0);
   }
 
   /** @param {State} state @param {number} [code] */
-  #setState(state, code = 0) {
-    if (state === this.#state) return;
+  #become(state, code = 0) {
+    if (state === this.#state && state !== "online") return;
     this.#state = state;
-    this.#owner.state(state, code);
+    this.owner.changed(state, code);
   }
 }

@@ -2,13 +2,26 @@
 /** The messages on their way: kept in the browser until they are stored. No network. */
 
 /**
- * @typedef {{key: string, room: string, user: string, text: string, at: string, failed: string | null}} Outgoing
- *   `failed` is the reason of a definite refusal, else null.
+ * @typedef {{key: string, room: string, user: string, text: string, replyTo?: number, at: string, failed: string | null}} Outgoing
+ *   `user` is "" until it is known who writes; `failed` is the reason of a definite refusal, else null.
  */
+/** @typedef {Pick<Storage, "getItem" | "setItem">} Store */
+
+/** So many messages wait at most: one who writes more has been offline for long, and is told. */
+const LIMIT = 1_000;
 
 /** 128 random bits in hex. (crypto.randomUUID exists on https and localhost alone.) */
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The browser's storage of this tab; null where there is none, as in a sandboxed frame. */
+export function tabStorage() {
+  try {
+    return globalThis.sessionStorage ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** What was sent and is not stored yet. It lives in sessionStorage, so that a reload loses nothing and keeps the keys. */
@@ -17,11 +30,11 @@ export class Outbox {
   /** @type {Outgoing[]} */
   #entries = [];
 
-  /** @param {Storage} storage */
+  /** @param {Store | null} storage */
   constructor(storage) {
     this.storage = storage;
     try {
-      this.#entries = JSON.parse(storage.getItem(Outbox.#SLOT) ?? "[]");
+      this.#entries = JSON.parse(storage?.getItem(Outbox.#SLOT) ?? "[]");
     } catch {
       this.#entries = []; // written by another version: nothing that could be sent
     }
@@ -41,10 +54,19 @@ export class Outbox {
     return [...first.values()];
   }
 
-  /** Keep a new message, under a new key. @param {string} user @param {string} room @param {string} text */
-  add(user, room, text) {
+  /** Keep a new message, under a new key. Throws a RangeError if too many wait. @param {string} user @param {string} room @param {string} text @param {number} [replyTo] */
+  add(user, room, text, replyTo) {
+    if (this.#entries.length >= LIMIT) throw new RangeError(`${LIMIT} messages wait to be sent already`);
     const sound = text.toWellFormed?.() ?? text; // half a surrogate pair is no JSON to the gateway
-    this.#entries.push({ key: newKey(), room, user, text: sound, at: new Date().toISOString(), failed: null });
+    const entry = { key: newKey(), room, user, text: sound, at: new Date().toISOString(), failed: null };
+    this.#entries.push(replyTo === undefined ? entry : { ...entry, replyTo });
+    this.#save();
+    return entry.key;
+  }
+
+  /** Whoever wrote before it was known who they are is this one. @param {string} user */
+  adopt(user) {
+    for (const entry of this.#entries) entry.user ||= user;
     this.#save();
   }
 
@@ -71,9 +93,10 @@ export class Outbox {
     return entry;
   }
 
+  /** Of nobody known is not kept: after a reload it could be somebody else's. */
   #save() {
     try {
-      this.storage.setItem(Outbox.#SLOT, JSON.stringify(this.#entries));
+      this.storage?.setItem(Outbox.#SLOT, JSON.stringify(this.#entries.filter(({ user }) => user)));
     } catch {
       // storage full or forbidden: the messages still go out, only a reload would lose them
     }

@@ -104,6 +104,11 @@ class Attendance:
         self._change(place, last)
         self._recent[place] = (now, last)
 
+    def end(self, room: RoomId, user: UserId, now: float) -> None:
+        """Take note that somebody is no member of the room any more, on whichever connection."""
+        for visitor in tuple(self._places.get((room, user), ())):
+            self.exit(visitor, room, now, ended=True)
+
     def report(self, visitor: Visitor, status: Here) -> None:
         """Take note whether anybody is at the device."""
         before = {room: self._shown((room, visitor.user)) for room in visitor.rooms}

@@ -101,6 +101,8 @@ class Settings(ServiceSettings):
     outbox_bytes: int = Field(default=2 * 1024 * 1024, ge=2 * 1024 * 1024)
     """What may wait for a reader in the socket's buffer; more closes it with 4008. At least what one step of a replay
     sends to a healthy reader, even when each text is as long as it may be."""
+    keep_alive_seconds: int = Field(default=15, ge=1, le=30)
+    """How often an event stream shows that it lives: less than what any proxy on the way takes for dead."""
     heads_seconds: float = Field(default=30.0, gt=0)
     """How often the heads of all rooms are compared with the store, to find a lost tail."""
 

@@ -195,6 +195,8 @@ class Hub:
         """Show those whose reading ends in this chunk what goes before, and the end itself, and no more."""
         room.last_end = chunk.ends[-1][0]
         first_ends = {user: (seq, kind) for seq, user, kind in reversed(chunk.ends)}
+        for user in first_ends:
+            self._live.end(room.view.room, user)
         for reader in tuple(room.readers):
             if reader.user in first_ends:
                 seq, kind = first_ends[reader.user]

@@ -142,6 +142,11 @@ class Live:
             self._attendance.exit(visitor, name, time.monotonic(), ended=ended)
             self._work.set()
 
+    def end(self, name: str, user: str) -> None:
+        """Somebody is no member of a room any more: nor are they there between two polls."""
+        self._attendance.end(name, user, time.monotonic())
+        self._work.set()
+
     def report(self, reader: Subscriber, status: p.Here) -> None:
         """Take note whether anybody is at the device."""
         visitor = self._visitors.get(reader)

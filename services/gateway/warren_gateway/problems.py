@@ -23,6 +23,8 @@ _STATUS: dict[Code, int] = {
     Code.TOO_MANY: 429,
     Code.UNAVAILABLE: 503,
 }
+_TOO_LONG = 413
+"""The status of a body that is too long, which is `invalid`, too."""
 
 
 READING = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
@@ -86,7 +88,10 @@ def accepted(answer: Accepted | Refused) -> Accepted:
 def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """Return what the OpenAPI document says about these errors."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {_STATUS[code]: {"model": Problem, "content": content, "description": str(code)} for code in codes}
+    statuses = {_STATUS[code]: code for code in codes} | ({_TOO_LONG: Code.INVALID} if Code.INVALID in codes else {})
+    return {
+        status: {"model": Problem, "content": content, "description": str(code)} for status, code in statuses.items()
+    }
 
 
 def install(app: FastAPI) -> None:
@@ -113,4 +118,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
         code = Code.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else Code.INVALID
-        return problem_response(error.status_code, code, str(error.detail), dict(error.headers or {}))
+        # A body that is no text is as wrong as one that is no JSON.
+        status = _STATUS[code] if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
+        return problem_response(status, code, str(error.detail), dict(error.headers or {}))

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import warren_client
 from fastapi import APIRouter, Header, Response
+from warren.contract.codes import Code
+
+from warren_gateway.problems import responses
 
 router = APIRouter()
 
@@ -21,6 +24,7 @@ HEADERS = {
     "/client.js",
     response_class=Response,
     responses={
+        **responses(Code.TOO_MANY),
         200: {"description": "An ES module.", "content": {"text/javascript": {}}},
         304: {"description": "What the client has is the same."},
     },

@@ -25,8 +25,6 @@ PING_EVERY = 25
 """Seconds: what `welcome` asks of the client. Proxies commonly cut what is silent for 60."""
 SILENT_AFTER = 2 * PING_EVERY + 10
 """Seconds without any frame after which the client counts as gone: two pings lost, and some grace."""
-KEEP_ALIVE = 15
-"""Seconds: what a stream, on which the client cannot speak, is not silent for longer."""
 EXPIRES_EARLY = 2.0
 """Seconds before its token expires that a stream ends: the client cannot renew it there."""
 CROWDED_MS = 30_000
@@ -97,7 +95,10 @@ Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit | ShowTyping | 
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What one connection may do. `refusals`: frames that are refused as invalid or too many."""
+    """What one connection may do. `refusals`: frames that are refused as invalid or too many.
+
+    `keep_alive`: seconds after which a stream, on which the client cannot speak, shows that it lives.
+    """
 
     frames: Rate
     messages: Rate
@@ -107,6 +108,7 @@ class SessionLimits:
     refusals: Rate
     unanswered: int
     rooms: int
+    keep_alive: int = 15
 
     @property
     def told(self) -> f.Limits:
@@ -193,7 +195,7 @@ class Session:
         if not self.people.connections.enter(user.id):
             return self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
         self.user, self.counted = user, True
-        ping = KEEP_ALIVE if self.one_way else PING_EVERY
+        ping = self.limits.keep_alive if self.one_way else PING_EVERY
         person = f.Person(id=user.id, name=user.name)
         return [Reply(f.Welcome(user=person, ping=ping, limits=self.limits.told, expires_in=expires_in))]
 

@@ -19,7 +19,6 @@ from warren_gateway.held import Following, Stayer, held, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION, Listener
 from warren_gateway.problems import READING, ProblemError, responses
-from warren_gateway.session import KEEP_ALIVE
 from warren_gateway.state import Gateway
 from warren_gateway.stream import Stream
 from warren_gateway.subscriber import CLOSE_GRACE
@@ -61,15 +60,15 @@ class EventStream(Response):
             client.admit(self._user)
             client.follow(self._cursors.joins, self._status)
             with held(listener, receive, stream.shutdown, stream.gone):
-                await _last(stream)
+                await _last(stream, self._here.limits.keep_alive)
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _last(stream: Stream) -> None:
+async def _last(stream: Stream, keep_alive: int) -> None:
     """Return when the stream is over, and keep what lies between here and the client from thinking that it is dead."""
     while not stream.over.is_set():
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(KEEP_ALIVE):
+            async with asyncio.timeout(keep_alive):
                 await stream.over.wait()
         stream.keep_alive()
 

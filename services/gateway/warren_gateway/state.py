@@ -58,6 +58,7 @@ class Gateway:
             refusals=settings.rate("refusals"),
             unanswered=settings.unanswered,
             rooms=settings.rooms_per_connection,
+            keep_alive=settings.keep_alive_seconds,
         )
 
     @contextmanager

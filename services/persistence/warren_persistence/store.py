@@ -256,7 +256,7 @@ class Store:
 
     async def people(self, prefix: str, limit: int) -> dict[str, str]:
         """Return the names, by user id, of people whose id, name or a word of it begins with `prefix` in any case."""
-        pattern = f"^{re.escape(prefix.casefold())}"
+        pattern = f"^{re.escape(prefix.casefold())}".replace("\0", r"\x00")  # as it is, it would end the pattern
         with translated():
             cursor = self._people.find({"terms": {"$regex": pattern}}).sort("_id", ASCENDING)
             return {found["_id"]: found["name"] for found in await cursor.to_list(limit)}

@@ -1,23 +1,21 @@
 """The chat component and the cookie keeper: JavaScript in the page (components v2), no iframe, no build step."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
 import streamlit as st
+from warren_client import bundle, enclosed
 
 _HERE = Path(__file__).parent
 _CHAT = (
-    "outbox.js", "connection.js", "api.js", "client.js", "wording.js", "timeline.js", "draw.js", "dot.js",
+    "wording.js", "timeline.js", "draw.js", "dot.js",
     "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
     "presence.js", "typing.js", "idle.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
     "search.js", "panel.js", "chat.js", "mount.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
-_IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
-_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 class Peer(TypedDict):
@@ -55,14 +53,9 @@ class Wish(TypedDict):
     at: float
 
 
-def bundle(*names: str) -> str:
-    """Return the modules `names` as one, dependencies first: Streamlit takes a component's script as one text."""
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", _text(name))) for name in names)
-
-
 def chat_script() -> str:
-    """Return the chat's JavaScript: one module, which exports the function that Streamlit calls."""
-    return bundle(*_CHAT)
+    """Return the chat's JavaScript with the client: one module, which exports the function that Streamlit calls."""
+    return f"{enclosed()}\n{bundle(_text(name) for name in _CHAT)}"
 
 
 def _text(name: str) -> str:

@@ -6,6 +6,11 @@ import { el } from "./draw.js";
 /** @typedef {import("./page.js").Parts} Parts */
 
 const LABELS = { online: "Connected", connecting: "Connecting", reconnecting: "Reconnecting", refused: "Offline", stopped: "Offline" };
+/** What is said of a connection that is not the best one. The second of them people may notice, so it is written out. */
+const ROUTES = {
+  sse: { label: "Connected", why: "This network blocks WebSockets. The chat goes on over an event stream." },
+  polling: { label: "Connected over a slower route", why: "This network blocks live connections. Messages may take a moment longer." },
+};
 const VERDICTS = {
   4501: "The server did not understand this page. Reload it.",
   4505: "Too many messages at once, so the server ended the connection.",
@@ -26,12 +31,14 @@ export class Banner {
     clearTimeout(this.#timer);
   }
 
-  /** @param {import("./connection.js").State} state @param {number} code @param {string} gateway */
-  show(state, code, gateway) {
+  /** @param {import("warren-client").Events["state"]} news @param {string} gateway */
+  show({ state, code, transport }, gateway) {
     const before = this.status.dataset.state;
-    this.status.dataset.state = state;
-    this.status.dataset.gateway = gateway;
-    this.status.textContent = LABELS[state];
+    const route = transport && transport !== "websocket" ? ROUTES[transport] : null;
+    Object.assign(this.status.dataset, { state, gateway, transport: transport ?? "" });
+    this.status.textContent = route?.label ?? LABELS[state];
+    this.status.title = route?.why ?? "";
+    if (state === before) return; // another transport took over, without an interruption
     clearTimeout(this.#timer);
     if (state === "connecting") this.#later(PATIENCE_MS, "wait", "Connecting…");
     if (state === "reconnecting") this.#say("wait", "Reconnecting… What you write is kept and sent.");

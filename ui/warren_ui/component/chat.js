@@ -3,10 +3,9 @@
 
 import { asideNode } from "./aside.js";
 import { Banner } from "./banner.js";
-import { TOKEN_REFUSED, WarrenClient } from "./client.js";
+import { TOKEN_REFUSED, WarrenClient, backoff } from "warren-client";
 import { Company } from "./company.js";
 import { Composer } from "./composer.js";
-import { backoff } from "./connection.js";
 import { Desk } from "./desk.js";
 import { Head } from "./head.js";
 import { History } from "./history.js";
@@ -21,8 +20,8 @@ import { RoomList, byImportance, inListOrder } from "./roomlist.js";
 import { endOf } from "./timeline.js";
 import { goneText } from "./wording.js";
 
-/** @typedef {import("./api.js").RoomInfo} RoomInfo */
-/** @typedef {import("./client.js").Person} Person */
+/** @typedef {import("warren-client").RoomInfo} RoomInfo */
+/** @typedef {import("warren-client").Person} Person */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /**
  * @typedef {{gateways: string[], token: string, user: Person | null, rooms: RoomInfo[] | null,
@@ -293,7 +292,7 @@ export class Chat {
   #hearClient() {
     /** @type {Record<string, (detail: any) => void>} */
     const handlers = {
-      state: (detail) => this.#stateChanged(detail),
+      state: (news) => this.#stateChanged(news),
       welcome: () => this.#welcomed(),
       joined: (detail) => this.#joined(detail),
       events: (detail) => this.#received(detail),
@@ -326,7 +325,7 @@ export class Chat {
     this.#draw();
   }
 
-  /** @param {{room: string, events: import("./client.js").RoomEvent[]}} detail */
+  /** @param {{room: string, events: import("warren-client").RoomEvent[]}} detail */
   #received({ room, events }) {
     if (room === INBOX) return this.desk.received(events);
     const timeline = this.rooms.get(room);
@@ -341,7 +340,7 @@ export class Chat {
     this.#draw();
   }
 
-  /** Our own message, known by its ack. @param {string} room @param {import("./client.js").RoomEvent} event */
+  /** Our own message, known by its ack. @param {string} room @param {import("warren-client").RoomEvent} event */
   #stored(room, event) {
     const timeline = this.rooms.get(room);
     timeline?.keep([event]);
@@ -356,9 +355,10 @@ export class Chat {
     this.#markRead();
   }
 
-  /** @param {{state: import("./connection.js").State, code: number}} detail */
-  #stateChanged({ state, code }) {
-    this.banner.show(state, code, this.client.gateway);
+  /** @param {import("warren-client").Events["state"]} news */
+  #stateChanged(news) {
+    const { state, code } = news;
+    this.banner.show(news, this.client.gateway);
     if (state === "refused" && code === TOKEN_REFUSED) this.#ask("expired");
     this.#draw();
   }

@@ -28,7 +28,7 @@ export class Company {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #repeat;
   #ageing = setInterval(() => this.#absent && this.changed(), AGEING_MS);
 
-  /** @param {HTMLElement} line where it says who is typing @param {import("./client.js").WarrenClient} client @param {() => void} changed */
+  /** @param {HTMLElement} line where it says who is typing @param {import("warren-client").WarrenClient} client @param {() => void} changed */
   constructor(line, client, changed) {
     this.line = line;
     this.client = client;
@@ -79,7 +79,7 @@ export class Company {
   #hearClient() {
     /** @type {Record<string, (detail: any) => void>} */
     const handlers = {
-      state: ({ state }) => (state === "online" ? this.#welcomed() : this.#presence.outdate()),
+      welcome: () => this.#presence.outdate(),
       joined: ({ room }) => this.#asked.set(room, Date.now()), // its state is on the way
       presence: (frame) => this.#changed(frame),
       typing: (frame) => this.typists.heard(frame),
@@ -94,11 +94,6 @@ export class Company {
     }
   }
 
-  /** A connection begins as online. */
-  #welcomed() {
-    if (this.idle.status !== "online") this.client.report(this.idle.status);
-  }
-
   /** @param {import("./presence.js").PresenceFrame} frame */
   #changed(frame) {
     const { follows, gone } = this.#presence.apply(frame);
@@ -108,7 +103,7 @@ export class Company {
     this.changed();
   }
 
-  /** @param {string} room @param {import("./client.js").RoomEvent[]} events */
+  /** @param {string} room @param {import("warren-client").RoomEvent[]} events */
   #received(room, events) {
     for (const { type, sender } of events) if (type === "message") this.typists.spoke(room, sender);
   }

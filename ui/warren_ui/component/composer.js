@@ -89,8 +89,8 @@ export class Composer {
     const { input, send } = this.parts;
     if (send.disabled) return;
     const text = input.value.trim();
+    this.send(text); // throws if too much waits to be sent: what was written stays, then
     input.value = "";
     this.refresh();
-    this.send(text);
   }
 }

@@ -13,7 +13,7 @@ import { Notices, isDismissible } from "./notices.js";
 export class Desk {
   /** @type {Set<number>} */ #answering = new Set();
 
-  /** @param {HTMLElement} place @param {import("./client.js").WarrenClient} client @param {import("./memory.js").Memory} memory @param {Owner} owner */
+  /** @param {HTMLElement} place @param {import("warren-client").WarrenClient} client @param {import("./memory.js").Memory} memory @param {Owner} owner */
   constructor(place, client, memory, owner) {
     this.client = client;
     this.owner = owner;
@@ -34,7 +34,7 @@ export class Desk {
     this.owner.draw();
   }
 
-  /** @param {import("./client.js").RoomEvent[]} events */
+  /** @param {import("warren-client").RoomEvent[]} events */
   received(events) {
     for (const notice of this.inbox.add(events)) this.owner.befell(notice);
     this.owner.draw();

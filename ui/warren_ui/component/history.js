@@ -4,7 +4,7 @@
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 
 export class History {
-  /** @param {import("./client.js").WarrenClient} client @param {() => void} draw something has changed */
+  /** @param {import("warren-client").WarrenClient} client @param {() => void} draw something has changed */
   constructor(client, draw) {
     this.client = client;
     this.draw = draw;

@@ -1,7 +1,7 @@
 // @ts-check
 /** What befell one elsewhere, as one's inbox room tells it, and what of it is still to be read. No DOM, no network. */
 
-/** @typedef {import("./client.js").RoomEvent} RoomEvent */
+/** @typedef {import("warren-client").RoomEvent} RoomEvent */
 /**
  * @typedef {RoomEvent & {number: number, what: string, of_room: string, of_seq: number, kind: string, title: string,
  *   revoked?: boolean}} Notice  `revoked`: not a membership ended, but an invitation that was not answered yet

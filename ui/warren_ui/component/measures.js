@@ -45,7 +45,7 @@ function lengthAndReason() {
   return [el("label", {}, "For how long ", length), reason];
 }
 
-/** What the person chose in the form. @param {HTMLFormElement} form @returns {import("./api.js").Measure} */
+/** What the person chose in the form. @param {HTMLFormElement} form @returns {import("warren-client").Measure} */
 export function measureOf(form) {
   const fields = new FormData(form);
   const length = Number(fields.get("length"));

@@ -7,7 +7,7 @@ export class Names {
   /** @type {Map<string, string>} */ #known = new Map();
   /** @type {Set<string>} */ #asked = new Set();
 
-  /** @param {import("./api.js").Api} api @param {() => void} learned a name that was asked for is known now */
+  /** @param {import("warren-client").GatewayApi} api @param {() => void} learned a name that was asked for is known now */
   constructor(api, learned) {
     this.api = api;
     this.learned = learned;

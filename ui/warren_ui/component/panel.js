@@ -9,7 +9,7 @@ import { deeds, roomRights } from "./rights.js";
 import { Search } from "./search.js";
 import { countsText, untilText } from "./wording.js";
 
-/** @typedef {import("./api.js").Entry} Entry */
+/** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./presence.js").Here} Here */
 /** @typedef {"member" | "invited" | "banned"} State */
@@ -33,7 +33,7 @@ export class Panel {
   /** By whose states the rows are sorted: nobody changes places while something is done about somebody. @type {Here | undefined} */ #sorted;
 
   /**
-   * @param {import("./page.js").Parts} parts @param {import("./api.js").Api} api @param {import("./names.js").Names} names
+   * @param {import("./page.js").Parts} parts @param {import("warren-client").GatewayApi} api @param {import("./names.js").Names} names
    * @param {{talk: (user: string) => Promise<void>, left: (room: string, seq: number) => void}} owner
    *   `talk`: open the direct room with somebody; `left`: one has left the room
    */

@@ -7,7 +7,7 @@ import { DEEDS, measureForm } from "./measures.js";
 import { isOver } from "./rights.js";
 import { STATUS_TEXT, untilText } from "./wording.js";
 
-/** @typedef {import("./api.js").Entry} Entry */
+/** @typedef {import("warren-client").Entry} Entry */
 
 const ROLE_TAGS = /** @type {Record<string, string>} */ ({ owner: "Owner", moderator: "Moderator" });
 

@@ -2,7 +2,7 @@
 /** What the page offers to whom. The server decides; this only keeps it from offering what would be refused. */
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
-/** @typedef {import("./api.js").Entry} Entry */
+/** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {"talk" | "mute" | "unmute" | "remove" | "ban" | "role-owner" | "role-moderator" | "role-member"} Deed */
 
 const RANKS = { member: 1, moderator: 2, owner: 3 };

@@ -3,7 +3,7 @@
 
 import { Timeline } from "./timeline.js";
 
-/** @typedef {import("./api.js").RoomInfo} RoomInfo */
+/** @typedef {import("warren-client").RoomInfo} RoomInfo */
 
 export class Rooms {
   /** @type {Map<string, Timeline>} */ #timelines = new Map();

@@ -4,7 +4,7 @@
 import { el } from "./draw.js";
 import { drawRows, simpleRow } from "./panelrows.js";
 
-/** @typedef {import("./api.js").Entry} Entry */
+/** @typedef {import("warren-client").Entry} Entry */
 
 const TYPING_PAUSE_MS = 250;
 const USER_ID = /^[A-Za-z0-9_.@+-]{1,128}$/;
@@ -16,7 +16,7 @@ export class Search {
   /** @type {Set<string>} */ #members = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
 
-  /** @param {import("./api.js").Api} api @param {import("./names.js").Names} names */
+  /** @param {import("warren-client").GatewayApi} api @param {import("./names.js").Names} names */
   constructor(api, names) {
     this.api = api;
     this.names = names;

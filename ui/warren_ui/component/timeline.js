@@ -3,9 +3,9 @@
 
 import { noteText } from "./wording.js";
 
-/** @typedef {import("./client.js").RoomEvent} RoomEvent */
-/** @typedef {import("./api.js").RoomInfo} RoomInfo */
-/** @typedef {import("./outbox.js").Outgoing} Outgoing */
+/** @typedef {import("warren-client").RoomEvent} RoomEvent */
+/** @typedef {import("warren-client").RoomInfo} RoomInfo */
+/** @typedef {import("warren-client").Outgoing} Outgoing */
 /** @typedef {{kind: "day", key: string, label: string} | {kind: "new", key: string} | {kind: "start", key: string}} Divider */
 /** @typedef {{kind: "note", key: string, event: RoomEvent, words: import("./wording.js").Wording}} Note */
 /**

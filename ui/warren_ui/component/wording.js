@@ -1,7 +1,7 @@
 // @ts-check
 /** What happened, in words. No DOM: what people named or wrote stays apart from our own words, to be set as text. */
 
-/** @typedef {import("./client.js").RoomEvent} RoomEvent */
+/** @typedef {import("warren-client").RoomEvent} RoomEvent */
 /** @typedef {(user: string, name?: string) => string} NameOf  `name`: the one that came with the event */
 /** @typedef {(string | {name: string})[]} Wording */
 

@@ -1,0 +1,33 @@
+"""What carries a test's client: the frames of the protocol, whatever the transport is made of."""
+
+from typing import Any, Literal, Protocol, get_args
+
+Frame = dict[str, Any]
+TransportName = Literal["websocket", "sse", "polling"]
+TRANSPORTS: tuple[TransportName, ...] = get_args(TransportName)
+WITHIN = 30.0
+"""Seconds for an answer; a bound, not an expectation."""
+
+
+class LineClosed(Exception):
+    """Nothing more comes: the gateway has ended it with this close code, or it broke (None).
+
+    What has no close code of its own is told by the one that the WebSocket has for it: a 401 is 4503, a 429 is 4029.
+    """
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Line(Protocol):
+    """One connection, or what stands for one."""
+
+    async def say(self, frame: Frame) -> None:
+        """Say a frame of the WebSocket's; its answer, if any, is heard as one. Raises LineClosed."""
+
+    async def hear(self) -> Frame:
+        """Return the next frame. Raises LineClosed."""
+
+    def drop(self) -> None:
+        """Lose the connection as a network does: without a word."""

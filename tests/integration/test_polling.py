@@ -1,0 +1,203 @@
+"""Polls as they are on the wire: nothing counts as received until its cursor comes back."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from harness.bus import Bus
+from harness.stack import Stack
+from harness.talker import talk
+from integration.conftest import Person, Place, new_person, new_place, seqs
+from integration.test_bad_requests import assert_problem
+from integration.test_conformance_order import LONG
+
+ANSWER_BYTES = 1024 * 1024
+"""What one answer may have at most: about 512 KB, and the last piece of a replay."""
+WAIT = 25
+BOB = new_person("bob")
+Cursors = dict[str, dict[str, Any]]
+
+
+class Poller:
+    """Somebody who polls by hand."""
+
+    def __init__(self, http: httpx.AsyncClient, gateway: str, who: Person) -> None:
+        self.http = http
+        self.url = f"{gateway}/v1/poll"
+        self.who = who
+
+    async def poll(self, cursors: Cursors, wait: float = 0, **fields: Any) -> dict[str, Any]:
+        """Poll once."""
+        body = {"cursors": cursors, "wait": wait, **fields}
+        answer = await self.http.post(self.url, json=body, headers=self.who.headers)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.content) < ANSWER_BYTES
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@pytest.fixture
+def bob(http: httpx.AsyncClient, gateways: list[str], place: Place) -> Poller:
+    return Poller(http, gateways[0], place.bob)
+
+
+async def test_an_answer_says_where_the_rooms_stand(bob: Poller, place: Place) -> None:
+    answer = await bob.poll({place.room: {}})
+    news = answer["rooms"][place.room]
+    epoch = news["epoch"]
+    assert news == {"epoch": epoch, "head": 2, "number": 0, "read": 0, "reset": False}
+    assert answer["cursors"] == {place.room: {"since": 2, "epoch": epoch}}
+    assert await bob.poll(answer["cursors"]) == {"rooms": {}, "cursors": answer["cursors"]}
+
+
+async def test_an_answer_that_got_lost_comes_again(bob: Poller, place: Place, broker: Bus) -> None:
+    cursors: Cursors = {place.room: {"since": 2}}
+    await broker.fill(place.room, place.ann.id, ["one"])
+    lost = await bob.poll(cursors, WAIT)
+    assert seqs(lost["rooms"][place.room]["events"]) == [3]
+    assert await bob.poll(cursors, WAIT) == lost
+    await broker.fill(place.room, place.ann.id, ["two"])
+    assert seqs((await bob.poll(lost["cursors"], WAIT))["rooms"][place.room]["events"]) == [4]
+    events: list[int] = []
+    while events[-1:] != [4]:
+        events = seqs((await bob.poll(cursors, WAIT))["rooms"][place.room]["events"])
+    assert events == [3, 4]
+
+
+async def test_who_waits_is_answered_as_soon_as_there_is_something(
+    bob: Poller, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+) -> None:
+    other = await new_place(http, gateways[0])
+    cursors = (await bob.poll({place.room: {}, other.room: {}}))["cursors"]
+    for room, author in ((place.room, place.ann), (other.room, other.ann)) * 3:
+        waiting = asyncio.create_task(bob.poll(cursors, WAIT))
+        await asyncio.sleep(0.05)  # most of the time it waits already
+        assert not waiting.done()
+        began = time.monotonic()
+        await broker.fill(room, author.id, ["x"])
+        answer = await waiting
+        assert time.monotonic() - began < WAIT / 2
+        assert {room: seqs(news["events"]) for room, news in answer["rooms"].items()} == {
+            room: [cursors[room]["since"] + 1]
+        }
+        assert {name: cursor["since"] for name, cursor in answer["cursors"].items()} == {
+            name: cursor["since"] + (name == room) for name, cursor in cursors.items()
+        }
+        cursors = answer["cursors"]
+
+
+async def test_who_has_nothing_to_hear_is_answered_in_the_end(bob: Poller, place: Place) -> None:
+    cursors = (await bob.poll({place.room: {}}))["cursors"]
+    began = time.monotonic()
+    assert await bob.poll(cursors, 0.5) == {"rooms": {}, "cursors": cursors}
+    assert time.monotonic() - began >= 0.5
+
+
+async def test_the_rest_of_a_long_replay_is_in_the_next_answers(
+    http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+) -> None:
+    """Whichever gateway gives them; two rooms share the room that there is."""
+    other = await new_place(http, gateways[0])
+    texts = LONG[:300]
+    for each in (place, other):
+        await broker.fill(each.room, each.ann.id, texts)
+    pollers = [Poller(http, gateway, place.bob) for gateway in gateways]
+    cursors: Cursors = {place.room: {"since": 2}, other.room: {"since": 2}}
+    read: dict[str, list[str]] = {place.room: [], other.room: []}
+    polls = 0
+    while any(len(found) < len(texts) for found in read.values()):
+        answer = await pollers[polls % 2].poll(cursors, WAIT)
+        assert answer["rooms"]
+        for room, news in answer["rooms"].items():
+            events = news["events"]
+            assert seqs(events) == list(range(cursors[room]["since"] + 1, answer["cursors"][room]["since"] + 1))
+            read[room] += [event["text"] for event in events]
+        cursors = answer["cursors"]
+        polls += 1
+    assert polls >= 3
+    assert read == {place.room: texts, other.room: texts}
+
+
+async def test_rooms_that_one_may_not_read_have_no_cursor(
+    http: httpx.AsyncClient, bob: Poller, place: Place, private: Place
+) -> None:
+    answer = await bob.poll({place.room: {}, private.room: {}, "none": {"since": 3}}, WAIT)
+    assert answer["cursors"].keys() == {place.room}
+    assert answer["rooms"][private.room] == answer["rooms"]["none"]
+    assert answer["rooms"]["none"]["error"].keys() == {"code", "detail", "temporary"}
+    assert answer["rooms"]["none"]["error"]["code"] == "not_found"
+
+
+async def test_who_does_not_ask_is_not_told_who_is_here(
+    http: httpx.AsyncClient, gateways: list[str], bob: Poller, place: Place
+) -> None:
+    """And who knows is not told again: what is known is in the cursor."""
+    async with talk(gateways[0], place.ann.token) as ann:
+        await ann.join(place.room)
+        await ann.expect("presence")
+        first = await bob.poll({place.room: {"presence": ""}})
+        known = first["cursors"]
+        while {one["user"] for one in first["rooms"].get(place.room, {}).get("presence", {}).get("state", ())} != {
+            place.ann.id,
+            place.bob.id,
+        }:
+            first = await bob.poll(known, WAIT)
+            known = first["cursors"]
+        assert known[place.room]["presence"]
+        assert await bob.poll(known, 0.7) == {"rooms": {}, "cursors": known}
+        without = {place.room: {name: known[place.room][name] for name in ("since", "epoch")}}
+        await ann.status("away")
+        assert await bob.poll(without, 0.7) == {"rooms": {}, "cursors": without}
+        told = (await bob.poll(known, WAIT))["rooms"][place.room]["presence"]
+        assert {one["user"]: one["status"] for one in told["state"]} == {place.ann.id: "away", place.bob.id: "online"}
+
+
+@pytest.mark.parametrize("wait", [-1, 30.1, "1", None, True, [1], 1e400])
+async def test_a_wait_that_is_none_is_a_problem(http: httpx.AsyncClient, gateways: list[str], wait: Any) -> None:
+    body = f'{{"cursors":{{"a":{{}}}},"wait":{"1e400" if wait == 1e400 else json.dumps(wait)}}}'
+    headers = {**BOB.headers, "Content-Type": "application/json"}
+    assert_problem(await http.post(f"{gateways[0]}/v1/poll", content=body, headers=headers), 422, "invalid")
+
+
+@pytest.mark.parametrize("known", ["x" * 65, 1, ["x"]])
+async def test_what_is_known_of_presence_is_a_short_text(
+    http: httpx.AsyncClient, gateways: list[str], known: Any
+) -> None:
+    body = {"cursors": {"a": {"presence": known}}, "wait": 0}
+    assert_problem(await http.post(f"{gateways[0]}/v1/poll", json=body, headers=BOB.headers), 422, "invalid")
+
+
+@pytest.mark.parametrize("known", ["x", "00000000-0", "-", "\N{RABBIT}", "99999999-999999"])
+async def test_what_nobody_ever_told_is_not_known(bob: Poller, place: Place, known: str) -> None:
+    cursors = {place.room: {"since": 2, "presence": known}}
+    async with asyncio.timeout(WAIT * 2):
+        while "presence" not in (answer := await bob.poll(cursors, WAIT))["rooms"].get(place.room, {}):
+            pass
+    assert answer["rooms"][place.room]["presence"]["state"]
+
+
+async def test_many_who_poll_at_once_and_leave_cost_nothing_that_stays(
+    stack: Stack, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+) -> None:
+    """Each abandons poll after poll, in whatever state it is; who polls on misses nothing."""
+    reader = Poller(http, gateways[0], new_person("reader"))
+    cursors: Cursors = {place.room: {"since": 2}}
+
+    async def leave(number: int) -> None:
+        waiting = asyncio.create_task(Poller(http, gateways[0], place.bob).poll({place.room: {"since": 0}}, WAIT))
+        await asyncio.sleep(number / 2_000)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    read: list[int] = []
+    for turn in range(5):
+        await asyncio.gather(*(leave(number) for number in range(40)))
+        head = await broker.fill(place.room, place.ann.id, [f"{turn}"])
+        while read[-1:] != [head]:
+            answer = await reader.poll(cursors, WAIT)
+            read += seqs(answer["rooms"][place.room]["events"])
+            cursors = answer["cursors"]
+    assert read == list(range(3, head + 1))
