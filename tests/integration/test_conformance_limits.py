@@ -9,7 +9,7 @@ import httpx
 import pytest
 from harness.checker import read_store
 from harness.line import TRANSPORTS, Frame, LineClosed, TransportName
-from harness.operator import log_lines, metric
+from harness.operator import errors, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk_over
 from integration.conftest import Place, new_person
@@ -40,7 +40,7 @@ def small(stack: Stack) -> Iterator[str]:
     service.wait_ready(WITHIN)
     yield service.url
     service.stop()
-    assert log_lines(service.log, '"ERROR"') == []
+    assert errors([service]) == []
 
 
 @pytest.fixture

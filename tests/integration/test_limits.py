@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from harness.member import fresh_room
-from harness.operator import log_lines, metric
+from harness.operator import errors, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk
 from harness.tokens import token
@@ -48,7 +48,7 @@ def small(stack: Stack) -> Iterator[str]:
     yield service.url
     service.stop()
     # Who is refused leaves no lines: a flood would fill the disk.
-    assert log_lines(service.log, '"ERROR"') == []
+    assert errors([service]) == []
 
 
 @pytest.fixture
