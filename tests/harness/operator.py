@@ -1,6 +1,8 @@
 """What an operator sees of a process: metrics, memory, open connections, logs."""
 
 import json
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,11 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from warren_local.service import Service
+
+from harness.line import WITHIN
+
+POLL = 0.05
+"""Seconds between two looks."""
 
 
 async def metric(url: str, name: str, **labels: str) -> float:
@@ -33,3 +40,16 @@ def connected(service: Service, port: int) -> bool:
 def log_lines(log: Path, containing: str) -> list[dict[str, Any]]:
     """Return the structured log lines in which a text occurs."""
     return [json.loads(line) for line in log.read_text(errors="replace").splitlines() if containing in line]
+
+
+def errors(services: Iterable[Service]) -> list[dict[str, Any]]:
+    """Return what services have logged as errors."""
+    return [line for service in services for line in log_lines(service.log, '"ERROR"')]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return when it holds, of what there is nothing to wait on: a log file, another's database."""
+    deadline = time.monotonic() + WITHIN
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(POLL)

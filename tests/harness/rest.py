@@ -33,7 +33,7 @@ class RestLine(ABC):
         self._status = "online"
         self._asked: set[str] = set()
         """Rooms whose `joined` is to come."""
-        self._heard: asyncio.Queue[Frame | LineClosed] = asyncio.Queue()
+        self._heard: asyncio.Queue[Frame | Exception] = asyncio.Queue()
         self._closed: LineClosed | None = None
         self._serving: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,11 +62,11 @@ class RestLine(ABC):
                 raise AssertionError(f"not said over HTTP: {frame}")
 
     async def hear(self) -> Frame:
-        """Return the next frame. Raises LineClosed."""
+        """Return the next frame. Raises LineClosed, or what went wrong in here."""
         if self._closed is not None and self._heard.empty():
             raise self._closed
         found = await self._heard.get()
-        if isinstance(found, LineClosed):
+        if isinstance(found, Exception):
             raise found
         return found
 
@@ -134,8 +134,13 @@ class RestLine(ABC):
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._heard.put_nowait(error)  # an answer that is none, for one; else a test would wait in vain
 
     async def _send(self, frame: Frame) -> None:
         body = {name: frame[name] for name in ("text", "reply_to") if name in frame}

@@ -1,6 +1,7 @@
 """People, rooms, and a way onto the broker."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from harness.member import become_member, fresh_room, make_room
 from harness.operator import metric
 from harness.stack import Stack
 from harness.tokens import token
+
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ def new_person(name: str) -> Person:
     return Person(user, token(user))
 
 
+def new_address() -> str:
+    """Return one of loopback's addresses that nobody else has."""
+    number = next(_NUMBERS)
+    return f"127.0.{100 + number // 250}.{number % 250 + 1}"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A fresh public room. `ann` made it and `bob` is a member; `eve` is not. Its head is seq 2."""
@@ -50,6 +59,12 @@ async def new_place(http: httpx.AsyncClient, gateway: str, kind: str = "public")
     if kind == "public":
         await become_member(http, gateway, place.room, place.bob.token)
     return place
+
+
+@pytest.fixture
+def address() -> str:
+    """An address that nobody else has."""
+    return new_address()
 
 
 @pytest.fixture

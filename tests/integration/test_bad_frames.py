@@ -9,7 +9,9 @@ from typing import Any
 import jwt
 import pytest
 from harness.bus import Bus
+from harness.operator import errors
 from harness.raw import BINARY, CONTINUATION, TEXT, frame, message, raw_connect, raw_sign_in
+from harness.stack import Stack
 from harness.talker import talk
 from harness.tokens import token
 from integration.conftest import Place
@@ -318,8 +320,9 @@ BELOW: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize(("data", "code"), BELOW.values(), ids=BELOW.keys())
 async def test_bytes_that_are_no_text_frame_end_the_connection(
-    gateways: list[str], place: Place, data: bytes, code: int
+    stack: Stack, gateways: list[str], place: Place, data: bytes, code: int
 ) -> None:
+    before = errors(stack.services)
     client = await raw_sign_in(gateways[0], place.bob.token)
     sending = asyncio.create_task(client.push(data))
     async with asyncio.timeout(30):
@@ -327,6 +330,7 @@ async def test_bytes_that_are_no_text_frame_end_the_connection(
         client.abort()
         await sending
     assert found == code
+    assert [line for line in errors(stack.services) if line not in before] == []  # an attacker fills no log
 
 
 async def test_a_frame_of_64_kib_and_one_in_pieces_are_fine(gateways: list[str], place: Place) -> None:

@@ -1,7 +1,6 @@
 """What each of the broker's users may do, and may not: tried on a real broker, one cell of the table at a time."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AuthenticationError, ChannelPreconditionFailed, ProbableAuthenticationError
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource
 from conftest import BASE_PORT
-from harness.operator import log_lines
+from harness.operator import log_lines, until
 from warren.broker.consumer import consume as take
 from warren.broker.declare import NotDeclared, check_declared, declare
 from warren.broker.errors import TopologyMissing
@@ -390,14 +389,6 @@ async def test_a_service_that_finds_no_topology_says_what_to_do_and_works_once_i
         assert not presence.answers()
         await declare(node.url)
         await asyncio.to_thread(presence.wait_ready)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Return when it holds: a log is a file, so there is nothing to wait on."""
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 async def test_the_topology_and_the_users_survive_a_restart(node: Broker) -> None:

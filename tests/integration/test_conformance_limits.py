@@ -9,10 +9,10 @@ import httpx
 import pytest
 from harness.checker import read_store
 from harness.line import TRANSPORTS, Frame, LineClosed, TransportName
-from harness.operator import log_lines, metric
+from harness.operator import errors, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk_over
-from integration.conftest import Place, new_person
+from integration.conftest import Place, new_address, new_person
 from websockets.exceptions import InvalidStatus
 
 WITHIN = 60.0
@@ -29,7 +29,6 @@ SMALL = {
     "WARREN_TYPING_PER_SECOND": "1", "WARREN_TYPING_BURST": "5",
     "WARREN_PERSON_TYPING_PER_SECOND": "1", "WARREN_PERSON_TYPING_BURST": "5",
 }  # fmt: skip
-_ADDRESSES = (f"127.0.4.{number}" for number in itertools.count(1))
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +39,7 @@ def small(stack: Stack) -> Iterator[str]:
     service.wait_ready(WITHIN)
     yield service.url
     service.stop()
-    assert log_lines(service.log, '"ERROR"') == []
-
-
-@pytest.fixture
-def address() -> str:
-    """An address that nobody else has."""
-    return next(_ADDRESSES)
+    assert errors([service]) == []
 
 
 @asynccontextmanager
@@ -82,15 +75,15 @@ async def eventually(transport: TransportName, gateway: str, token: str, room: s
 async def test_connections_of_a_person_are_counted_over_all_transports(small: str, place: Place) -> None:
     async with AsyncExitStack() as exits:
         for transport in TRANSPORTS:
-            talker = following(transport, small, place.ann.token, place.room, next(_ADDRESSES))
+            talker = following(transport, small, place.ann.token, place.room, new_address())
             await exits.enter_async_context(talker)
         for transport in TRANSPORTS:
-            bye = await turned_away(transport, small, place.ann.token, place.room, next(_ADDRESSES))
+            bye = await turned_away(transport, small, place.ann.token, place.room, new_address())
             assert (bye["type"], bye["code"], bye["after_ms"]) == ("bye", 4029, 30_000)
-        async with following("sse", small, place.bob.token, place.room, next(_ADDRESSES)):
+        async with following("sse", small, place.bob.token, place.room, new_address()):
             pass
     for transport in TRANSPORTS:
-        await eventually(transport, small, place.ann.token, place.room, next(_ADDRESSES))
+        await eventually(transport, small, place.ann.token, place.room, new_address())
 
 
 async def served(gateway: str, transport: TransportName, number: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 from harness.bus import Bus
 from harness.line import TRANSPORTS, Frame, TransportName
-from harness.operator import connected, log_lines, metric, resident_mib
+from harness.operator import connected, errors, metric, resident_mib
 from harness.raw import RawClient, RawRequest, message, raw_request, raw_sign_in
 from harness.stack import Stack
 from harness.talker import talk, talk_over
@@ -40,7 +40,7 @@ def small(stack: Stack) -> Iterator[Service]:
         yield gateway
     finally:
         gateway.stop()
-    assert log_lines(gateway.log, '"ERROR"') == []
+    assert errors([gateway]) == []
 
 
 class SlowReader(Protocol):
@@ -225,7 +225,7 @@ async def test_a_gateway_that_stops_sends_everybody_on_and_nothing_is_lost(
         await asyncio.to_thread(service.stop)
         found = await asyncio.gather(*following)
         writing = False
-    assert log_lines(service.log, '"ERROR"') == []
+    assert errors([service]) == []
     for (read, joined), transport in zip(found, TRANSPORTS, strict=True):
         async with talk_over(transport, gateways[0], place.bob.token) as bob:
             assert (await bob.join(place.room, read[-1], joined["epoch"]))["reset"] is False

@@ -4,7 +4,6 @@ Addresses are loopback's: each test comes from one of its own, so that none uses
 """
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from harness.member import fresh_room
-from harness.operator import log_lines, metric
+from harness.operator import errors, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk
 from harness.tokens import token
@@ -36,7 +35,6 @@ SMALL = {
     "WARREN_CONNECTIONS_PER_ADDRESS": "5",
     "WARREN_ORIGINS": f"{ORIGIN},http://127.0.0.1:8501",
 }  # fmt: skip
-_ADDRESSES = (f"127.0.1.{number}" for number in itertools.count(1))
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +46,7 @@ def small(stack: Stack) -> Iterator[str]:
     yield service.url
     service.stop()
     # Who is refused leaves no lines: a flood would fill the disk.
-    assert log_lines(service.log, '"ERROR"') == []
-
-
-@pytest.fixture
-def address() -> str:
-    """An address that nobody else has."""
-    return next(_ADDRESSES)
+    assert errors([service]) == []
 
 
 @pytest.fixture

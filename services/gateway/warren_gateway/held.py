@@ -52,6 +52,8 @@ def held(
 
     `stopping` is called when the process is told to stop, `gone` when the client has hung up.
     """
+    if listener.stopping:  # since the request came
+        stopping()
     listener.on_shutdown = stopping
     watching = asyncio.create_task(_watch(receive, gone))
     try:

@@ -31,8 +31,10 @@ class Listener(HttpToolsProtocol):
     _in_head = True
     _deadline: asyncio.TimerHandle | None = None
     _serving: RequestResponseCycle | None = None
+    stopping = False
+    """Whether the process was told to stop."""
     on_shutdown: Callable[[], None] | None = None
-    """Called when the process is told to stop while this connection's request is being answered."""
+    """Called when that happens while this connection's request is being answered."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head.
@@ -81,6 +83,7 @@ class Listener(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Stop: what is being answered is told so."""
         super().shutdown()
+        self.stopping = True
         if self.on_shutdown is not None:
             self.on_shutdown()
 

@@ -24,6 +24,8 @@ SLICE = 4_096
 """Bytes parsed at a time."""
 QUEUED_FRAMES = 1_000
 """Frames that wait for the application; twice what the default burst lets through."""
+NOT_UTF8 = 1007
+"""The close code, as RFC 6455 has it."""
 FRAGMENTS = 1_000
 """Fragments of one message."""
 
@@ -79,6 +81,18 @@ class Socket(WebSocketsSansIOProtocol):
             self.end(Close.BAD_FRAME, "too many fragments")
         else:
             super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; of one that is not UTF-8, uvicorn would write a traceback into the log for each."""
+        if self.curr_msg_data_type == "text":
+            self.frames = [b"".join(self.frames)]
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.end(NOT_UTF8, "not UTF-8")
+                return
+        super().send_receive_event_to_app()
 
     def handle_close(self, event: Any) -> None:
         """Let the peer go; one that leaves its buffer full is not waited for without end."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -45,8 +46,17 @@ def serve(name: str, settings: ServiceSettings, app: FastAPI, **options: object)
         **options,  # type: ignore[arg-type]
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
-    uvicorn.Server(config).run()
+    _Server(config).run()
     log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop. What was accepted at the last moment becomes a connection first, so that it is told like the others."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
 
 @asynccontextmanager
