@@ -57,6 +57,7 @@ from warren.contract.topology import (
 from warren_local import topology
 from warren_local.binaries import rabbitmq
 from warren_local.home import broker_password
+from warren_local.javascript import modules
 from warren_local.rabbitmq import RabbitMQ
 
 from bots.bridge import incoming
@@ -232,9 +233,9 @@ async def test_the_tutorials_bot_runs_as_the_page_says(
 async def test_a_bot_in_javascript_does_the_same(
     stack: Stack, logins: Logins, http: httpx.AsyncClient, gateways: list[str], tmp_path: Path
 ) -> None:
-    library = os.environ.get("WARREN_AMQPLIB")
-    if not library or not shutil.which("node"):
-        pytest.skip("needs node, and WARREN_AMQPLIB: a node_modules folder with amqplib in it")
+    library = modules()
+    if library is None:
+        pytest.skip("there is no npm here")
     room, _ = await room_of(http, gateways[0], logins, "echojs")
     (tmp_path / "node_modules").symlink_to(library)
     shutil.copy(ROOT / "bots" / "examples" / "echo.mjs", tmp_path)
