@@ -28,6 +28,7 @@ from warren.broker.backoff import backoff
 from warren.broker.consumer import consume, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.broker.link import Link
+from warren.contract.ids import inbox_room
 from warren.contract.topology import EVENTS
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Events = list[dict[str, Any]]
 PREFETCH = 200
 """AMQP messages delivered and not yet acked: what bounds the bot's memory."""
 AT_ONCE = 32
@@ -99,10 +101,9 @@ class Runner:
         underlay = await channel.get_underlay_channel()
 
         def sink(message: DeliveredMessage) -> None:
-            key = message.routing_key or ""
-            room = key.split(".", 2)[2] if message.exchange == EVENTS else key
             metrics.WAITING.inc()
-            self._desk.put(room, lambda: self._take(room, message, underlay))
+            room, events = _read(message)
+            self._desk.put(room, lambda: self._take(room, events, message, underlay))
 
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
@@ -129,19 +130,45 @@ class Runner:
                     continue
             return
 
-    async def _take(self, room: str, message: DeliveredMessage, channel: AbstractChannel) -> None:
-        metrics.WAITING.dec()
-        headers = message.header.properties.headers or {}
-        if message.exchange == EVENTS:
-            if not await self._follower.take(room, str(headers.get("epoch")), from_json(message.body)["events"]):
+    async def _take(self, room: str, events: Events, message: DeliveredMessage, channel: AbstractChannel) -> None:
+        """Handle what was delivered, and have the broker forget it."""
+        try:
+            if events and not await self._handle(room, events, message):
                 return
-        elif handler := headers.get("replay"):  # from the operator: nobody else may write to the queue
-            letter = from_json(message.body)
-            for event in letter["events"]:
-                await self._engine.repeat(letter["room"], event, str(handler))
+        finally:
+            metrics.WAITING.dec()
         if message.delivery_tag is not None and not channel.is_closed:
             with contextlib.suppress(Unavailable), translated():
                 await channel.basic_ack(message.delivery_tag, wait=False)
+
+    async def _handle(self, room: str, events: Events, message: DeliveredMessage) -> bool:
+        """Handle events; return whether that is done."""
+        headers = message.header.properties.headers or {}
+        if message.exchange != EVENTS:  # from the operator: nobody else may write to the queue
+            for event in events:
+                await self._engine.repeat(room, event, str(headers.get("replay")))
+            return True
+        if not await self._follower.take(room, str(headers.get("epoch")), events):
+            return False
+        if room == inbox_room(self._bot.user):
+            for wanted in sorted(_invited(events) & self._bot.rooms):
+                await self._join(wanted)
+        return True
+
+
+def _read(message: DeliveredMessage) -> tuple[str, Events]:
+    """Return the room and the events in it. What is not understood has none; if it was an event, it will be missed."""
+    try:
+        body = from_json(message.body)
+        return str(body["room"]), [event for event in body["events"] if isinstance(event["seq"], int)]
+    except (ValueError, KeyError, TypeError):
+        log.exception("not understood", extra={"exchange": message.exchange, "key": message.routing_key})
+        return "", []
+
+
+def _invited(events: Events) -> set[str]:
+    """Return the rooms to which notices among these invite."""
+    return {event["of_room"] for event in events if event["type"] == "notice" and event["what"] == "member.invited"}
 
 
 async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:

@@ -16,8 +16,7 @@ from warren.broker.bots import bot_definitions, declare_bot
 from warren.broker.dead import Letter, Letters, looking
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
-from warren.contract.bots import ANY_ROOM, bot_dead_queue, bot_user
-from warren.contract.topology import DEAD
+from warren.contract.bots import ANY_ROOM, bot_user
 from warren.contract.users import BROKER_USERS
 
 Result = TypeVar("Result")
@@ -85,12 +84,11 @@ def _bot(given: argparse.Namespace) -> int:
 
 def _dead(given: argparse.Namespace) -> int:
     url = _operator_url(None)
-    queue = bot_dead_queue(given.bot).name if given.bot else DEAD
-    return _run(url, _look(url, queue, given.what, given.numbers))
+    return _run(url, _look(url, given.bot, given.what, given.numbers))
 
 
-async def _look(url: str, queue: str, what: str, numbers: list[int]) -> int:
-    async with looking(url, queue) as letters:
+async def _look(url: str, bot: str | None, what: str, numbers: list[int]) -> int:
+    async with looking(url, bot) as letters:
         for letter in letters.select(numbers):
             await _deal(letters, letter, what)
         if what == "list" and not letters.found:

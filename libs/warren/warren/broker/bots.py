@@ -7,10 +7,11 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT, declare_queue
-from warren.broker.definitions import user_definitions
+from warren.broker.definitions import VHOST, user_definitions
 from warren.broker.errors import translated
 from warren.contract.bots import (
     ANY_ROOM,
+    MAILBOXES,
     bot_dead_exchange,
     bot_dead_queue,
     bot_queue,
@@ -26,8 +27,20 @@ EVERY_ROOM = "ev.#"
 
 
 def bot_definitions(name: str, rooms: Collection[str], password: str) -> dict[str, Any]:
-    """Return RabbitMQ's definitions of a bot's login, with the password as a salted hash."""
-    return user_definitions(bot_rights(name, with_inbox(name, rooms)), password)
+    """Return RabbitMQ's definitions of a bot's login, with the password as a salted hash.
+
+    And of a policy: a bot declares the queues in which it gets answers, and how many of them and with what arguments is
+    up to who has its login. Whatever nobody reads is gone after a minute, and none holds more than this.
+    """
+    policy = {
+        "vhost": VHOST,
+        "name": "bots-mailboxes",
+        "pattern": MAILBOXES,
+        "apply-to": "queues",
+        "priority": 1,
+        "definition": {"expires": 60_000, "max-length": 10_000, "max-length-bytes": 16 * 1024 * 1024},
+    }
+    return user_definitions(bot_rights(name, with_inbox(name, rooms)), password) | {"policies": [policy]}
 
 
 async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> None:

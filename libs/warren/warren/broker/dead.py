@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT
 from warren.broker.errors import translated
 from warren.broker.publisher import PERSISTENT, Publisher
+from warren.contract.bots import bot_dead_queue, bot_user
 from warren.contract.topology import DEAD
 from warren.contract.wire import rfc3339, utc_now
 
@@ -52,11 +53,16 @@ class Letter:
 
 
 class Letters:
-    """The letters of one queue, taken out for as long as this is looked at; what is not dropped goes back in place."""
+    """The letters of one queue, taken out for as long as this is looked at; what is not dropped goes back in place.
 
-    def __init__(self, channel: AbstractChannel, found: list[Letter]) -> None:
+    `bot`: the user whose own they are. It wrote their headers, too, so what these say is not believed: an operator may
+    speak for everybody, and would do so for whoever has stolen the bot's login.
+    """
+
+    def __init__(self, channel: AbstractChannel, found: list[Letter], bot: str | None) -> None:
         self.found = found
         self._channel = channel
+        self._bot = bot
 
     def select(self, numbers: Iterable[int]) -> list[Letter]:
         """Return the letters of these numbers, all if there are none. Raises LookupError."""
@@ -70,32 +76,36 @@ class Letters:
         await letter.message.ack()
 
     async def replay(self, letter: Letter) -> None:
-        """Send a letter's body where it was going, in the name of whoever had sent it, and be rid of it."""
-        if not letter.header("key"):
-            raise LookupError(f"letter {letter.number} does not say where it was going")
+        """Send a letter's body where it was going, in the name of whoever had sent it, and be rid of it.
+
+        A bot's goes back to its bot. Raises LookupError.
+        """
         message = aio_pika.Message(
             letter.message.body,
             delivery_mode=PERSISTENT,
-            user_id=letter.header("publisher") or None,
-            headers={"replay": letter.header("source"), "epoch": letter.header("epoch")},
+            user_id=None if self._bot else letter.header("publisher") or None,
+            headers={"replay": letter.header("source")},
         )
         exchange = self._channel.default_exchange
-        if name := letter.header("exchange"):
+        if (name := letter.header("exchange")) and not self._bot:
             exchange = await self._channel.get_exchange(name, ensure=False)
-        await exchange.publish(message, letter.header("key"), timeout=TIMEOUT)
+        key = self._bot or letter.header("key")
+        if not key:
+            raise LookupError(f"letter {letter.number} does not say where it was going")
+        await exchange.publish(message, key, timeout=TIMEOUT)
         await letter.message.ack()
 
 
 @asynccontextmanager
-async def looking(operator_url: str, queue: str = DEAD) -> AsyncIterator[Letters]:
-    """Look at the letters of a queue, as the operator. Raises Unavailable."""
+async def looking(operator_url: str, bot: str | None = None) -> AsyncIterator[Letters]:
+    """Look at the dead letters of the writers, or of the bot of this name, as the operator. Raises Unavailable."""
     with translated():
         connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
         async with connection:
             channel = await connection.channel()
-            source = await channel.get_queue(queue, ensure=True)
+            source = await channel.get_queue(bot_dead_queue(bot).name if bot else DEAD, ensure=True)
             found: list[Letter] = []
             with contextlib.suppress(aio_pika.exceptions.QueueEmpty):
                 while len(found) < LOOK_LIMIT:
                     found.append(Letter(len(found) + 1, await source.get(timeout=TIMEOUT)))
-            yield Letters(channel, found)
+            yield Letters(channel, found, bot_user(bot) if bot else None)

@@ -39,10 +39,15 @@ def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str
     found = list(users)
     return {
         "vhosts": [{"name": VHOST}],
-        "users": [{"name": user.name, **credentials, "tags": list(user.tags)} for user, credentials in found],
+        "users": [_user(user, credentials) for user, credentials in found],
         "permissions": [_permission(user) for user, _ in found],
         "topic_permissions": [permission for user, _ in found for permission in _topic_permissions(user)],
     }
+
+
+def _user(user: BrokerUser, credentials: dict[str, str]) -> dict[str, Any]:
+    limits = {"limits": dict(user.limits)} if user.limits else {}
+    return {"name": user.name, **credentials, "tags": list(user.tags), **limits}
 
 
 def _hashed(password: str) -> dict[str, str]:

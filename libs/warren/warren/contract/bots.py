@@ -13,6 +13,10 @@ from warren.contract.users import NOTHING, BrokerUser, TopicRights
 BOT_PREFIX = "bot."
 """What the user ids of bots begin with, and no person's does."""
 BotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+LIMITS = (("max-connections", 8), ("max-channels", 64))
+"""Of one login on one node: enough for two processes that are just being replaced by two others."""
+MAILBOXES = r"^bot\.[a-z0-9-]+\.[0-9a-f]{16}$"
+"""The names of the queues in which bots get answers."""
 ANY_ROOM = "*"
 """Stands for all rooms where rooms are given to a bot."""
 
@@ -75,6 +79,7 @@ def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:
         write=rf"^({re.escape(COMMANDS)}|{re.escape(QUERIES)}|{re.escape(LIVE)}|{own}\.dead)$",
         read=rf"^{own}(\.[0-9a-f]{{16}})?$",
         topics=(TopicRights(LIVE, write=room),),
+        limits=LIMITS,
     )
 
 

@@ -32,7 +32,10 @@ class TopicRights:
 
 @dataclass(frozen=True, slots=True)
 class BrokerUser:
-    """A login of the broker and its rights: regular expressions over the names of exchanges and queues."""
+    """A login of the broker and its rights: regular expressions over the names of exchanges and queues.
+
+    `limits`: connections and channels that it may have, where it is bounded.
+    """
 
     name: str
     configure: str = NOTHING
@@ -40,6 +43,7 @@ class BrokerUser:
     read: str = NOTHING
     topics: tuple[TopicRights, ...] = ()
     tags: tuple[str, ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
 
     def reaches(self, name: str) -> bool:
         """Whether the user has any right to the exchange or queue of this name."""
