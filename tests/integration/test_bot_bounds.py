@@ -17,7 +17,7 @@ from harness.stack import Stack
 from harness.tokens import token
 from warren.bot import Bot, Message
 from warren.broker.bots import bot_definitions
-from warren.contract.bots import LIMITS, bot_dead_exchange
+from warren.contract.bots import BOT_LOCK, LIMITS, bot_dead_exchange
 from warren.contract.topology import COMMANDS, shard, shard_key
 
 THIEF = "bot.thief2"
@@ -47,13 +47,15 @@ async def test_a_login_has_so_many_connections_and_no_more(logins: Logins) -> No
 
 
 async def test_queues_that_a_login_makes_go_when_nobody_reads_them(stack: Stack, logins: Logins) -> None:
-    name = f"{THIEF}.{secrets.token_hex(8)}"
+    name, lock = f"{THIEF}.{secrets.token_hex(8)}", f"{THIEF}.{BOT_LOCK}"
     async with await aio_pika.connect(logins.urls["thief2"]) as connection:
-        await (await connection.channel()).declare_queue(name, durable=True)
+        for queue in (name, lock):
+            await (await connection.channel()).declare_queue(queue, durable=True)
     listed = await asyncio.to_thread(rabbitmqctl, stack, "--formatter", "json", "list_queues", "name", "policy")
-    policies = [one["policy"] for one in json.loads(listed) if one["name"] == name]
+    policies = {one["name"]: one["policy"] for one in json.loads(listed)}
     (policy,) = bot_definitions("thief2", [], "")["policies"]
-    assert policies == [policy["name"]]
+    assert policies[name] == policy["name"]
+    assert policies[lock] == ""  # nobody reads it: what counts is whose it is
     assert policy["definition"]["expires"] == 60_000
 
 

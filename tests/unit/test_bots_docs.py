@@ -8,11 +8,12 @@ from warren.bot.testing import Dialogue
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "bots.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """Return the page's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    """Return a page's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 
 def names() -> dict[str, Any]:
@@ -62,3 +63,12 @@ def test_the_javascript_is_the_files_and_is_short() -> None:
     (shown,) = blocks("js")
     assert shown == (ROOT / "bots" / "examples" / "echo.mjs").read_text()
     assert len(shown.splitlines()) < 40
+
+
+async def test_the_readmes_bot_answers() -> None:
+    (block,) = (block for block in blocks("python", README) if "from warren.bot" in block)
+    found: dict[str, Any] = {}
+    exec(compile(block.removesuffix("bot.run()\n"), "README.md", "exec"), found)
+    async with Dialogue(found["bot"]) as talk:
+        await talk.says("ann", "hello", room="general")
+        assert await talk.answer("general") == "hello"

@@ -7,11 +7,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
 
 from warren.broker.declare import TIMEOUT
+from warren.contract.bots import BOT_LOCK
 
 log = logging.getLogger(__name__)
 
-LOCK = "0" * 16
-"""What the name of the queue ends with that stands for being at work; a bot may declare `<bot>.<16 hex digits>`."""
 TRY_EVERY = 0.5
 """Seconds between two looks at whether the other process has ended."""
 
@@ -26,7 +25,7 @@ async def our_turn(connection: AbstractConnection, user: str) -> None:
     while True:
         channel = await connection.channel()
         try:
-            await channel.declare_queue(f"{user}.{LOCK}", exclusive=True, timeout=TIMEOUT)
+            await channel.declare_queue(f"{user}.{BOT_LOCK}", exclusive=True, timeout=TIMEOUT)
         except ChannelLockedResource:
             if not waited:
                 log.info("another process of the bot is at work; this one stands by", extra={"bot": user})

@@ -15,7 +15,9 @@ BOT_PREFIX = "bot."
 BotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 LIMITS = (("max-connections", 8), ("max-channels", 64))
 """Of one login on one node: enough for two processes that are just being replaced by two others."""
-MAILBOXES = r"^bot\.[a-z0-9-]+\.[0-9a-f]{16}$"
+BOT_LOCK = "0" * 16
+"""What the name of the queue ends with that only one process of a bot can have: who has it is at work."""
+MAILBOXES = rf"^bot\.[a-z0-9-]+\.(?!{BOT_LOCK})[0-9a-f]{{16}}$"
 """The names of the queues in which bots get answers."""
 ANY_ROOM = "*"
 """Stands for all rooms where rooms are given to a bot."""
