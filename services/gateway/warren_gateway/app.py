@@ -96,8 +96,8 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
 
 def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
     keys = gateway.key_set
-    broker = {"broker": lambda: all(link.up for link in links)}
-    return broker if keys is None else {**broker, "keys": lambda: keys.ready}
+    checks = {"broker": lambda: all(link.up for link in links), "serving": lambda: not gateway.draining}
+    return checks if keys is None else {**checks, "keys": lambda: keys.ready}
 
 
 def _links(gateway: Gateway) -> list[Link]:

@@ -1,12 +1,14 @@
 """Runs a service without an API of its own: its work, and its health endpoints, in one event loop."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +19,9 @@ from warren.ops.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
+Drain = Callable[[], Awaitable[None]]
+SIGNAL_WITHIN = 0.2
+"""Seconds after which a second signal is noticed."""
 Work = Callable[[], AbstractAsyncContextManager[Checks]]
 """Starts the service's work, gives its readiness checks, and stops it on leaving."""
 
@@ -33,8 +38,11 @@ def health_app(work: Work) -> FastAPI:
     return FastAPI(lifespan=lifespan, openapi_url=None)
 
 
-def serve(name: str, settings: ServiceSettings, app: FastAPI, **options: object) -> None:
-    """Serve `app` with uvicorn on uvloop until SIGTERM or SIGINT; `options` go to uvicorn.Config."""
+def serve(name: str, settings: ServiceSettings, app: FastAPI, drain: Drain | None = None, **options: object) -> None:
+    """Serve `app` with uvicorn on uvloop until SIGTERM or SIGINT; `options` go to uvicorn.Config.
+
+    `drain` is what comes before the end; all goes on being served meanwhile. A second signal cuts it short.
+    """
     configure_logs(name, settings.replica, settings.log_level)
     config = uvicorn.Config(
         app,
@@ -46,13 +54,30 @@ def serve(name: str, settings: ServiceSettings, app: FastAPI, **options: object)
         **options,  # type: ignore[arg-type]
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
-    _Server(config).run()
+    _Server(config, drain).run()
     log.info("stopped")
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, drain: Drain | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note of a signal."""
+        self._signals += 1
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop. What was accepted at the last moment becomes a connection first, so that it is told like the others."""
+        """Drain, then stop. What was accepted at the last moment becomes a connection first, to be told like others."""
+        if self._drain is not None:
+            draining = asyncio.ensure_future(self._drain())
+            while not draining.done() and self._signals < 2:
+                await asyncio.wait({draining}, timeout=SIGNAL_WITHIN)
+            draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await draining
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
