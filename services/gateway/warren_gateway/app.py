@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
 
+UNTRACED = frozenset({"/v1/sse", "/v1/poll", "/healthz", "/readyz", "/metrics"})
 PREFLIGHT = 7_200
 """Seconds for which a browser need not ask again whether a page may; Chromium takes no more."""
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
+        telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway
     app.include_router(health_router(_checks(gateway, links)))
@@ -66,6 +69,11 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     _add_middleware(app, gateway)
     return app
+
+
+def _untraced(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request is no part of a trace: connections that last, each of whose commands is one; and probes."""
+    return scope["type"] == "websocket" or scope["path"] in UNTRACED
 
 
 def _freeze() -> None:

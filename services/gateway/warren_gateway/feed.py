@@ -9,9 +9,11 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from opentelemetry.trace import Span
 from pydantic_core import from_json
 from warren.broker.consumer import ack_through
 from warren.broker.errors import Unavailable, translated
+from warren.broker.tracing import TRACEPARENT, receiving
 from warren.contract.ids import INBOX, is_inbox, shown
 from warren.contract.topology import EVENTS
 
@@ -37,6 +39,8 @@ class Feed:
         self._unacked: tuple[UnderlayChannel | None, int | None] | None = None
         self._arrived: dict[tuple[str, str], list[Chunk]] = {}
         self._stored: list[float] = []
+        self._spans: list[Span] = []
+        """Of those messages of this turn that are traced: they end when all readers' frames are written."""
         self._acks: set[asyncio.Task[None]] = set()
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -55,6 +59,8 @@ class Feed:
         self._unacked = (self._queue.channel, message.delivery_tag)
         self._arrived.setdefault((room, str(headers["epoch"])), []).append(chunk)
         self._stored.append(headers["stored"] / 1_000)
+        if TRACEPARENT in headers:
+            self._spans.append(receiving(EVENTS, headers))
 
     def _flush(self) -> None:
         arrived, self._arrived = self._arrived, {}
@@ -65,6 +71,9 @@ class Feed:
         for stored in self._stored:
             metrics.DELIVERY.observe(max(0.0, now - stored))
         self._stored.clear()
+        for span in self._spans:
+            span.end()
+        self._spans.clear()
         channel, tag = self._unacked or (None, None)
         self._unacked = None
         if tag is not None and channel is not None and not channel.is_closed:

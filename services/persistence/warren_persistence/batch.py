@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.trace import INVALID_SPAN, Span
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
+from warren.broker.tracing import receiving
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
-from warren.contract.topology import shard
+from warren.contract.topology import shard, shard_queue
 from warren.rates import Buckets, Rate
 
 from warren_persistence.domain.judge import RoomCommand, refuse
@@ -65,6 +67,7 @@ class Decoded:
     commands: list[RoomCommand]
     poison: list[Poison]
     refused: list[Refused]
+    span: Span = INVALID_SPAN
 
 
 @dataclass(slots=True)
@@ -72,6 +75,11 @@ class Batch:
     """Deliveries that are committed together, in the order they came."""
 
     parts: list[Decoded] = field(default_factory=list)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Those of the deliveries."""
+        return [part.span for part in self.parts]
 
     def commands(self) -> Iterable[RoomCommand]:
         """Yield the commands in order."""
@@ -90,8 +98,9 @@ class Batch:
 def decode(delivery: Delivery, trust: Trust, now: float) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
     body = delivery.message.body
-    publisher = delivery.message.header.properties.user_id
-    decoded = Decoded(delivery, [], [], [])
+    properties = delivery.message.header.properties
+    publisher = properties.user_id
+    decoded = Decoded(delivery, [], [], [], receiving(shard_queue(delivery.lease.shard), properties.headers))
     try:
         found: list[RoomCommand] = list(Commands.model_validate_json(body).commands)
     except ValidationError:

@@ -12,6 +12,7 @@ import logging
 import time
 
 from warren.broker.backoff import backoff
+from warren.broker.tracing import within
 from warren.contract.commands import CreateDirect, CreateRoom, Join
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
@@ -56,12 +57,15 @@ class Writer:
         while True:
             batch = await self._take()
             started = time.perf_counter()
-            plan = await self._commit(batch)
+            with within(batch.spans, "commit"):
+                plan = await self._commit(batch)
             metrics.COMMIT.observe(time.perf_counter() - started)
             if await self._outlet.tell(batch, plan):
                 await settle([part.delivery for part in batch.parts])
                 if any(concerned(event) for _, event, _ in plan.new):
                     self._courier.wake()
+            for span in batch.spans:
+                span.end()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""

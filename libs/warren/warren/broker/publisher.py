@@ -9,6 +9,7 @@ from pamqp.commands import Basic
 
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
+from warren.broker.tracing import sending
 
 PERSISTENT = 2
 
@@ -50,10 +51,10 @@ class Publisher:
 
         `mandatory`: a message that no queue takes is an error. Raises Unavailable.
         """
-        with translated():
+        with translated(), sending(exchange, key, properties) as traced:
             async with asyncio.timeout(self._timeout), self._window:
                 await self._attached.wait()
-                await self._publish(exchange, key, body, mandatory, Basic.Properties(**properties))
+                await self._publish(exchange, key, body, mandatory, Basic.Properties(**traced))
 
     async def _publish(
         self, exchange: str, key: str, body: bytes, mandatory: bool, properties: Basic.Properties

@@ -13,8 +13,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opentelemetry.trace import Span
+
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
+from warren.broker.tracing import begin, finish, speaking_for
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Commands, Refused, Replies
 from warren.contract.topology import COMMANDS, shard, shard_key
@@ -41,6 +44,7 @@ class _Pending:
     command: AnyCommand
     done: Done
     submitted: float
+    span: Span
     batch: "_Batch | None" = None
 
 
@@ -87,7 +91,9 @@ class Submitter:
         if len(self._pending) >= PENDING_LIMIT:
             done(_temporary(command.id, Code.TOO_MANY, "too many commands wait already"))
             return
-        pending = self._pending[command.id] = _Pending(command, done, time.perf_counter())
+        pending = self._pending[command.id] = _Pending(
+            command, done, time.perf_counter(), begin(f"command {command.type}", command=command.id)
+        )
         number = shard(command.room)
         self._waiting[number].append(pending)
         if number not in self._senders:
@@ -135,7 +141,8 @@ class Submitter:
         for pending in found:
             pending.batch = batch
         try:
-            await self._publish(number, [pending.command for pending in found])
+            with speaking_for(pending.span for pending in found):
+                await self._publish(number, [pending.command for pending in found])
         except Unavailable as error:
             log.warning("commands not taken", extra={"shard": number, "error": str(error)})
             detail = "the broker did not take it; send it again with the same key"
@@ -165,6 +172,8 @@ class Submitter:
             pending.batch.settle()
         if self._observe is not None:
             self._observe(answer, time.perf_counter() - pending.submitted)
+        code = answer.code if isinstance(answer, Refused) else None
+        finish(pending.span, code or "stored", failed=code is not None)
         pending.done(answer)
 
 

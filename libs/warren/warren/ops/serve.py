@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from warren.ops.health import Checks, health_router
 from warren.ops.logs import configure_logs
 from warren.ops.settings import ServiceSettings
+from warren.ops.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def serve(name: str, settings: ServiceSettings, app: FastAPI, drain: Drain | Non
     `drain` is what comes before the end; all goes on being served meanwhile. A second signal cuts it short.
     """
     configure_logs(name, settings.replica, settings.log_level)
+    configure_tracing(name, settings.replica)
     config = uvicorn.Config(
         app,
         host=settings.host,
