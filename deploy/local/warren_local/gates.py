@@ -26,6 +26,17 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
 """What has a long form."""
 
+IMAGES = {
+    "build": "--only-group build",
+    "gateway": "--no-dev --package warren-gateway",
+    "persistence": "--no-dev --package warren-persistence",
+    "presence": "--no-dev --package warren-presence",
+    "ui": "--no-dev --package warren-ui",
+    "echo": "--no-dev --package warren-core --extra bot",
+    "bots": "--no-dev --package warren-core --extra bots",
+}
+"""What is installed in each image, as uv is asked for it; `bots` is for every bot without a list of its own."""
+
 
 def lint() -> int:
     """Run every gate but the tests, up to the first that fails; its exit code."""
@@ -66,10 +77,15 @@ def bench(name: str, arguments: Sequence[str]) -> int:
 
 
 def lock() -> int:
-    """Compile requirements.lock anew from the packages' pyproject.toml files."""
-    command = "uv export -q --all-packages --all-extras --all-groups --no-emit-workspace --no-header --no-annotate"
-    command += " --format requirements.txt -o requirements.lock"
-    return subprocess.call([BIN / "uv", *command.split()[1:]], cwd=repository(), stdout=subprocess.DEVNULL)
+    """Compile requirements.lock anew from the packages' pyproject.toml files, and what each image needs of it."""
+    everything = "--all-packages --all-extras --all-groups -o requirements.lock"
+    lists = [f"--no-hashes {wanted} -o deploy/docker/{name}.txt" for name, wanted in IMAGES.items()]
+    return next(filter(None, map(_export, [everything, *lists])), 0)
+
+
+def _export(what: str) -> int:
+    command = f"export -q --no-emit-workspace --no-header --no-annotate --format requirements.txt {what}"
+    return subprocess.call([BIN / "uv", *command.split()], cwd=repository(), stdout=subprocess.DEVNULL)
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
