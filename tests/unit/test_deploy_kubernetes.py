@@ -37,7 +37,8 @@ from warren.contract.topology import QUEUES, SHARDS
 from warren_gateway.__main__ import SHUTDOWN_WITHIN
 from warren_local.home import repository
 
-pytestmark = pytest.mark.skipif(renderer() is None, reason=MISSING)
+if renderer() is None:
+    pytest.skip(MISSING, allow_module_level=True)
 
 VERSIONS = ("1.31", "1.37")
 """The oldest Kubernetes that the manifests are for, and the newest whose schemas are at hand."""
