@@ -115,7 +115,8 @@ def environment(objects: tuple[Object, ...], container: Object) -> dict[str, str
     maps = {name: one.get("data", {}) for name, one in of_kind(objects, "ConfigMap").items()}
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
-        found |= maps[source["configMapRef"]["name"]]
+        reference = source["configMapRef"]
+        found |= maps.get(reference["name"], {}) if reference.get("optional") else maps[reference["name"]]
     for variable in container.get("env", []):
         found[variable["name"]] = re.sub(
             r"\$\(([A-Z_]+)\)", lambda name: found[name.group(1)], _value(maps, variable)
