@@ -2,21 +2,28 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import aio_pika
+import httpx
 import pytest
+import yaml
 from conftest import BASE_PORT
+from harness.manifests import KUBERNETES
 from harness.stack import Stack
+from prometheus_client.parser import text_string_to_metric_families
+from warren.contract.topology import SHARDS
 from warren_local.binaries import find_rabbitmq
 from warren_local.ports import HOST
 from warren_local.rabbitmq import RabbitMQ
 
+COMPONENTS = KUBERNETES / "components"
 PASSWORD = "let-me-in-0123456789"
-PORT = BASE_PORT + 350
+PORTS = {"rabbitmq_management": BASE_PORT + 350, "rabbitmq_prometheus": BASE_PORT + 351}
 WITHIN = 120
 """Seconds for a command; an Erlang VM starts for each."""
 
@@ -32,20 +39,22 @@ def ctl(stack: Stack, program: str, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def management(stack: Stack) -> Iterator[str]:
-    """Return where the broker's management API is."""
+def plugins(stack: Stack) -> Iterator[None]:
+    """Have the broker serve its management API and its metrics, as the images do that containers use."""
     if not isinstance(stack.rabbitmq, RabbitMQ):
         pytest.skip("RabbitMQ runs in a container here, whose image has no management")
-    options = f'[{{port, {PORT}}}, {{ip, "{HOST}"}}]'
-    ctl(
-        stack,
-        "rabbitmqctl",
-        "eval",
-        f"application:set_env(rabbitmq_management, tcp_config, {options}, [{{persistent, true}}]).",
-    )
-    ctl(stack, "rabbitmq-plugins", "enable", "rabbitmq_management")
-    yield f"http://{HOST}:{PORT}"
-    ctl(stack, "rabbitmq-plugins", "disable", "rabbitmq_management", "rabbitmq_management_agent")
+    listen = 'application:set_env({}, tcp_config, [{{port, {}}}, {{ip, "{}"}}], [{{persistent, true}}])'
+    listens = [listen.format(name, port, HOST) for name, port in PORTS.items()]
+    ctl(stack, "rabbitmqctl", "eval", ", ".join(listens) + ".")
+    ctl(stack, "rabbitmq-plugins", "enable", *PORTS)
+    yield
+    ctl(stack, "rabbitmq-plugins", "disable", *PORTS, "rabbitmq_management_agent")
+
+
+@pytest.fixture
+def management(plugins: None) -> str:
+    """Return where the management API is."""
+    return f"http://{HOST}:{PORTS['rabbitmq_management']}"
 
 
 def give(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,3 +95,17 @@ async def test_what_cannot_be_reached_is_said_without_passwords(stack: Stack) ->
 async def test_without_it_the_definitions_are_printed(stack: Stack) -> None:
     done = give(stack.amqp_url("operator"))
     assert [user["name"] for user in json.loads(done.stdout)["users"]] == ["bot.imported"]
+
+
+async def test_scalers_find_what_waits_in_each_queue(plugins: None, http: httpx.AsyncClient) -> None:
+    monitors = (COMPONENTS / "monitoring" / "monitors.yaml").read_text()
+    ((path, params),) = re.findall(r"path: (/metrics/detailed)\n +params: (\{.*\})", monitors)
+    address = f"http://{HOST}:{PORTS['rabbitmq_prometheus']}{path}"
+    text = (await http.get(address, params=yaml.safe_load(params))).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    scalers = (COMPONENTS / "keda" / "scalers.yaml").read_text()
+    queries = re.findall(r'query: .*?(rabbitmq_\w+)\{.*queue=~"([^"]+)"', scalers)
+    assert len(queries) == 2
+    for name, pattern in queries:
+        queues = {sample.labels["queue"] for sample in samples if sample.name == name}
+        assert len([queue for queue in queues if re.fullmatch(pattern, queue)]) == SHARDS
