@@ -14,8 +14,12 @@ SERVICES = {
     "persistence": ("warren_persistence", "/readyz"),
     "presence": ("warren_presence", "/readyz"),
     "ui": ("warren_ui", "/_stcore/health"),
+    "operator": ("warren.broker", ""),
 }
-"""What each service is started as, and the path at which it says that it is ready. All others are bots."""
+"""What each service is started as, and the path at which it says that it is ready. All others are bots.
+
+The operator is no service: it does what its arguments say (`declare`, `bot`, `dead`), and ends.
+"""
 TIMEOUT = 4.0
 """Seconds for the answer; the image's HEALTHCHECK gives the whole command five."""
 

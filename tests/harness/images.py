@@ -26,6 +26,7 @@ IMAGES = {
     "persistence": "warren-persistence",
     "presence": "warren-presence",
     "ui": "warren-ui",
+    "operator": "warren-core[broker]",
     "echo": "warren-core[bot]",
     "bots": "warren-core[bots]",
 }

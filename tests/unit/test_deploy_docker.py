@@ -33,6 +33,7 @@ ASKS = {
     "persistence": ({"WARREN_PORT": "none"}, "persistence: WARREN_PORT: "),
     "presence": ({"WARREN_PORT": "none"}, "presence: WARREN_PORT: "),
     "ui": ({"WARREN_AUTH": "oidc"}, "ui: WARREN_AUTH=oidc needs WARREN_OIDC_METADATA_URL"),
+    "operator": ({}, "warren: error: the following arguments are required: COMMAND"),
     "echo": ({}, "set WARREN_AMQP_URL"),
 }
 """How each can be had to say, once it has loaded everything, that a setting is wrong."""

@@ -32,6 +32,7 @@ IMAGES = {
     "persistence": "--no-dev --package warren-persistence",
     "presence": "--no-dev --package warren-presence",
     "ui": "--no-dev --package warren-ui",
+    "operator": "--no-dev --package warren-core --extra broker",
     "echo": "--no-dev --package warren-core --extra bot",
     "bots": "--no-dev --package warren-core --extra bots",
 }
