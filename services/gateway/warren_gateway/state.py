@@ -80,7 +80,6 @@ class Gateway:
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
             now, wall = time.monotonic(), time.time()
             self.submitter.expire()
             for client in tuple(self._clients):
@@ -88,6 +87,7 @@ class Gateway:
             held = Counter(client.transport.name for client in self._clients)
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
+            await asyncio.sleep(TICK)
 
 
 def _key_set(settings: Settings) -> KeySet | None:
