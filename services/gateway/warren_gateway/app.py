@@ -96,7 +96,7 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
 
 def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
     keys = gateway.key_set
-    broker = {"broker": lambda: all(link.up for link in links)}
+    broker = {"broker": lambda: all(link.up for link in links) and gateway.mailbox.open}
     return broker if keys is None else {**broker, "keys": lambda: keys.ready}
 
 
