@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,21 @@ import aio_pika
 import httpx
 import pytest
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from harness.bots import (
+    ROOT,
+    WITHIN,
+    Logins,
+    at_work,
+    end,
+    give_logins,
+    member,
+    messages,
+    room_of,
+    say,
+    start,
+    until,
+    warren,
+)
 from harness.bus import Bus, bus, send_command
 from harness.member import bearer, become_member, fresh_room, make_room
 from harness.stack import Stack
@@ -38,8 +50,6 @@ from integration.test_broker_rights import (
     purge,
 )
 from warren.bot import Bot, Message, Policy, Timer
-from warren.bot.runner import Runner
-from warren.broker.bots import bot_definitions, declare_bot
 from warren.contract.ids import new_id
 from warren.contract.topology import (
     COMMANDS,
@@ -54,122 +64,22 @@ from warren.contract.topology import (
     shard,
     shard_queue,
 )
-from warren_local import topology
-from warren_local.binaries import rabbitmq
-from warren_local.home import broker_password
 from warren_local.javascript import modules
-from warren_local.rabbitmq import RabbitMQ
 
 from bots.bridge import incoming
 from bots.bridge.bot import bridge
 from bots.bridge.config import Config
 from bots.bridge.test_outgoing import receiving
 
-WITHIN = 60.0
-"""Seconds for something to happen; a bound, not an expectation."""
-ROOT = Path(__file__).parents[2]
 HASTY = Policy(tries=2, first_wait=0.01, longest_wait=0.02)
-
-
-@dataclass(frozen=True, slots=True)
-class Logins:
-    """Where each bot connects, and the room that it was given."""
-
-    urls: dict[str, str]
-    rooms: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def logins(stack: Stack) -> Logins:
-    """Give some bots their queues and logins, in one go: an import starts an Erlang VM."""
-    if not isinstance(stack.rabbitmq, RabbitMQ):
-        pytest.skip("only the broker's own command makes logins, and it is not on this machine")
+    """Give some bots their queues and logins."""
     names = ("bridge", "echo", "echojs", "hello", "letters", "pair", "thief", "victim")
     rooms = {name: fresh_room(name) for name in names} | {"hello": "general"}  # as the tutorial says
-    found: dict[str, list[Any]] = {}
-    for name, room in rooms.items():
-        asyncio.run(declare_bot(stack.rabbitmq.url, name, [room]))
-        password = broker_password(stack.home, f"bot.{name}")
-        for kind, entries in bot_definitions(name, [room], password).items():
-            if isinstance(entries, list):
-                found[kind] = [*found.get(kind, []), *(entry for entry in entries if entry not in found.get(kind, []))]
-    definitions = stack.rabbitmq.data / "bots.json"
-    definitions.write_text(json.dumps(found))
-    control = rabbitmq().server.with_name("rabbitmqctl")
-    command = [str(control), "import_definitions", str(definitions)]
-    subprocess.run(command, env=stack.rabbitmq.env, check=True, capture_output=True, timeout=60)
-    urls = {name: topology.url(stack.home, stack.rabbitmq.port, f"bot.{name}") for name in names}
-    return Logins(urls, rooms)
-
-
-async def room_of(http: httpx.AsyncClient, gateway: str, logins: Logins, name: str) -> tuple[str, dict[str, str]]:
-    """Make a bot's room if it is not there, ann's; return it and ann's headers."""
-    room = logins.rooms[name]
-    headers = bearer(token("ann"))
-    made = await http.post(f"{gateway}/v1/rooms", json={"room": room}, headers=headers)
-    assert made.status_code in (201, 409), made.text
-    return room, headers
-
-
-async def messages(http: httpx.AsyncClient, gateway: str, room: str) -> list[dict[str, Any]]:
-    """Return all messages of a room, oldest first."""
-    found: list[dict[str, Any]] = []
-    while True:
-        after = found[-1]["seq"] if found else 0
-        answer = await http.get(
-            f"{gateway}/v1/rooms/{room}/messages?after={after}&limit=100", headers=bearer(token("ann"))
-        )
-        page = answer.json()
-        found += page["messages"]
-        if not page["more"]:
-            return found
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something in another process, which has no event to wait for."""
-    async with asyncio.timeout(WITHIN):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-
-
-async def say(http: httpx.AsyncClient, gateway: str, room: str, *texts: str) -> None:
-    for text in texts:
-        answer = await http.post(
-            f"{gateway}/v1/rooms/{room}/messages", json={"text": text}, headers=bearer(token("ann"))
-        )
-        assert answer.status_code == 201, answer.text
-
-
-def start(*command: str | Path, log: Path, **env: str) -> subprocess.Popen[bytes]:
-    with log.open("ab") as file:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **env}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(30)
-
-
-@asynccontextmanager
-async def at_work(bot: Bot, url: str) -> AsyncIterator[Runner]:
-    runner = Runner(bot, url)
-    task = asyncio.create_task(runner.run())
-    try:
-        yield runner
-    finally:
-        runner.stop()
-        async with asyncio.timeout(WITHIN):
-            await task
-
-
-def member(bot: Bot, http: httpx.AsyncClient, gateway: str, room: str) -> Callable[[], Awaitable[bool]]:
-    async def joined() -> bool:
-        answer = await http.get(f"{gateway}/v1/rooms/{room}/members", headers=bearer(token("ann")))
-        users: list[str] = [one["user"] for one in answer.json()["members"]]
-        return bot.user in users
-
-    return joined
+    return Logins(give_logins(stack, {name: [room] for name, room in rooms.items()}), rooms)
 
 
 async def test_every_message_is_answered_once_and_in_order_however_often_the_bot_is_killed(
@@ -261,18 +171,6 @@ async def test_a_bot_in_javascript_does_the_same(
         assert await answers() == texts
     finally:
         end(bot)
-
-
-async def warren(stack: Stack, *arguments: str) -> str:
-    """Do what an operator does on the command line; return what it says."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "WARREN_AMQP_URL": stack.rabbitmq.url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "warren.broker", *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    async with asyncio.timeout(WITHIN):
-        said, _ = await process.communicate()
-    assert process.returncode == 0, said
-    return said.decode()
 
 
 async def test_dead_letters_are_listed_shown_sent_again_and_dropped(

@@ -11,6 +11,12 @@ COMMIT = Histogram(
     "Seconds from taking a batch to its majority write.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
+BOTS_REFUSED = Counter(
+    "warren_bot_commands_refused_total",
+    "Commands refused before anybody judged them, by the broker user that sent them: `too_many` beyond a bot's pace, "
+    "`forbidden` in somebody else's name.",
+    ["user", "code"],  # the operator makes the users: there are as many as bots, and nobody else
+)
 CONFLICTS = Counter("warren_commit_conflicts_total", "Inserts stopped by a unique index, by which.", ["index"])
 RETRIES = Counter("warren_commit_retries_total", "Commits repeated because MongoDB was not available.")
 DEAD = Counter("warren_dead_letters_total", "Commands that could not be processed.")

@@ -58,6 +58,7 @@ class Outlet:
             else:
                 break
         _count(plan)
+        _count_refused(batch)
         if log.isEnabledFor(logging.DEBUG):
             _trace(sends)
         return True
@@ -127,6 +128,13 @@ def _count(plan: Plan) -> None:
     metrics.COMMANDS.labels("stored").inc(len(plan.new))
     metrics.COMMANDS.labels("refused").inc(refused)
     metrics.COMMANDS.labels("known").inc(len(plan.answers) - refused - len(plan.new))
+
+
+def _count_refused(batch: Batch) -> None:
+    for part in batch.parts:
+        user = part.delivery.message.header.properties.user_id or ""
+        for refused in part.refused:
+            metrics.BOTS_REFUSED.labels(user, refused.code).inc()
 
 
 def _trace(sends: Iterable[Run]) -> None:
