@@ -16,7 +16,7 @@ from warren.bot import Bot, Message, Refusal, Unavailable, Voice, broker
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract import commands as c
 from warren.contract.ids import new_id
-from warren.contract.topology import COMMANDS, shard, shard_key
+from warren.contract.topology import BOT_COMMANDS
 from warren.rates import Rate
 
 TEXT = "x" * 200
@@ -85,7 +85,7 @@ async def floods(url: str, name: str, room: str) -> None:
     async def send(*commands: c.AnyCommand) -> None:
         body = c.Commands(commands=list(commands)).model_dump_json(exclude_none=True).encode()
         with contextlib.suppress(Unavailable):
-            await publisher.publish(COMMANDS, shard_key(shard(room)), body, mandatory=True, delivery_mode=PERSISTENT)
+            await publisher.publish(BOT_COMMANDS, "", body, mandatory=True, delivery_mode=PERSISTENT)
 
     def common() -> c.Common:
         return {"id": new_id(), "room": room, "sender": user, "name": name, "key": new_id()}

@@ -1,8 +1,8 @@
 """What bots cost the people in their rooms, how fast one answers, and what those do that misbehave: `./dev bench bots`.
 
 First 5 people in a room, 20 messages a second, with 0, 1 and 10 bots that hear them and one that answers each. Then one
-bot that is asked again as soon as it has answered: with the library's pace, and without (the writers bound every bot,
-so for that they are told to take it for a gateway). Then people beside bots that say all that they may, that fail at
+bot that is asked again as soon as it has answered: with the library's pace, and without (Warren bounds every bot,
+so for that it is told to take it for a gateway). Then people beside bots that say all that they may, that fail at
 every message, that hang, and that flood the broker without the library.
 """
 
@@ -97,7 +97,10 @@ async def trouble(stack: Stack, fleet: Fleet, people: "People", rooms: Mapping[s
             before, began = await refused(stack), time.perf_counter()
             await people.talk(case, rooms[case], found)
             if more := await refused(stack) - before:
-                print(f"    commands refused: {more / (time.perf_counter() - began):,.0f} a second", flush=True)
+                print(
+                    f"    commands refused, or messages dropped: {more / (time.perf_counter() - began):,.0f} a second",
+                    flush=True,
+                )
 
 
 def head(first: str) -> None:
@@ -160,7 +163,7 @@ class People:
 
 
 async def refused(stack: Stack) -> float:
-    """Return how many commands of bots the writers have refused because they were too many."""
+    """Return how many commands of bots were refused; a message that was not even read counts once."""
     async with httpx.AsyncClient() as http:
         lines = (await http.get(f"{stack.persistence[0].url}/metrics")).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("warren_bot_commands_refused_total{"))

@@ -50,8 +50,13 @@ from integration.test_broker_rights import (
     purge,
 )
 from warren.bot import Bot, Message, Policy, Timer
+from warren.broker.dead import looking
 from warren.contract.ids import new_id
 from warren.contract.topology import (
+    BOT_COMMANDS,
+    BOT_QUERIES,
+    BOT_QUERY_QUEUE,
+    BOT_QUEUE,
     COMMANDS,
     CONTROL,
     DEAD,
@@ -59,6 +64,7 @@ from warren.contract.topology import (
     LIVE,
     PRESENCE,
     QUERIES,
+    QUERY_KEY,
     QUERY_QUEUE,
     event_key,
     shard,
@@ -315,7 +321,11 @@ FORBIDDEN: dict[str, Any] = {
     "read one's own dead letters": consume(OWN_DEAD),
     "read the writers' dead letters": consume(DEAD),
     "read commands": consume(shard_queue(3)),
+    "read what bots want": consume(BOT_QUEUE),
+    "empty the queue of what bots want": purge(BOT_QUEUE),
+    "take in events with the queue of what bots want": bind(BOT_QUEUE, EVENTS, "ev.#"),
     "read queries": consume(QUERY_QUEUE),
+    "read what bots ask": consume(BOT_QUERY_QUEUE),
     "delete another bot's queue": delete_queue("bot.victim"),
     "delete one's own queue": delete_queue(MINE),
     "take in more rooms": bind(MINE, EVENTS, "ev.#"),
@@ -334,6 +344,10 @@ FORBIDDEN: dict[str, Any] = {
     "make one that dead-letters to events": make_own_queue(x_dead_letter_exchange=EVENTS),
     "make one that dead-letters to any queue": make_own_queue(x_dead_letter_exchange=""),
     "make an exchange": make_exchange("warren.other"),
+    "make one that dead-letters to commands": make_own_queue(x_dead_letter_exchange=COMMANDS),
+    "publish a command past the relay": publish(COMMANDS, "shard.03"),
+    "publish a command to no shard": publish(COMMANDS),
+    "publish a query where people wait": publish(QUERIES, QUERY_KEY),
     "publish an event": publish(EVENTS, "ev.7.general"),
     "publish presence": publish(PRESENCE, "shard.03"),
     "publish control": publish(CONTROL),
@@ -356,7 +370,7 @@ async def test_a_stolen_login_reaches_nothing_but_its_own(logins: Logins, operat
             await FORBIDDEN[operation](connection, channel)
 
 
-@pytest.mark.parametrize("exchange", [COMMANDS, QUERIES, LIVE])
+@pytest.mark.parametrize("exchange", [BOT_COMMANDS, BOT_QUERIES, LIVE])
 async def test_a_stolen_login_speaks_in_nobody_elses_name(logins: Logins, exchange: str) -> None:
     key = event_key(logins.rooms["thief"])
     async with await aio_pika.connect(logins.urls["thief"], timeout=WITHIN) as connection, asyncio.timeout(WITHIN):
@@ -414,7 +428,7 @@ async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
 async def test_without_a_name_it_is_nobody(thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]) -> None:
     before = len(await messages(http, gateways[0], den))
     await thief.command(send_command(den, MINE, "nameless"), user_id=None)
-    # There is nobody to answer to; the next command of the shard is answered after it was dealt with.
+    # There is nobody to answer to; the bot's next command is answered after it was dealt with.
     assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"
     assert len(await messages(http, gateways[0], den)) == before
 
@@ -438,22 +452,51 @@ async def test_it_reads_no_room_that_is_not_its_to_read(
         assert answer["type"] == "denied", (query, answer)
 
 
-async def test_copies_by_cc_and_bcc_reach_no_other_shard_and_no_other_room(
-    thief: Bus, den: str, stack: Stack, http: httpx.AsyncClient, gateways: list[str]
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_copies_by_cc_and_bcc_reach_nothing(
+    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str], header: str
 ) -> None:
-    foreign = next(room for room in (fresh_room("cc") for _ in range(1_000)) if shard(room) != shard(den))
-    await make_room(http, gateways[0], foreign, token("ann"))
     await outcome(thief, joining(den))
-    async with asyncio.timeout(WITHIN):
-        for header in ("CC", "BCC"):
-            text = new_id()
-            copies = {header: [f"shard.{shard(foreign):02d}"]}
-            await thief.command(send_command(den, MINE, text), headers=copies)
-            letter = await thief.dead(text.encode())  # the copy, in the wrong shard
-            assert letter.headers["publisher"] == MINE
-            stored = [one["text"] for one in await messages(http, gateways[0], den)]
-            assert stored.count(text) <= 1
-            assert await messages(http, gateways[0], foreign) == []
+    said = send_command(den, MINE, new_id())
+    copies = [f"shard.{shard(den):02d}", QUERY_KEY, event_key(den), shard_queue(shard(den)), DEAD]
+    await thief.command(said, headers={header: copies})
+    last = send_command(den, MINE, "and that is all")
+    await thief.command(last)
+    assert list(await thief.replies(2)) == [said["id"], last["id"]]  # one answer each
+    assert [one["text"] for one in await messages(http, gateways[0], den)].count(said["text"]) == 1
+
+
+async def test_what_it_says_about_whose_it_is_is_not_believed(
+    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
+    for other in ("gateway", "persistence", "ann"):
+        assert await outcome(thief, send_command(den, "ann", "as ann"), headers={"publisher": other}) == "forbidden"
+
+
+async def test_it_has_nobody_else_answered(stack: Stack, thief: Bus, den: str) -> None:
+    mailbox = f"gateway.{new_id()}"
+    async with bus(stack.amqp_url("gateway")) as gateway:
+        await gateway.declare(mailbox)
+        await thief.command(send_command(den, "ann", "as ann"), reply_to=mailbox)
+        assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"  # the other one is dealt with
+        assert await gateway.depth(mailbox) == 0
+
+
+async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief: Bus) -> None:
+    mark = new_id().encode()
+    await thief.publish(BOT_COMMANDS, "", b"no commands, but " + mark)
+
+    async def sent_again() -> bool:
+        async with looking(stack.rabbitmq.url) as letters:
+            for letter in letters.found:
+                if mark in letter.message.body:
+                    await letters.replay(letter)
+                    return True
+        return False
+
+    await until(sent_again)
+    letter = await thief.dead(mark)  # without a name it would have been dropped
+    assert (letter.headers["publisher"], letter.headers["source"]) == (MINE, BOT_QUEUE)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +511,7 @@ async def test_what_is_no_command_is_a_dead_letter_with_its_name_and_delays_nobo
 ) -> None:
     mark = new_id().encode()
     body = body.replace(b'{"commands":[{', b'{"commands":[{"mark":"%s",' % mark) if b"type" in body else body + mark
-    await thief.publish(COMMANDS, f"shard.{shard(den):02d}", body)
+    await thief.publish(BOT_COMMANDS, "", body)
     letter = await thief.dead(mark)
     assert letter.headers["publisher"] == MINE
     assert await outcome(thief, send_command(den, "ann", "x")) == "forbidden"

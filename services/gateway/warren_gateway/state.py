@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from warren.broker.asker import Asker
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter
+from warren.broker.submitter import Submitter, by_shard
 from warren.contract.commands import Accepted, Refused
 
 from warren_gateway import metrics
@@ -42,7 +42,7 @@ class Gateway:
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher()
         self.unconfirmed = Publisher(confirm=False)
-        self.submitter = Submitter(self.confirmed, _observe)
+        self.submitter = Submitter(self.confirmed, by_shard, _observe)
         self.asker = Asker(self.unconfirmed)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
