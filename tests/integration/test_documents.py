@@ -15,9 +15,8 @@ WITHIN = 60
 
 
 def block(language: str) -> str:
-    """Return the README's code block in this language; there is one of each."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return str(found)
+    """Return the README's first code block in this language."""
+    return str(re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0])
 
 
 def run(argv: list[str], script: str) -> str:

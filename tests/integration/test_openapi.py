@@ -211,7 +211,7 @@ def test_the_document_has_every_route_but_what_is_no_part_of_the_api(gateways: l
         for path, methods in (
             ("/v1/guest", ("POST",)), ("/v1/me", ("GET",)), ("/v1/sse", ("GET", "POST")), ("/v1/poll", ("POST",)),
             ("/v1/rooms/{room}", ("GET", "PATCH")), ("/v1/rooms/{room}/messages", ("GET", "POST")),
-            ("/client.js", ("GET",)),
+            ("/client.js", ("GET",)), ("/asyncapi.json", ("GET",)),
         )
         for method in methods
     }  # fmt: skip

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from warren.contract.frames import Error, Joined, Left
-from warren.contract.presence import IsTyping, Presence, Present
+from warren.contract.presence import IsTyping, Partial, Presence, Present
 from warren_gateway.answer import BOUND, TYPISTS, Answer
 from warren_gateway.cursors import Cursors, Place
 from warren_gateway.roster import Roster
@@ -161,6 +161,16 @@ async def test_people_who_type_are_named_once_each_and_not_without_end() -> None
         one.put(typing(f"u{number}"))
     typists = one.body()["rooms"][ROOM]["typing"]
     assert [typist["user"] for typist in typists] == [f"u{number}" for number in range(TYPISTS)]
+
+
+async def test_a_reply_that_grows_is_told_as_far_as_it_has_grown() -> None:
+    one = answer(since=0, presence="")
+    one.tell(joined(0))
+    for text in ("Once", "Once upon"):
+        frame = Partial(room=ROOM, user="bot.writer", name="Writer", key="k1", text=text)
+        one.put(Frame(ROOM, frame.model_dump_json().encode(), kind=frame.type))
+    told = [{"user": "bot.writer", "name": "Writer", "key": "k1", "text": "Once upon"}]
+    assert one.body()["rooms"][ROOM]["partial"] == told
 
 
 def typing(user: str) -> Frame:

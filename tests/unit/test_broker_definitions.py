@@ -47,7 +47,7 @@ def test_passwords_are_salted_hashes() -> None:
 def test_a_password_that_is_not_set_is_an_error_with_its_name() -> None:
     done = run("definitions", **{name: value for name, value in PASSWORDS.items() if "PRESENCE" not in name})
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "warren.broker: set WARREN_PRESENCE_PASSWORD\n"
+    assert done.stderr == "warren: set WARREN_PRESENCE_PASSWORD\n"
 
 
 def test_users_with_and_without_their_passwords_have_the_same_rights() -> None:
@@ -63,9 +63,9 @@ def test_only_the_operator_is_an_administrator() -> None:
 def test_a_declaration_that_cannot_be_made_says_where_and_never_the_password() -> None:
     done = run("declare", "amqp://operator:hush@127.0.0.1:1/")
     assert done.returncode == 1
-    assert done.stderr.startswith("warren.broker: the broker at 127.0.0.1:1 is not to be had: ")
+    assert done.stderr.startswith("warren: the broker at 127.0.0.1:1 is not to be had: ")
     assert "hush" not in done.stdout + done.stderr
-    assert run("declare").stderr == "warren.broker: name the broker: declare URL, or set WARREN_AMQP_URL\n"
+    assert run("declare").stderr == "warren: name the broker, as its operator: set WARREN_AMQP_URL\n"
 
 
 @pytest.mark.parametrize("room", ["a", "general", "a_b-c9", "x" * 64, inbox_room("Ann@example.org")])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from warren.contract import frames as f
 from warren.contract.codes import Close, Code
-from warren_gateway.limits import TIDY, Bucket, Buckets, PersonLimits, Places, Rate, address_key, address_of, seconds
+from warren.rates import TIDY, Bucket, Buckets, Rate, seconds
+from warren_gateway.limits import PersonLimits, Places, address_key, address_of
 from warren_gateway.session import Action, End, Reply, Session, SessionLimits, Submit, Subscribe
 from warren_gateway.tokens import User
 

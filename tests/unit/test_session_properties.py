@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.contract.commands import Accepted, Refused
-from warren_gateway.limits import PersonLimits, Rate
+from warren.rates import Rate
+from warren_gateway.limits import PersonLimits
 from warren_gateway.session import (
     EXPIRES_EARLY,
     HELLO_WITHIN,

@@ -14,10 +14,10 @@ from harness.jwks import KeyServer
 from harness.stack import SECRET
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from pydantic import ValidationError
+from warren.rates import Buckets, Rate
 from warren_gateway.auth import Authenticator, Guests, NotNow, Secret
 from warren_gateway.config import Settings
 from warren_gateway.jwks import FETCH_BYTES, UNKNOWN_EVERY, KeySet, KeysUnavailable, load, usable
-from warren_gateway.limits import Buckets, Rate
 from warren_gateway.tokens import ASYMMETRIC, SYMMETRIC, Rules, TokenRefused, User, check, read_header
 
 GUEST = Rules(SYMMETRIC, "warren-guest", "warren")

@@ -22,6 +22,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", help="what runs, where, and whether it is ready")
     url = add("url", help="where a user of the broker connects, with its password")
     url.add_argument("user", nargs="?", choices=topology.USERS, default=topology.ADMINISTRATOR, help="(operator)")
+    bot = add("bot", help="give a bot its login and queues, and print where it connects")
+    bot.add_argument("name", metavar="NAME")
+    bot.add_argument("--room", action="append", default=[], help="a room that it is given; * is all of them")
     logs = add("logs", help="the end of the logs")
     logs.add_argument("service", nargs="?", metavar="SERVICE", help="a service (gateway) or a replica (gateway-1)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
@@ -51,6 +54,8 @@ def run(arguments: list[str]) -> int:
             return commands.status()
         case "url":
             return commands.url(given.user)
+        case "bot":
+            return commands.bot(given.name, given.room)
         case "logs":
             return commands.logs(given.service, follow=given.follow)
         case "lint":

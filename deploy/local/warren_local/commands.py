@@ -11,11 +11,12 @@ from pathlib import Path
 
 import psutil
 
-from . import pidfile, state, supervisor, table, topology
+from . import bots, pidfile, state, supervisor, table, topology
 from .errors import LocalError
 from .home import warren_home
 from .ports import Ports
 from .process import POLL
+from .rabbitmq import RabbitMQ
 from .service import responds
 
 DOWN_TIMEOUT = 150.0
@@ -107,6 +108,17 @@ def url(user: str) -> int:
     if os.environ.get("WARREN_AMQP_URL"):
         raise LocalError("The broker is the one at WARREN_AMQP_URL; its users are not known here.")
     print(topology.url(warren_home(), Ports(now.base).amqp, user))
+    return 0
+
+
+def bot(name: str, rooms: Sequence[str]) -> int:
+    """Make a bot's queues and login, and print where it connects, with its password."""
+    now = state.running(warren_home())
+    if now is None:
+        raise LocalError("Warren does not run; ./dev up starts it.")
+    if os.environ.get("WARREN_AMQP_URL"):
+        raise LocalError("The broker is the one at WARREN_AMQP_URL: its operator gives bots their logins (warren bot).")
+    print(bots.give(warren_home(), RabbitMQ(warren_home(), Ports(now.base).amqp), name, rooms))
     return 0
 
 

@@ -260,7 +260,7 @@ export class WarrenClient extends EventTarget {
       case "events": return this.#subscriptions.received(frame);
       case "ack": return this.#sender.acked(frame);
       case "error": return this.#refused(frame);
-      case "presence": case "typing": return this.isJoined(frame.room) ? this.#emit(frame.type, frame) : undefined;
+      case "presence": case "typing": case "partial": return this.isJoined(frame.room) ? this.#emit(frame.type, frame) : undefined;
       default: // pong, and whatever a newer gateway says
     }
   }

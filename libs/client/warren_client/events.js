@@ -29,6 +29,7 @@
  *   unfollowed: {room: string},
  *   presence: PresenceFrame,
  *   typing: {room: string, user: string, name: string},
+ *   partial: {room: string, user: string, name: string, key: string, text: string},
  *   throttled: {room?: string, seconds: number},
  *   expiring: {},
  * }} Events

@@ -11,7 +11,7 @@ import { Uplink } from "./uplink.js";
 /** @typedef {{since?: number, epoch?: string, presence?: string}} Cursor  `presence` is the server's own */
 /**
  * @typedef {{head?: number, number?: number, read?: number, reset?: boolean, events?: object[], presence?: object,
- *   typing?: object[], left?: object, error?: {temporary: boolean}}} News
+ *   typing?: object[], partial?: object[], left?: object, error?: {temporary: boolean}}} News
  */
 /** @typedef {{rooms: Record<string, News>, cursors: Record<string, Cursor>}} Answer */
 
@@ -172,7 +172,7 @@ export class PollingTransport {
   }
 
   /** @param {string} room @param {News} news @param {Cursor | undefined} cursor */
-  #take(room, { error, left, events, presence, typing = [], ...place }, cursor) {
+  #take(room, { error, left, events, presence, typing = [], partial = [], ...place }, cursor) {
     const since = this.#cursors.get(room)?.since;
     const isAsked = this.#asked.delete(room);
     if (cursor && !error) this.#cursors.set(room, cursor);
@@ -182,6 +182,7 @@ export class PollingTransport {
     if (events) this.#say({ type: "events", room, events });
     if (presence) this.#say({ type: "presence", room, ...presence });
     for (const typist of typing) this.#say({ type: "typing", room, ...typist });
+    for (const growing of partial) this.#say({ type: "partial", room, ...growing });
     if (left) this.#say({ type: "left", room, ...left });
   }
 

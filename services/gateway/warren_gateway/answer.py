@@ -22,7 +22,7 @@ BOUND = 512 * 1024
 PASSING = 0.5
 """Seconds for which what does not last gathers, so that a busy room's presence is no stream of polls."""
 TYPISTS = 100
-"""People of one room who are shown typing in one answer."""
+"""People of one room who are shown typing in one answer, and replies that are shown as they grow."""
 
 News = dict[str, Any]
 Known = Callable[[str], Roster | None]
@@ -119,17 +119,24 @@ class Answer:
 
     def _pass(self, frame: Frame) -> None:
         """Take what does not last."""
-        if frame.kind == "typing":
-            said = from_json(frame.body)
-            typing = self._rooms.setdefault(frame.room, {}).setdefault("typing", [])
-            typist = {"user": said["user"], "name": said["name"]}
-            if typist not in typing and len(typing) < TYPISTS:
-                typing.append(typist)
+        if frame.kind in ("typing", "partial"):
+            self._say(frame)
         else:
             self._shown.add(frame.room)
             if not self._outdated(frame.room):
                 return
         asyncio.get_running_loop().call_later(PASSING, self._ready.set)
+
+    def _say(self, frame: Frame) -> None:
+        """Take what somebody does just now; of a reply that grows, what it has grown to."""
+        said = from_json(frame.body)
+        found = self._rooms.setdefault(frame.room, {}).setdefault(frame.kind, [])
+        own = [one for one in found if one["user"] == said["user"] and one.get("key") == said.get("key")]
+        shown = {name: said[name] for name in ("user", "name", "key", "text") if name in said}
+        if own:
+            own[0].update(shown)
+        elif len(found) < TYPISTS:
+            found.append(shown)
 
     def _told(self, room: str, token: str) -> str:
         """Tell who is in a room, if the client does not know; return what it knows then."""

@@ -14,7 +14,7 @@ from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import health_router
 from warren.ops.serve import background
 
-from warren_gateway import http, people, poll, problems, rooms, script, sse, ws
+from warren_gateway import files, http, people, poll, problems, rooms, sse, ws
 from warren_gateway.config import Settings
 from warren_gateway.edge import BodyLimit, SecurityHeaders
 from warren_gateway.guard import Guard
@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(ws.router)
     app.include_router(sse.router)
     app.include_router(poll.router)
-    app.include_router(script.router)
+    app.include_router(files.router)
     problems.install(app)
     _add_middleware(app, gateway)
     return app

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import jwt
 from warren.contract.frames import TOKEN_LIMIT
+from warren.rates import Buckets
 
 from warren_gateway import metrics
-from warren_gateway.limits import Buckets
 from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, read_header
 
 GOOD_TOKENS = 20_000

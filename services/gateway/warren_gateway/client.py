@@ -5,7 +5,9 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 
+from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
+from warren.broker.submitter import Submitter
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.frames import Error, Join, Left, ServerFrame
@@ -15,11 +17,9 @@ from warren.contract.wire import utc_now
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
-from warren_gateway.commands import Submitter
 from warren_gateway.hub import Hub, SubscriptionEnded
 from warren_gateway.live import Live
 from warren_gateway.names import actual, resolve
-from warren_gateway.queries import QueryDenied
 from warren_gateway.session import (
     Action,
     End,

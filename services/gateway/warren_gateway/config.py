@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 from warren.ops.settings import ServiceSettings
+from warren.rates import Rate
 
-from warren_gateway.limits import Rate
 from warren_gateway.tokens import ASYMMETRIC, SYMMETRIC, Rules
 
 GUEST_ISSUER = "warren-guest"

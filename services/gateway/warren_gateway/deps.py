@@ -10,10 +10,11 @@ from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from warren.contract.codes import Code
 from warren.contract.ids import Key, RoomId, UserId
+from warren.rates import Buckets
 
 from warren_gateway import metrics
 from warren_gateway.auth import NotNow
-from warren_gateway.limits import Buckets, address_of
+from warren_gateway.limits import address_of
 from warren_gateway.problems import ProblemError
 from warren_gateway.state import Gateway
 from warren_gateway.tokens import TokenRefused, User

@@ -10,10 +10,11 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from warren.contract.codes import Code
+from warren.rates import seconds
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator
-from warren_gateway.limits import AddressLimits, address_of, seconds
+from warren_gateway.limits import AddressLimits, address_of
 from warren_gateway.problems import problem
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})

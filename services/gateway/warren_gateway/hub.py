@@ -4,18 +4,19 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
 from warren.contract.frames import REPLAY_LIMIT, Joined, Left
 from warren.contract.ids import shown
 from warren.contract.queries import RANGE_LIMIT, Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren.contract.topology import bucket
+from warren.contract.wire import utc_now
 
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.live import Live
-from warren_gateway.queries import Asker, QueryDenied
-from warren_gateway.standings import Ask, Standings
+from warren_gateway.standings import Ask, Standings, may_write
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Chunk, RoomView, cut, identities, pack
 
@@ -63,6 +64,7 @@ class Hub:
     def __init__(self, asker: Asker, live: Live) -> None:
         self._asker = asker
         self._live = live
+        live.judge = self.may_write
         self._rooms: dict[str, _Room] = {}
         self.feed = Feed(self._take, self._buckets, self._feed_connected)
         self._compare = asyncio.Event()
@@ -104,6 +106,13 @@ class Hub:
         room = self._rooms.get(name)
         known = None if room is None else room.standings.remembered(user, room.last_end)
         return known or await self._ask(name, user)
+
+    async def may_write(self, name: str, user: str) -> bool:
+        """Return whether somebody may say something in a room now. Raises Unavailable."""
+        try:
+            return may_write(await self.access(name, user), utc_now())
+        except QueryDenied:
+            return False
 
     async def compare_heads(self, every: float) -> None:
         """Compare all heads with the store's every so many seconds and after each reconnect, until cancelled.

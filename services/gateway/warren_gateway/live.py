@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractConnection
@@ -13,13 +13,14 @@ from pydantic import BaseModel, ValidationError
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract import presence as p
+from warren.contract.bots import is_bot
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
+from warren.rates import Buckets, Rate
 
 from warren_gateway import metrics
 from warren_gateway.attendance import Attendance, Visitor
 from warren_gateway.buckets import BucketQueue
-from warren_gateway.limits import Buckets, Rate
 from warren_gateway.roster import Roster
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Frame
@@ -55,6 +56,15 @@ class _Room:
     """Nobody watched it when it was last looked at; if so next time too, it goes."""
 
 
+PARTS = Rate(5, 10)
+"""Of one bot in one room: it shows four parts of a reply a second."""
+Judge = Callable[[str, str], Awaitable[bool]]
+
+
+async def _nobody(room: str, user: str) -> bool:
+    return False
+
+
 class Live:
     """Presence and typing of one gateway, whose process `gateway` names as no other."""
 
@@ -66,7 +76,11 @@ class Live:
         self._visitors: dict[Subscriber, Visitor] = {}
         self._searches: dict[str, asyncio.Future[p.Sighting]] = {}
         self._typing = Buckets(TYPING)
+        self._parts = Buckets(PARTS)
         self._work = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.judge: Judge = _nobody
+        """Tells whether a bot may write in a room."""
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Take in what is told on this connection, until it goes away."""
@@ -210,7 +224,7 @@ class Live:
             if message.exchange == CONTROL:
                 self._control(p.CONTROL_MESSAGE.validate_json(message.body))
             else:
-                self._told(message, p.LIVE_FRAME.validate_json(message.body))
+                self._heard(message, p.LIVE_FRAME.validate_json(message.body))
         except ValidationError as error:
             detail = str(error.errors(include_url=False, include_input=False))
             log.warning("message refused", extra={"exchange": message.exchange, "error": detail})
@@ -224,12 +238,37 @@ class Live:
                     self._attendance.ask(name)
             self._work.set()
 
+    def _heard(self, message: DeliveredMessage, said: p.AnyLive) -> None:
+        """Take what the broker vouches for: services are believed, a bot speaks as itself where it may write."""
+        publisher = message.header.properties.user_id
+        if publisher is None:
+            log.warning("message refused", extra={"exchange": message.exchange, "error": "nobody vouches for it"})
+        elif not is_bot(publisher):
+            self._told(message, said)
+        elif isinstance(said, p.IsTyping | p.Partial) and said.user == publisher:
+            self._bot_said(message, said)
+        else:
+            log.warning("message refused", extra={"exchange": message.exchange, "error": f"not {publisher}'s to say"})
+
+    def _bot_said(self, message: DeliveredMessage, said: p.IsTyping | p.Partial) -> None:
+        # The routing key is what the broker has judged; a body could name any room.
+        watched = said.room in self._rooms and message.routing_key == event_key(said.room)
+        if watched and not self._parts.take(f"{said.room}/{said.user}", time.monotonic()):
+            task = asyncio.create_task(self._show_if_allowed(message, said))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _show_if_allowed(self, message: DeliveredMessage, said: p.IsTyping | p.Partial) -> None:
+        with contextlib.suppress(Unavailable):
+            if await self.judge(said.room, said.user):
+                self._told(message, said)
+
     def _told(self, message: DeliveredMessage, said: p.AnyLive) -> None:
         match said:
             case p.Presence():
                 term = (message.header.properties.headers or {}).get("term")
                 self._present(str(term), said, message.body)
-            case p.IsTyping(room=name, user=user):
+            case p.IsTyping(room=name, user=user) | p.Partial(room=name, user=user):
                 if room := self._rooms.get(name):
                     frame = Frame(name, message.body, kind=said.type)
                     self._show(frame, [watcher for watcher in room.watchers if watcher.user != user])

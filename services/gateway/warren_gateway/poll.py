@@ -67,6 +67,13 @@ class Typist(BaseModel):
     name: str
 
 
+class Growing(Typist):
+    """What a bot has written so far of the message that will have this key."""
+
+    key: str
+    text: str
+
+
 class RoomNews(BaseModel):
     """What is new in a room; where it stood when the poll came. With `reset`: reload history."""
 
@@ -78,6 +85,7 @@ class RoomNews(BaseModel):
     events: list[dict[str, Any]] = Field(default_factory=list)
     presence: Presence | None = None
     typing: list[Typist] = Field(default_factory=list)
+    partial: list[Growing] = Field(default_factory=list)
     left: Ended | None = None
     error: Refusal | None = None
 

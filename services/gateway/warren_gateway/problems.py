@@ -8,12 +8,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, Refused
-
-from warren_gateway.limits import seconds
-from warren_gateway.queries import QueryDenied
+from warren.rates import seconds
 
 _STATUS: dict[Code, int] = {
     Code.INVALID: 422,

@@ -14,8 +14,9 @@ from warren.contract.codes import TEMPORARY, Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.ids import TEXT_LIMIT
 from warren.contract.presence import Here
+from warren.rates import Bucket, Rate, seconds
 
-from warren_gateway.limits import Bucket, PersonLimits, Rate, seconds
+from warren_gateway.limits import PersonLimits
 from warren_gateway.tokens import User
 
 HELLO_WITHIN = 5.0

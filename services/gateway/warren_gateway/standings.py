@@ -7,12 +7,12 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from warren.broker.asker import QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
 from warren.contract.queries import Access
 
 from warren_gateway.live import Live
-from warren_gateway.queries import QueryDenied
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import EVERYBODY, Turn
 

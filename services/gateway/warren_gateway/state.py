@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from warren.broker.asker import Asker
+from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
+from warren.broker.submitter import Submitter, by_shard
+from warren.contract.commands import Accepted, Refused
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, Guests, Secret
 from warren_gateway.client import Client
-from warren_gateway.commands import Submitter
 from warren_gateway.config import Settings
 from warren_gateway.hub import Hub
 from warren_gateway.jwks import KeySet
 from warren_gateway.limits import AddressLimits, PersonLimits
 from warren_gateway.live import Live
-from warren_gateway.mailbox import Mailbox
-from warren_gateway.queries import Asker
 from warren_gateway.session import Session, SessionLimits
 from warren_gateway.subscriber import TRANSPORTS, Transport
 
@@ -41,7 +42,7 @@ class Gateway:
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher()
         self.unconfirmed = Publisher(confirm=False)
-        self.submitter = Submitter(self.confirmed)
+        self.submitter = Submitter(self.confirmed, by_shard, _observe)
         self.asker = Asker(self.unconfirmed)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
@@ -82,12 +83,18 @@ class Gateway:
         while True:
             now, wall = time.monotonic(), time.time()
             self.submitter.expire()
+            metrics.PENDING.set(len(self.submitter))
             for client in tuple(self._clients):
                 client.tick(now, wall)
             held = Counter(client.transport.name for client in self._clients)
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
             await asyncio.sleep(TICK)
+
+
+def _observe(answer: Accepted | Refused, seconds: float) -> None:
+    metrics.ACK.observe(seconds)
+    metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
 
 
 def _key_set(settings: Settings) -> KeySet | None:

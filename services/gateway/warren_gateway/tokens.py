@@ -6,6 +6,7 @@ from typing import Any
 
 import jwt
 from pydantic import TypeAdapter, ValidationError
+from warren.contract.bots import is_bot
 from warren.contract.frames import TOKEN_LIMIT
 from warren.contract.ids import MYSELF, UserId
 
@@ -104,7 +105,7 @@ def _user_id(claims: dict[str, Any], claim: str) -> str:
         user = _USER.validate_python(claims[claim])
     except ValidationError as error:
         raise TokenRefused(f"the token's {claim} cannot be a user id here") from error
-    if user == MYSELF:
+    if user == MYSELF or is_bot(user):  # bots have logins at the broker, and no tokens
         raise TokenRefused(f"the token's {claim} cannot be a user id here")
     return user
 

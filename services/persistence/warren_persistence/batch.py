@@ -1,11 +1,12 @@
 """What the writer takes in one commit: deliveries, decoded."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from pamqp.commands import Basic
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
@@ -14,7 +15,8 @@ from warren.contract.topology import shard
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
 
-log = logging.getLogger(__name__)
+PUBLISHER = "publisher"
+"""The header of a message that was passed on: whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Poison:
 
     body: bytes
     reason: str
+    publisher: str | None
+    """Who sent it, by the broker's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Trust:
     gateways: frozenset[str]
     """These speak for anybody: they have checked a token."""
     own: str
-    """The service's own user, which alone sends notices."""
+    """The service's own user, which alone sends notices, and passes on what bots say."""
 
     def allows(self, publisher: str | None, command: RoomCommand) -> bool:
         """Whether this publisher may say this; any other broker user speaks for itself alone."""
@@ -43,9 +47,10 @@ class Trust:
 
 @dataclass(slots=True)
 class Decoded:
-    """A delivery, the commands in it, what in it is poison, and what was said in somebody else's name."""
+    """A delivery, whose it is, the commands in it, what in it is poison, and what was said in somebody else's name."""
 
     delivery: Delivery
+    publisher: str | None
     commands: list[RoomCommand]
     poison: list[Poison]
     refused: list[Refused]
@@ -71,18 +76,21 @@ class Batch:
         return next((part.delivery.lease for part in self.parts if part.delivery.lease.shard == number), None)
 
 
+def publisher_of(properties: Basic.Properties, own: str) -> str | None:
+    """Return whose a message is, by the broker's word: who sent it, or whom the service `own` passed it on for."""
+    if properties.user_id == own and PUBLISHER in (headers := properties.headers or {}):
+        return str(headers[PUBLISHER])
+    return properties.user_id
+
+
 def decode(delivery: Delivery, trust: Trust) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
-    body = delivery.message.body
-    publisher = delivery.message.header.properties.user_id
-    decoded = Decoded(delivery, [], [], [])
-    try:
-        found: list[RoomCommand] = list(Commands.model_validate_json(body).commands)
-    except ValidationError:
-        found, decoded.poison = _salvage(body)
+    publisher = publisher_of(delivery.message.header.properties, trust.own)
+    found, poison = parse(delivery.message.body, publisher)
+    decoded = Decoded(delivery, publisher, [], poison, [])
     for command in found:
         if shard(command.room) != delivery.lease.shard:
-            decoded.poison.append(Poison(command.model_dump_json().encode(), "sent to the wrong shard"))
+            decoded.poison.append(_poison(command.model_dump(mode="json"), "sent to the wrong shard", publisher))
         elif not trust.allows(publisher, command):
             decoded.refused.append(refuse(command, Code.FORBIDDEN, "the broker does not vouch for this sender"))
         else:
@@ -90,18 +98,31 @@ def decode(delivery: Delivery, trust: Trust) -> Decoded:
     return decoded
 
 
-def _salvage(body: bytes) -> tuple[list[RoomCommand], list[Poison]]:
+def parse(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
+    """Return the commands in the body of a message, and what in it is none."""
+    try:
+        return list(Commands.model_validate_json(body).commands), []
+    except ValidationError:
+        return _salvage(body, publisher)
+
+
+def _salvage(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
     try:
         items = from_json(body)["commands"]
         if not isinstance(items, list):
             raise TypeError("commands is not a list")  # noqa: TRY301
     except (ValueError, KeyError, TypeError) as error:
-        return [], [Poison(body, f"not a batch of commands: {error}")]
+        return [], [Poison(body, f"not a batch of commands: {error}", publisher)]
     good: list[RoomCommand] = []
     poison: list[Poison] = []
     for item in items:
         try:
             good.append(COMMAND.validate_python(item))
         except ValidationError as error:
-            poison.append(Poison(repr(item).encode(), f"not a command: {error.errors(include_url=False)}"))
+            poison.append(_poison(item, f"not a command: {error.errors(include_url=False)}", publisher))
     return good, poison
+
+
+def _poison(item: Any, reason: str, publisher: str | None) -> Poison:
+    """Return a command as a message of its own, which can be sent again as it is."""
+    return Poison(to_json({"commands": [item]}), reason, publisher)

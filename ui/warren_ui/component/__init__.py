@@ -11,7 +11,7 @@ _HERE = Path(__file__).parent
 _CHAT = (
     "wording.js", "timeline.js", "draw.js", "dot.js",
     "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
-    "presence.js", "typing.js", "idle.js", "company.js",
+    "presence.js", "typing.js", "growing.js", "idle.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
     "search.js", "panel.js", "chat.js", "mount.js",
 )  # fmt: skip

@@ -379,7 +379,8 @@ export class Chat {
       this.panel.draw(timeline, this.#me, here);
       this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
       const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
-      const rows = timeline?.rows(this.#me, waiting, (user, name) => this.names.of(user, name)) ?? [];
+      const growing = timeline ? this.company.growing.of(timeline.room) : [];
+      const rows = timeline?.rows(this.#me, [...growing, ...waiting], (user, name) => this.names.of(user, name)) ?? [];
       this.log.draw(timeline, rows, this.#gone || online ? asideNode(this.#gone) : undefined);
     });
   }

@@ -3,6 +3,7 @@
 
 import { worded } from "./draw.js";
 import { Idle } from "./idle.js";
+import { Growing } from "./growing.js";
 import { Presence } from "./presence.js";
 import { TypingNotice, Typists } from "./typing.js";
 import { typingText } from "./wording.js";
@@ -34,6 +35,7 @@ export class Company {
     this.client = client;
     this.changed = changed;
     this.typists = new Typists(changed);
+    this.growing = new Growing(changed);
     this.notice = new TypingNotice((room) => client.typing(room));
     this.idle = new Idle((status) => client.report(status));
     this.#hearClient();
@@ -42,6 +44,7 @@ export class Company {
   stop() {
     this.idle.stop();
     this.typists.stop();
+    this.growing.stop();
     clearInterval(this.#ageing);
     clearTimeout(this.#repeat);
     for (const room of [...this.#repairs.keys()]) this.#settle(room);
@@ -83,6 +86,7 @@ export class Company {
       joined: ({ room }) => this.#asked.set(room, Date.now()), // its state is on the way
       presence: (frame) => this.#changed(frame),
       typing: (frame) => this.typists.heard(frame),
+      partial: (frame) => this.growing.heard(frame),
       events: ({ room, events }) => this.#received(room, events),
       throttled: ({ room, seconds }) => (room ? this.notice.hush(seconds) : this.#reportLater(seconds)),
       unfollowed: ({ room }) => this.#forget(room),
@@ -105,7 +109,11 @@ export class Company {
 
   /** @param {string} room @param {import("warren-client").RoomEvent[]} events */
   #received(room, events) {
-    for (const { type, sender } of events) if (type === "message") this.typists.spoke(room, sender);
+    for (const event of events) {
+      if (event.type !== "message") continue;
+      this.typists.spoke(room, event.sender);
+      this.growing.finished(room, event);
+    }
   }
 
   /** Something was lost: join again, which brings the state, unless that comes by itself. @param {string} room */
@@ -132,6 +140,7 @@ export class Company {
     this.#asked.delete(room);
     this.#presence.forget(room);
     this.typists.forget(room);
+    this.growing.forget(room);
     this.changed();
   }
 

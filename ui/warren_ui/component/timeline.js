@@ -166,7 +166,7 @@ export class Timeline {
     this.more = true;
   }
 
-  /** Everything to draw, from top to bottom. @param {string} me @param {Outgoing[]} waiting @param {import("./wording.js").NameOf} nameOf @returns {Row[]} */
+  /** Everything to draw, from top to bottom. @param {string} me @param {(Outgoing | import("./growing.js").Part)[]} waiting @param {import("./wording.js").NameOf} nameOf @returns {Row[]} */
   rows(me, waiting, nameOf) {
     /** @type {Map<string, string>} */
     const before = new Map(); // what happened last to whom
@@ -176,7 +176,9 @@ export class Timeline {
       if (event.user) before.set(event.user, event.type);
       return /** @type {Note} */ ({ kind: "note", key: `${event.sender} ${event.key}`, event, words });
     });
-    return this.#withDividers([...stored, ...waiting.map((entry) => this.#waiting(entry, me))]);
+    const known = new Set(stored.map(({ key }) => key)); // a part of a reply may come after it
+    const coming = waiting.map((entry) => ("failed" in entry ? this.#waiting(entry, me) : this.#growing(entry, me)));
+    return this.#withDividers([...stored, ...coming.filter(({ key }) => !known.has(key))]);
   }
 
   /** @param {RoomEvent} event @param {string} me @param {Line["state"]} state @param {string} reason @returns {Line} */
@@ -189,6 +191,11 @@ export class Timeline {
   #waiting({ key, text, at, failed }, me) {
     const event = { seq: 0, type: "message", id: "", sender: me, name: "", key, at, text };
     return this.#line(event, me, failed === null ? "pending" : "failed", failed ?? "");
+  }
+
+  /** @param {import("./growing.js").Part} part @param {string} me */
+  #growing(part, me) {
+    return this.#line({ seq: 0, type: "message", id: "", ...part }, me, "pending", "");
   }
 
   /** @param {(Line | Note)[]} lines @returns {Row[]} */

@@ -1,61 +1,141 @@
-"""What an operator does to the broker: `python -m warren.broker declare` and `python -m warren.broker definitions`."""
+"""What an operator does to the broker: `warren declare`, `definitions`, `bot`, `dead`."""
 
 import argparse
 import asyncio
 import json
 import logging
 import os
+import secrets
 import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from warren.broker import definitions
+from warren.broker.bots import bot_definitions, declare_bot
+from warren.broker.dead import Letter, Letters, looking
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
+from warren.contract.bots import ANY_ROOM, bot_user
 from warren.contract.users import BROKER_USERS
+
+Result = TypeVar("Result")
+SHOWN = 60
+"""Characters of a reason in a list."""
 
 
 def main() -> int:
     """Do what the command line says; the exit code."""
     logging.disable()  # what fails is said once, at the end
-    root = argparse.ArgumentParser(prog="python -m warren.broker", description="Prepares RabbitMQ for Warren.")
-    add = root.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
+    given = _parser().parse_args()
+    try:
+        found: int = given.act(given)
+    except (NotDeclared, Unavailable, LookupError) as error:
+        return _failed(str(error))
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="warren", description="Prepares RabbitMQ for Warren, and looks after it.")
+    add = root.add_subparsers(required=True, metavar="COMMAND").add_parser
     made = add("declare", help="make the exchanges and queues; may be repeated")
     made.add_argument("url", nargs="?", metavar="URL", help="the broker, as operator (WARREN_AMQP_URL)")
+    made.set_defaults(act=_declare)
     shown = add("definitions", help="print users and rights; passwords from WARREN_OPERATOR_PASSWORD and its like")
     shown.add_argument("--template", action="store_true", help="leave the passwords to be filled in")
-    given = root.parse_args()
-    if given.command == "declare":
-        return _declare(given.url or os.environ.get("WARREN_AMQP_URL", ""))
-    return _definitions(template=given.template)
+    shown.set_defaults(act=_definitions)
+    bot = add("bot", help="make a bot's queues, and print the definitions of its login, to be imported")
+    bot.add_argument("name")
+    bot.add_argument("--room", action="append", default=[], help=f"a room that it is given; {ANY_ROOM} is all of them")
+    bot.set_defaults(act=_bot)
+    dead = add("dead", help="dead letters: list, show, replay, drop")
+    dead.add_argument("what", choices=["list", "show", "replay", "drop"])
+    dead.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="which, as listed; without any, all")
+    dead.add_argument("--bot", help="those of this bot, instead of those of the writers")
+    dead.set_defaults(act=_dead)
+    return root
 
 
-def _declare(url: str) -> int:
-    if not url:
-        return _failed("name the broker: declare URL, or set WARREN_AMQP_URL")
-    parts = urlsplit(url)
-    where = f"{parts.hostname}:{parts.port or 5672}"  # never the URL itself, which holds the password
-    try:
-        asyncio.run(declare(url))
-    except NotDeclared as error:
-        return _failed(f"the topology at {where} is not as it should be: {error}")
-    except Unavailable as error:
-        return _failed(f"the broker at {where} is not to be had: {error}")
-    print(f"The topology at {where} is complete.")
+def _declare(given: argparse.Namespace) -> int:
+    url = _operator_url(given.url)
+    _run(url, declare(url))
+    print(f"The topology at {_where(url)} is complete.")
     return 0
 
 
-def _definitions(*, template: bool) -> int:
+def _definitions(given: argparse.Namespace) -> int:
     variables = {user.name: definitions.password_variable(user.name) for user in BROKER_USERS}
-    if not template and (unset := [name for name in variables.values() if not os.environ.get(name)]):
+    if not given.template and (unset := [name for name in variables.values() if not os.environ.get(name)]):
         return _failed(f"set {', '.join(unset)}")
     passwords = {user: os.environ.get(name, "") for user, name in variables.items()}
-    found = definitions.template() if template else definitions.definitions(passwords)
+    found = definitions.template() if given.template else definitions.definitions(passwords)
     print(json.dumps(found, indent=2))
     return 0
 
 
+def _bot(given: argparse.Namespace) -> int:
+    url, password = _operator_url(None), os.environ.get("WARREN_BOT_PASSWORD") or secrets.token_urlsafe(24)
+    _run(url, declare_bot(url, given.name, given.room))
+    print(json.dumps(bot_definitions(given.name, given.room, password), indent=2))
+    said = "" if os.environ.get("WARREN_BOT_PASSWORD") else f" with the password {password}"
+    print(f"{bot_user(given.name)} logs in{said} once the definitions are imported.", file=sys.stderr)
+    return 0
+
+
+def _dead(given: argparse.Namespace) -> int:
+    url = _operator_url(None)
+    return _run(url, _look(url, given.bot, given.what, given.numbers))
+
+
+async def _look(url: str, bot: str | None, what: str, numbers: list[int]) -> int:
+    async with looking(url, bot) as letters:
+        for letter in letters.select(numbers):
+            await _deal(letters, letter, what)
+        if what == "list" and not letters.found:
+            print("There are no dead letters.")
+    return 0
+
+
+async def _deal(letters: Letters, letter: Letter, what: str) -> None:
+    match what:
+        case "list":
+            reason = letter.header("reason")[:SHOWN]
+            print(f"{letter.number:5}  {letter.header('at')}  {letter.header('source')}  {reason}")
+        case "show":
+            headers = {name: letter.header(name) for name in ("at", "source", "replica", "publisher", "reason")}
+            print(json.dumps({"number": letter.number, **headers}, indent=2))
+            print(letter.message.body.decode("utf-8", "backslashreplace"))
+        case "replay":
+            await letters.replay(letter)
+            print(f"Letter {letter.number} is on its way again.")
+        case "drop":
+            await letters.drop(letter)
+            print(f"Letter {letter.number} is dropped.")
+
+
+def _operator_url(given: str | None) -> str:
+    url = given or os.environ.get("WARREN_AMQP_URL", "")
+    if not url:
+        raise NotDeclared("name the broker, as its operator: set WARREN_AMQP_URL")
+    return url
+
+
+def _run(url: str, work: "Coroutine[Any, Any, Result]") -> "Result":
+    try:
+        return asyncio.run(work)
+    except NotDeclared as error:
+        raise NotDeclared(f"the topology at {_where(url)} is not as it should be: {error}") from error
+    except Unavailable as error:
+        raise Unavailable(f"the broker at {_where(url)} is not to be had: {error}") from error
+
+
+def _where(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 5672}"  # never the URL itself, which holds the password
+
+
 def _failed(why: str) -> int:
-    print(f"warren.broker: {why}", file=sys.stderr)
+    print(f"warren: {why}", file=sys.stderr)
     return 1
 
 

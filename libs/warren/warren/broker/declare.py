@@ -1,12 +1,12 @@
 """Makes the topology that `warren.contract.topology` describes, and looks whether it is there."""
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from warren.broker.errors import TopologyMissing, translated
 from warren.broker.identity import login
-from warren.contract.topology import EXCHANGES, QUEUES
+from warren.contract.topology import EXCHANGES, QUEUES, Queue
 from warren.contract.users import broker_user
 
 CONNECT_TIMEOUT = 10.0
@@ -41,10 +41,7 @@ async def declare_all(connection: AbstractConnection) -> None:
     channel = connection.channel()
     await channel.initialize()
     try:
-        queues = [
-            await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
-            for queue in QUEUES
-        ]
+        queues = [await declare_queue(channel, queue) for queue in QUEUES]
         for exchange in EXCHANGES:
             await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)
         for queue, declared in zip(QUEUES, queues, strict=True):
@@ -52,6 +49,19 @@ async def declare_all(connection: AbstractConnection) -> None:
                 await declared.bind(queue.exchange, queue.key, timeout=TIMEOUT)
     finally:
         await channel.close()
+
+
+async def declare_queue(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    """Declare a queue; one of an older version that nobody uses and nothing lies in makes way."""
+    try:
+        return await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
+    except ChannelPreconditionFailed:
+        await channel.reopen()
+        found = (await channel.declare_queue(queue.name, passive=True, timeout=TIMEOUT)).declaration_result
+        if found.message_count or found.consumer_count:
+            raise
+    await channel.queue_delete(queue.name, timeout=TIMEOUT)
+    return await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
 
 
 async def check_declared(connection: AbstractConnection) -> None:

@@ -25,6 +25,11 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
     return _definitions((known[name], _hashed(password)) for name, password in passwords.items())
 
 
+def user_definitions(user: BrokerUser, password: str) -> dict[str, Any]:
+    """Return the definitions of one user, with the password as a salted hash."""
+    return _definitions([(user, _hashed(password))])
+
+
 def template() -> dict[str, Any]:
     """Return the definitions of all users with `${WARREN_…_PASSWORD}` in the passwords' places, to be filled in."""
     return _definitions((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
@@ -34,10 +39,15 @@ def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str
     found = list(users)
     return {
         "vhosts": [{"name": VHOST}],
-        "users": [{"name": user.name, **credentials, "tags": list(user.tags)} for user, credentials in found],
+        "users": [_user(user, credentials) for user, credentials in found],
         "permissions": [_permission(user) for user, _ in found],
         "topic_permissions": [permission for user, _ in found for permission in _topic_permissions(user)],
     }
+
+
+def _user(user: BrokerUser, credentials: dict[str, str]) -> dict[str, Any]:
+    limits = {"limits": dict(user.limits)} if user.limits else {}
+    return {"name": user.name, **credentials, "tags": list(user.tags), **limits}
 
 
 def _hashed(password: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from warren.contract.ids import Cursor, Key, RoomId, RoomRef, Seq, Text, UserId
-from warren.contract.presence import Here, IsTyping, Presence
+from warren.contract.presence import Here, IsTyping, Partial, Presence
 from warren.contract.wire import Strict, Wire
 
 SUBPROTOCOL = "warren.v1"
@@ -187,5 +187,5 @@ class Bye(Wire):
     after_ms: int
 
 
-ServerFrame = Welcome | Renewed | Joined | Left | Ack | Error | Presence | IsTyping | Pong | Bye
+ServerFrame = Welcome | Renewed | Joined | Left | Ack | Error | Presence | IsTyping | Partial | Pong | Bye
 """All that a client may receive besides `warren.contract.events.Events`."""

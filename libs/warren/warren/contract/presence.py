@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import RoomId, RoomRef, UserId
+from warren.contract.ids import TEXT_LIMIT, Key, RoomId, RoomRef, UserId
 from warren.contract.topology import SHARDS
 from warren.contract.wire import Timestamp, Wire
 
@@ -63,6 +63,17 @@ class IsTyping(Wire):
     name: str
 
 
+class Partial(Wire):
+    """What a bot has written so far of a message that will have this key. It holds until that comes, or for 15 s."""
+
+    type: Literal["partial"] = "partial"
+    room: RoomRef
+    user: UserId
+    name: str
+    key: Key
+    text: str = Field(max_length=TEXT_LIMIT)
+
+
 class Sighting(Wire):
     """Somebody's status over all rooms, and since when they are offline if that is known. For gateways alone."""
 
@@ -72,7 +83,7 @@ class Sighting(Wire):
     last_seen: Timestamp | None = None
 
 
-AnyLive = Presence | IsTyping | Sighting
+AnyLive = Presence | IsTyping | Partial | Sighting
 """The closed union of what passes on `warren.live`."""
 LIVE_FRAME: TypeAdapter[AnyLive] = TypeAdapter(Annotated[AnyLive, Field(discriminator="type")])
 

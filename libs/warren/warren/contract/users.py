@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from warren.contract.ids import ROOM_PATTERN
-from warren.contract.topology import COMMANDS, CONTROL, EVENTS, LIVE, PRESENCE, QUERIES, QUERY_QUEUE
+from warren.contract.topology import (
+    BOT_QUERY_QUEUE,
+    BOT_QUEUE,
+    COMMANDS,
+    CONTROL,
+    EVENTS,
+    LIVE,
+    PRESENCE,
+    QUERIES,
+    QUERY_QUEUE,
+)
 
 DEFAULT_LOGIN = "guest"
 """What aiormq logs in with where the URL names nobody."""
@@ -17,6 +27,7 @@ NOTHING = "^$"
 EVERYTHING = ".*"
 _ROOM_KEY = rf"^ev\.[0-9]{{1,4}}\.{ROOM_PATTERN[1:-1]}$"
 _BUCKET_BINDING = r"^ev\.[0-9]{1,4}\.\*$"
+_ASKED = "|".join(map(re.escape, (BOT_QUEUE, BOT_QUERY_QUEUE, QUERY_QUEUE)))
 _DEFAULT_EXCHANGE = "amq.default"
 """The name by which RabbitMQ asks for rights to the default exchange."""
 
@@ -32,7 +43,10 @@ class TopicRights:
 
 @dataclass(frozen=True, slots=True)
 class BrokerUser:
-    """A login of the broker and its rights: regular expressions over the names of exchanges and queues."""
+    """A login of the broker and its rights: regular expressions over the names of exchanges and queues.
+
+    `limits`: connections and channels that it may have, where it is bounded.
+    """
 
     name: str
     configure: str = NOTHING
@@ -40,6 +54,7 @@ class BrokerUser:
     read: str = NOTHING
     topics: tuple[TopicRights, ...] = ()
     tags: tuple[str, ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
 
     def reaches(self, name: str) -> bool:
         """Whether the user has any right to the exchange or queue of this name."""
@@ -53,8 +68,9 @@ def _exactly(*names: str, own: str | None = None) -> str:
     return f"^({'|'.join(alternatives)})$"
 
 
-OPERATOR = BrokerUser("operator", EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator",))
-"""Declares the topology, reads the dead letters. No service logs in as this one."""
+OPERATOR = BrokerUser("operator", EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator", "impersonator"))
+"""Declares the topology, reads the dead letters, and sends them again in the name of whoever had sent them. No service
+logs in as this one."""
 GATEWAY = BrokerUser(
     "gateway",
     configure=_exactly(own="gateway"),
@@ -64,9 +80,9 @@ GATEWAY = BrokerUser(
 )
 PERSISTENCE = BrokerUser(
     "persistence",
-    # Commands, too: what happens in one room can be a notice to another.
+    # Commands, too: what bots want, and what happens in one room can be a notice to another.
     write=_exactly(EVENTS, COMMANDS, _DEFAULT_EXCHANGE),
-    read=rf"^({re.escape(COMMANDS)}\.[0-9]{{2}}|{re.escape(QUERY_QUEUE)})$",
+    read=rf"^({re.escape(COMMANDS)}\.[0-9]{{2}}|{_ASKED})$",
     topics=(TopicRights(EVENTS, write=_ROOM_KEY), TopicRights(LIVE)),
 )
 PRESENCE_USER = BrokerUser(

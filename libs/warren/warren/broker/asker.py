@@ -1,9 +1,10 @@
-"""Asks persistence over the broker, and gets the answers from this gateway's mailbox."""
+"""Asks persistence over the broker; the answers come to the process's mailbox."""
 
 import asyncio
 from typing import TypeVar
 
 from pydantic import BaseModel
+
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Code
@@ -29,10 +30,11 @@ class QueryDenied(Exception):
 
 
 class Asker:
-    """Request and reply on `warren.queries`."""
+    """Request and reply. `exchange`: where queries go; bots have one of their own."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, exchange: str = QUERIES) -> None:
         self._publisher = publisher
+        self._exchange = exchange
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
@@ -46,7 +48,7 @@ class Asker:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await self._publisher.publish(
-                    QUERIES,
+                    self._exchange,
                     QUERY_KEY,
                     query.model_dump_json().encode(),
                     correlation_id=correlation,

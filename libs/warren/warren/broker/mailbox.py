@@ -1,16 +1,17 @@
-"""The queue that answers to this gateway come to."""
+"""The queue that answers to commands and queries come to."""
 
 import asyncio
+from collections.abc import Callable
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
-from warren.broker.consumer import consume, declare_own_queue, open_channel
 
-from warren_gateway.commands import Submitter
-from warren_gateway.queries import Asker
+from warren.broker.asker import Asker
+from warren.broker.consumer import consume, declare_own_queue, open_channel
+from warren.broker.submitter import Submitter
 
 LENGTH = 50_000
-"""Messages that may wait for a gateway that does not read; older ones go, and their askers time out."""
+"""Messages that may wait for a process that does not read; older ones go, and their askers time out."""
 
 
 class Mailbox:
@@ -25,13 +26,15 @@ class Mailbox:
         """Whether answers can come; without that nothing can be asked or said."""
         return self._submitter.reply_to is not None
 
-    async def serve(self, connection: AbstractConnection) -> None:
-        """Take answers on this connection until it goes away."""
+    async def serve(self, connection: AbstractConnection, opened: Callable[[], None] | None = None) -> None:
+        """Take answers on this connection until it goes away; `opened` is called when they can come."""
         channel = await open_channel(connection, prefetch=0)
         queue = await declare_own_queue(connection, channel, LENGTH)
         # Without acks: an answer is worth nothing a second time.
         await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)
         self._submitter.reply_to = self._asker.reply_to = queue.name
+        if opened is not None:
+            opened()
         try:
             await channel.closed()
         finally:

@@ -1,0 +1,46 @@
+"""Gives bots their logins and queues on a broker of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from warren.contract.bots import bot_user
+
+from . import binaries, topology
+from .errors import LocalError
+from .home import broker_password
+from .rabbitmq import RabbitMQ
+
+TIMEOUT = 60
+"""Seconds for one command; an Erlang VM starts for each."""
+
+
+def give(home: Path, node: RabbitMQ, name: str, rooms: Sequence[str]) -> str:
+    """Make a bot's queues and login, or give it other rooms; return where it connects. Raises LocalError."""
+    password = broker_password(home, bot_user(name))
+    env = {**os.environ, "WARREN_AMQP_URL": node.url, "WARREN_BOT_PASSWORD": password}
+    command = [sys.executable, "-m", "warren.broker", "bot", name, *(f"--room={room}" for room in rooms)]
+    definitions = node.data / f"bot-{name}.json"
+    definitions.touch(0o600)
+    definitions.write_text(_output(command, env))
+    json.loads(definitions.read_text())  # what is no JSON would be the command's fault, not the broker's
+    _output([str(_rabbitmqctl()), "import_definitions", str(definitions)], node.env)
+    definitions.unlink()
+    return topology.url(home, node.port, bot_user(name))
+
+
+def _rabbitmqctl() -> Path:
+    return binaries.rabbitmq().server.with_name("rabbitmqctl")
+
+
+def _output(command: list[str], env: dict[str, str]) -> str:
+    try:
+        done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        raise LocalError(f"`{' '.join(command)}` took longer than {TIMEOUT} s.") from error
+    if done.returncode:
+        raise LocalError(done.stderr.strip() or f"`{' '.join(command)}` failed with code {done.returncode}.")
+    return done.stdout

@@ -1,0 +1,115 @@
+"""The chat as a bot has it over the broker."""
+
+import asyncio
+
+from aio_pika.abc import AbstractConnection
+from pydantic_core import to_json
+
+from warren.bot.chat import Refusal, Stretch
+from warren.bot.event import Event
+from warren.bot.pace import Pace
+from warren.broker.asker import Asker, QueryDenied
+from warren.broker.backoff import backoff
+from warren.broker.dead import about, dead_letter
+from warren.broker.errors import Unavailable
+from warren.broker.mailbox import Mailbox
+from warren.broker.publisher import Publisher
+from warren.broker.submitter import Submitter, as_a_bot
+from warren.contract import commands as c
+from warren.contract import queries as q
+from warren.contract.bots import BOT_PREFIX, bot_dead_exchange
+from warren.contract.codes import TEMPORARY, Code
+from warren.contract.ids import new_id
+from warren.contract.presence import IsTyping, Partial
+from warren.contract.topology import BOT_QUERIES, LIVE, event_key
+from warren.rates import Rate
+
+TICK = 1.0
+TRIES = 3
+"""Times that a command is sent before the handler hears of it: broker or database are away."""
+PACE = Rate(20, 100)
+"""Commands of one bot: what people may say, too. A bot that has gone wild is no louder than that."""
+
+
+class BrokerChat:
+    """Commands to the relay, queries to the readers, what does not last to the gateways."""
+
+    def __init__(self, user: str, name: str) -> None:
+        self._user = user
+        self._name = name
+        self._confirmed = Publisher()
+        self._unconfirmed = Publisher(confirm=False)
+        self._submitter = Submitter(self._confirmed, as_a_bot)
+        self._asker = Asker(self._unconfirmed, BOT_QUERIES)
+        self._mailbox = Mailbox(self._submitter, self._asker)
+        self._ready = asyncio.Event()
+        self._pace = Pace(PACE)
+
+    async def serve(self, connection: AbstractConnection) -> None:
+        """Speak on this connection until it goes away."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._confirmed.serve(connection))
+                group.create_task(self._unconfirmed.serve(connection))
+                group.create_task(self._mailbox.serve(connection, self._ready.set))
+        finally:
+            self._ready.clear()
+
+    async def ready(self) -> None:
+        """Wait until answers can come."""
+        await self._ready.wait()
+
+    async def ticks(self) -> None:
+        """Let what waits for an answer notice the time, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._submitter.expire()
+
+    async def submit(self, command: c.AnyCommand) -> c.Accepted:
+        """Have something done. Raises Refusal or Unavailable."""
+        await self._pace.turn()
+        detail = ""
+        for _, wait in zip(range(TRIES), backoff(), strict=False):
+            answer = await self._submitter.call(command)
+            if isinstance(answer, c.Accepted):
+                return answer
+            if answer.code not in TEMPORARY:
+                raise Refusal(answer.code, answer.detail)
+            detail = answer.detail
+            await asyncio.sleep(wait)
+        raise Unavailable(detail)
+
+    async def show(self, frame: IsTyping | Partial) -> None:
+        """Show what does not last."""
+        await self._unconfirmed.publish(LIVE, event_key(frame.room), frame.model_dump_json().encode())
+
+    async def read(self, room: str, after: int, limit: int = q.RANGE_LIMIT) -> Stretch:
+        """Read a room's log. Raises Refusal or Unavailable."""
+        try:
+            query = q.EventRange(room=room, user=self._user, after=after, limit=limit)
+            answer = await self._asker.ask(query, q.Range)
+        except QueryDenied as denied:
+            raise Refusal(denied.code, denied.detail) from denied
+        return Stretch(answer.epoch, answer.head, answer.events)
+
+    async def join(self, room: str) -> None:
+        """Become a member, if that is possible; what the bot may do, the writer judges with each command."""
+        fields = {"id": new_id(), "room": room, "sender": self._user, "name": self._name, "key": new_id()}
+        try:
+            await self.submit(c.Join(**fields))
+        except (Refusal, Unavailable) as error:
+            if not (isinstance(error, Refusal) and error.code == Code.EXISTS):
+                raise
+
+    async def bury(self, event: Event, handler: str, reason: str) -> None:
+        """Put an event among the bot's dead letters, however long that takes."""
+        headers = about(reason=reason, source=handler, replica=self._user, publisher=self._user, key=self._user)
+        body = to_json({"room": event.room, "events": [event.data]})
+        exchange = bot_dead_exchange(self._user.removeprefix(BOT_PREFIX)).name
+        for wait in backoff():
+            try:
+                await dead_letter(self._confirmed, body, headers, exchange)
+            except Unavailable:
+                await asyncio.sleep(wait)
+            else:
+                return

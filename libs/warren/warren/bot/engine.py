@@ -1,0 +1,175 @@
+"""Runs a bot's handlers on one event after another: tries again, gives up, and keeps what became of it."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from warren.bot import metrics
+from warren.bot.arguments import Misused
+from warren.bot.chat import Chat, Refusal
+from warren.bot.event import Event
+from warren.bot.log import Position
+from warren.bot.routes import Route
+from warren.bot.state import GONE, Change, Memory
+from warren.bot.timers import PREFIX, Clock, Due, key_of
+from warren.bot.trigger import Deeds, Message, Timer, Trigger
+from warren.broker.backoff import backoff
+from warren.broker.errors import Unavailable
+from warren.contract.wire import utc_now
+
+if TYPE_CHECKING:
+    from warren.bot.bot import Bot
+
+log = logging.getLogger(__name__)
+
+Bury = Callable[[Event, str, str], Awaitable[None]]
+"""Puts an event among the dead letters: the event, the handler, the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long and how often a handler may try, and how long bots may talk to each other.
+
+    `timeout`: seconds for one try. `tries`: of a handler that raises. `patience`: seconds for which it is tried again
+    while broker or database are away, which is not its fault. `chatter`: messages of bots in a row, with nobody else
+    in between, after which this one answers no other bot.
+    """
+
+    timeout: float = 60.0
+    tries: int = 5
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+    patience: float = 600.0
+    chatter: int = 5
+
+
+class Engine:
+    """One bot at work. Events of one room are given to it one at a time, in order."""
+
+    def __init__(self, bot: "Bot", chat: Chat, memory: Memory, bury: Bury, clock: Clock = utc_now) -> None:
+        self._bot = bot
+        self._chat = chat
+        self._memory = memory
+        self._bury = bury
+        self._clock = clock
+        self._chatter: defaultdict[str, int] = defaultdict(int)
+        self.timers = asyncio.Event()
+        """Set whenever timers were set or are done with."""
+
+    async def handle(self, room: str, epoch: str, data: dict[str, Any]) -> None:
+        """Run the handlers for an event, and keep what they changed together with the bot's place in the room."""
+        event = Event(room, data)
+        self._count(event)
+        change = Change(self._memory)
+        answered = event.sender != self._bot.user and not self._is_chatter(event)
+        for route in self._bot.routes.of(event):
+            if answered or route.record:
+                await self._run(route, event, change)
+        self._keep(change, room, Position(epoch, event.seq))
+
+    async def ring(self, due: Due) -> None:
+        """Call a timer's handler, unless somebody has cancelled it, and forget it together with keeping the changes."""
+        change = Change(self._memory)
+        if change.lookup(key_of(due.id)) is GONE:
+            return
+        await self._call_timer(due, change)
+        change.delete(key_of(due.id))
+        self._keep(change)
+
+    async def repeat(self, room: str, data: dict[str, Any], handler: str) -> None:
+        """Run one handler once more for an event that it had given up: an operator has sent it again."""
+        event, change = Event(room, data), Change(self._memory)
+        if due := Due.of_letter(room, handler, data):
+            await self._call_timer(due, change)
+        for route in self._bot.routes.of(event):
+            if route.name == handler and due is None:
+                await self._run(route, event, change)
+        self._keep(change)
+
+    def _keep(self, change: Change, room: str | None = None, position: Position | None = None) -> None:
+        self._memory.keep(change.changes, room, position)
+        if any(key.startswith(PREFIX) for key in change.changes):
+            self.timers.set()
+
+    async def _call_timer(self, due: Due, change: Change) -> None:
+        if route := self._bot.timers.named(due.handler):
+            await self._run(route, due, change)
+        else:
+            await self._give_up(due, due.handler, "there is no timer handler of this name")
+
+    def _count(self, event: Event) -> None:
+        if event.type == "message":
+            self._chatter[event.room] = self._chatter[event.room] + 1 if event.by_bot else 0
+
+    def _is_chatter(self, event: Event) -> bool:
+        return event.by_bot and self._chatter[event.room] > self._bot.policy.chatter
+
+    async def _run(self, route: Route, event: Event, change: Change) -> None:
+        """Run a handler until it succeeds or has failed too often; what it changed counts only if it succeeds."""
+        policy = self._bot.policy
+        waits = backoff(policy.first_wait, policy.longest_wait)
+        started, tries = asyncio.get_running_loop().time(), 0
+        while True:
+            own = Change(change)
+            try:
+                await self._try(route, event, own)
+            except Unavailable as error:
+                reason, final = str(error), asyncio.get_running_loop().time() - started > policy.patience
+            except Refusal as refusal:
+                reason, final = str(refusal), True
+            except TimeoutError:
+                reason, tries = f"took longer than {policy.timeout} s", tries + 1
+                final = tries >= policy.tries
+            except Exception as error:
+                log.warning("handler failed", extra=_where(route, event), exc_info=True)
+                reason, tries = repr(error), tries + 1
+                final = tries >= policy.tries
+            else:
+                change.changes.update(own.changes)
+                metrics.HANDLED.labels(route.name).inc()
+                return
+            if final:
+                await self._give_up(event, route.name, reason)
+                return
+            metrics.RETRIES.labels(route.name).inc()
+            await asyncio.sleep(next(waits))
+
+    async def _give_up(self, event: Event, handler: str, reason: str) -> None:
+        """Put an event among the dead letters; a timer with what it takes to ring it again."""
+        where = {"handler": handler, "room": event.room, "seq": event.seq}
+        log.error("event given up", extra={**where, "reason": reason})
+        metrics.GIVEN_UP.labels(handler).inc()
+        await self._bury(event.letter() if isinstance(event, Due) else event, handler, reason)
+
+    async def _try(self, route: Route, event: Event, change: Change) -> None:
+        trigger = self._trigger(route, event, change)
+        async with asyncio.timeout(self._bot.policy.timeout):
+            with metrics.SECONDS.labels(route.name).time():
+                await _call(route, trigger)
+
+    def _trigger(self, route: Route, event: Event, change: Change) -> Trigger:
+        origin = event.id if isinstance(event, Due) else f"{event.room}/{event.seq}/{route.name}"
+        deeds = Deeds(
+            self._chat, self._bot.user, self._bot.title, event.room, event.seq, origin, change, self._clock,
+            lambda reason, about: self._give_up(about or event, route.name, reason),
+        )  # fmt: skip
+        if isinstance(event, Due):
+            return Timer(event.room, event.data, deeds, event.due, event.given)
+        kind = Message if event.type == "message" else Trigger
+        return kind(event.room, event.data, deeds)
+
+
+async def _call(route: Route, trigger: Trigger) -> None:
+    try:
+        arguments = route.arguments(trigger)
+    except Misused as misuse:
+        await trigger.reply(str(misuse))
+    else:
+        await route.handler(trigger, **arguments)
+
+
+def _where(route: Route, event: Event) -> dict[str, Any]:
+    return {"handler": route.name, "room": event.room, "seq": event.seq}

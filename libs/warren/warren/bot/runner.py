@@ -1,0 +1,223 @@
+"""A bot on the broker: consumes its queue, speaks through commands, stops in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from prometheus_client import start_http_server
+from pydantic_core import from_json
+
+from warren.bot import logs, metrics
+from warren.bot.broker import BrokerChat
+from warren.bot.chat import Refusal
+from warren.bot.desk import Desk
+from warren.bot.engine import Engine
+from warren.bot.follower import Follower
+from warren.bot.state import Memory
+from warren.bot.timers import Alarm
+from warren.bot.turn import our_turn
+from warren.bot.voice import Voice
+from warren.broker.backoff import backoff
+from warren.broker.consumer import consume, open_channel
+from warren.broker.errors import Unavailable, translated
+from warren.broker.link import Link
+from warren.contract.ids import inbox_room
+from warren.contract.topology import EVENTS
+
+if TYPE_CHECKING:
+    from warren.bot.bot import Bot, Task
+
+log = logging.getLogger(__name__)
+
+Events = list[dict[str, Any]]
+PREFETCH = 200
+"""AMQP messages delivered and not yet acked: what bounds the bot's memory."""
+AT_ONCE = 32
+"""Rooms in which the bot is at work at the same time."""
+SETTLED_WITHIN = 15.0
+"""Seconds for which what a task says waits for the bot to be in its rooms, as long as for any other answer."""
+GRACE = 10.0
+"""Seconds for what is being done when the process is told to stop."""
+
+
+class Runner:
+    """One process of a bot. Several may run: the broker has one of them consume, and another one when that ends."""
+
+    def __init__(self, bot: "Bot", amqp_url: str) -> None:
+        self._bot = bot
+        self._memory = Memory(bot.state)
+        self._chat = BrokerChat(bot.user, bot.title)
+        self._stop = asyncio.Event()
+        self._settled = asyncio.Event()
+        """The bot has tried to become a member of all its rooms; before that, it may not speak there."""
+        self._strange = set(bot.rooms)
+        self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
+        self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
+        self._desk = Desk(AT_ONCE)
+        self._alarm = Alarm(self._engine, self._memory, self._desk)
+        self._link = Link(amqp_url, bot.user, self._serve)
+
+    async def run(self) -> None:
+        """Work until told to stop, and then end what was begun."""
+        stop = asyncio.create_task(self._stop.wait())
+        link, ticks = asyncio.create_task(self._link.run()), asyncio.create_task(self._chat.ticks())
+        voice = Voice(self._chat, self._bot.user, self._bot.title, self._settle)
+        tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
+        try:
+            done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._desk.failed]  # type: ignore[list-item]
+            await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
+            self._stop.set()
+            ended = [one for one in (link, ticks, *tasks, self._desk.failed) if one.done()]
+            await self._desk.stop(GRACE)
+            await _end(tasks, GRACE)
+            for one in ended:
+                one.result()  # raises: nothing of this ends by itself
+        finally:
+            await _end([link, ticks, stop, *tasks], GRACE)
+            self._memory.close()
+
+    def stop(self) -> None:
+        """End in order."""
+        self._stop.set()
+
+    async def _beside(self, work: "Task", voice: Voice) -> None:
+        """Run a task of the bot's; one that has come to its end is no reason to stop."""
+        await work(voice)
+        await self._stop.wait()
+
+    async def _settle(self) -> None:
+        """Wait until what a task says may be stored. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(SETTLED_WITHIN):
+                await self._settled.wait()
+        except TimeoutError as error:
+            raise Unavailable("the bot is not in its rooms yet") from error
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._chat.serve(connection))
+            group.create_task(self._follow(connection))
+
+    async def _follow(self, connection: AbstractConnection) -> None:
+        await self._chat.ready()
+        if not self._strange:
+            self._settled.set()
+        await our_turn(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
+        channel = await open_channel(connection, PREFETCH)
+        underlay = await channel.get_underlay_channel()
+        self._desk.tidy()  # of the connection before
+        metrics.WAITING.set(0)
+
+        def needed() -> bool:
+            return not underlay.is_closed
+
+        for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
+            self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+
+        def sink(message: DeliveredMessage) -> None:
+            metrics.WAITING.inc()
+            room, events = _read(message)
+            self._desk.put(room, lambda: self._take(room, events, message, underlay), needed)
+
+        await consume(channel, self._bot.user, sink)
+        log.info("bot at work", extra={"bot": self._bot.user})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._alarm.run())
+            await channel.closed()
+            raise Unavailable("channel closed")
+
+    async def _catch_up(self, room: str) -> None:
+        if room in self._bot.rooms:
+            await self._join(room)
+            self._strange.discard(room)
+            if not self._strange:
+                self._settled.set()
+        await self._follower.catch_up(room)
+
+    async def _join(self, room: str) -> None:
+        """Become a member. A room that will not have the bot is the operator's to see, and costs no other room."""
+        for wait in backoff():
+            try:
+                await self._chat.join(room)
+            except Refusal as refusal:
+                log.warning("room not joined", extra={"room": room, "reason": str(refusal)})
+            except Unavailable:
+                if not self._stop.is_set():
+                    await asyncio.sleep(wait)
+                    continue
+            return
+
+    async def _take(self, room: str, events: Events, message: DeliveredMessage, channel: AbstractChannel) -> None:
+        """Handle what was delivered, and have the broker forget it."""
+        try:
+            if events and not await self._handle(room, events, message):
+                return
+        finally:
+            if not channel.is_closed:
+                metrics.WAITING.dec()
+        if message.delivery_tag is not None and not channel.is_closed:
+            with contextlib.suppress(Unavailable), translated():
+                await channel.basic_ack(message.delivery_tag, wait=False)
+
+    async def _handle(self, room: str, events: Events, message: DeliveredMessage) -> bool:
+        """Handle events; return whether that is done."""
+        headers = message.header.properties.headers or {}
+        if message.exchange != EVENTS:  # from the operator: nobody else may write to the queue
+            for event in events:
+                await self._engine.repeat(room, event, str(headers.get("replay")))
+            return True
+        if not await self._follower.take(room, str(headers.get("epoch")), events):
+            return False
+        if room == inbox_room(self._bot.user):
+            for wanted in sorted(_invited(events) & self._bot.rooms):
+                await self._join(wanted)
+        return True
+
+
+def _read(message: DeliveredMessage) -> tuple[str, Events]:
+    """Return the room and the events in it. What is not understood has none; if it was an event, it will be missed."""
+    try:
+        body = from_json(message.body)
+        return str(body["room"]), [event for event in body["events"] if isinstance(event["seq"], int)]
+    except (ValueError, KeyError, TypeError):
+        log.exception("not understood", extra={"exchange": message.exchange, "key": message.routing_key})
+        return "", []
+
+
+def _invited(events: Events) -> set[str]:
+    """Return the rooms to which notices among these invite."""
+    return {event["of_room"] for event in events if event["type"] == "notice" and event["what"] == "member.invited"}
+
+
+async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:
+    """Cancel these, and wait for them so many seconds at most."""
+    for task in tasks:
+        task.cancel()
+    if pending := [task for task in tasks if not task.done()]:
+        await asyncio.wait(pending, timeout=grace)
+
+
+def main(bot: "Bot") -> None:
+    """Run a bot until SIGTERM or Ctrl-C."""
+    url = os.environ.get("WARREN_AMQP_URL")
+    if not url:
+        sys.exit("set WARREN_AMQP_URL to the bot's own login: amqp://bot.name:password@host")
+    logs.configure(os.environ.get("WARREN_LOG_LEVEL", "info"))
+    if port := os.environ.get("WARREN_METRICS_PORT"):
+        start_http_server(int(port), os.environ.get("WARREN_HOST", "127.0.0.1"))
+    asyncio.run(_run(bot, url))
+
+
+async def _run(bot: "Bot", url: str) -> None:
+    runner = Runner(bot, url)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, runner.stop)
+    await runner.run()

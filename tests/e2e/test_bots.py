@@ -1,0 +1,42 @@
+"""Bots as people see them."""
+
+import asyncio
+
+from e2e.conftest import Arrive
+from harness.member import fresh_room
+from harness.stack import Stack
+from playwright.async_api import expect
+from warren.bot import Bot, Message
+from warren.bot.runner import Runner
+from warren_local.bots import give
+from warren_local.rabbitmq import RabbitMQ
+
+
+async def test_a_reply_is_seen_as_it_grows_and_once_when_it_is_stored(arrive: Arrive, stack: Stack) -> None:
+    room, told = fresh_room("story"), asyncio.Event()
+    assert isinstance(stack.rabbitmq, RabbitMQ)
+    url = await asyncio.to_thread(give, stack.home, stack.rabbitmq, "writer", [room])
+    ana = await arrive("Ana Ruiz")
+    await ana.create_room("Stories", room)
+    bot = Bot("writer", title="The writer", rooms=[room])
+
+    @bot.message()
+    async def write(message: Message) -> None:
+        async with message.stream() as reply:
+            await reply.write("Once upon a time")
+            await told.wait()
+            await reply.write(" there was a rabbit.")
+
+    runner = Runner(bot, url)
+    working = asyncio.create_task(runner.run())
+    try:
+        await ana.say("Tell me a story")
+        said = ana.page.locator(f'[data-testid=message][data-sender="{bot.user}"]')
+        await expect(said).to_have_attribute("data-state", "pending")
+        await expect(said.get_by_test_id("text")).to_have_text("Once upon a time")
+        told.set()
+        await expect(said).to_have_attribute("data-state", "stored")
+        await expect(said.get_by_test_id("text")).to_have_text("Once upon a time there was a rabbit.")
+    finally:
+        runner.stop()
+        await working
