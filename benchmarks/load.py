@@ -205,9 +205,17 @@ class Load:
         result, self._result = self._result, Result(0, 0.0)
         result.seconds = time.perf_counter() - started
         self._refill = False
-        await self._until(lambda: not self._flights, SETTLE)
-        if self._flights:
-            raise AssertionError(f"{len(self._flights)} messages were not acked or not at every member in {SETTLE} s")
+        await self._settle()
+        return result
+
+    async def steady(self, rate: float, seconds: float) -> Result:
+        """Say so many messages a second whatever comes back, and return what became of all of them. Raises as `run`."""
+        self._result = result = Result(0, seconds)
+        started = time.perf_counter()
+        for number in range(max(1, int(rate * seconds))):
+            await self._until(lambda: False, max(0.0, started + number / rate - time.perf_counter()))
+            self._launch()
+        await self._settle()
         return result
 
     def close(self) -> None:
@@ -267,6 +275,12 @@ class Load:
                     await self._changed.wait()
         if self._wrong:
             raise AssertionError(self._wrong)
+
+    async def _settle(self) -> None:
+        """Wait until nothing is in flight."""
+        await self._until(lambda: not self._flights, SETTLE)
+        if self._flights:
+            raise AssertionError(f"{len(self._flights)} messages were not acked or not at every member in {SETTLE} s")
 
     async def _connect(self, line: _Line) -> None:
         url = self._urls[line.member % len(self._urls)]

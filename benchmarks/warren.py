@@ -11,6 +11,7 @@ import httpx
 from harness.member import become_member, fresh_room, make_room, sign_in
 from harness.stack import Stack
 from pydantic_core import from_json
+from warren.contract.bots import is_bot
 from warren_local.home import warren_home
 from warren_local.pidfile import clear_all
 
@@ -43,7 +44,10 @@ class WarrenDialect:
         match frame["type"]:
             case "events":
                 events = frame["events"]
-                keys = tuple(event["key"] for event in events if event["type"] == "message")
+                # What a bot says nobody waits for; its place in the room's order is checked like any other.
+                keys = tuple(
+                    event["key"] for event in events if event["type"] == "message" and not is_bot(event["sender"])
+                )
                 return Delivered(frame["room"], keys, events[0]["seq"], events[-1]["seq"])
             case "ack":
                 return Acked(frame["key"])

@@ -1,6 +1,5 @@
-// A bot in JavaScript: says again what it was told. Node 20.15 or later; npm install amqplib
+// A bot in JavaScript: says again what it was told. Node 18 or later; npm install amqplib
 //   WARREN_AMQP_URL=amqp://bot.echo:…@localhost WARREN_ECHO_ROOMS=general node echo.mjs
-import { crc32 } from "node:zlib";
 import amqp from "amqplib";
 
 const url = process.env.WARREN_AMQP_URL;
@@ -10,12 +9,11 @@ connection.on("close", () => process.exit(1)); // whoever runs it starts it agai
 const channel = await connection.createConfirmChannel();
 await channel.prefetch(50);
 
-// A room's commands go to its shard. The broker vouches for userId; one key is stored once, however often it comes.
+// The broker vouches for userId; one key is stored once, however often it comes.
 async function command(room, fields) {
   const body = { commands: [{ id: fields.key, room, sender: me, name: "Echo", ...fields }] };
-  const shard = `shard.${String(crc32(room) % 16).padStart(2, "0")}`;
   const properties = { userId: me, persistent: true, mandatory: true };
-  channel.publish("warren.commands", shard, Buffer.from(JSON.stringify(body)), properties);
+  channel.publish("warren.bots", "", Buffer.from(JSON.stringify(body)), properties);
   await channel.waitForConfirms();
 }
 

@@ -1,6 +1,7 @@
 """I1 to I5 under load while one thing after the other dies. 20 rooms, 4 members each over all transports."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,9 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import BASE_PORT
+from harness.bots import give_logins, until
+from harness.bus import Bus, bus, send_command
+from harness.checker import check, read_store
 from harness.crowd import Crowd, gather_crowd, talking
 from harness.line import TRANSPORTS
+from harness.member import fresh_room, make_room
 from harness.stack import Stack
+from harness.tokens import token
 from warren_local.service import Service
 
 HEARTBEAT = 2
@@ -27,6 +33,12 @@ def stack(home: Path) -> Iterator[Stack]:
     stack = Stack(home / "faults", BASE_PORT + 500, heartbeat=HEARTBEAT)
     with stack.running():
         yield stack
+
+
+@pytest.fixture(scope="module")
+def urls(stack: Stack) -> dict[str, str]:
+    """Return where a bot connects."""
+    return give_logins(stack, {"steady": ()})
 
 
 @pytest.fixture
@@ -84,6 +96,40 @@ async def test_the_active_writer_is_killed(stack: Stack, rounds: int) -> None:
         for _ in range(rounds):
             await restart(await busiest(stack))
             await crowd.everyone_says(2)
+
+
+async def test_relays_are_killed_and_nothing_that_a_bot_has_said_is_lost_or_out_of_order(
+    stack: Stack, urls: dict[str, str], http: httpx.AsyncClient, rounds: int
+) -> None:
+    rooms = [fresh_room("relayed") for _ in range(4)]
+    sent: dict[str, list[str]] = {room: [] for room in rooms}
+    for room in rooms:
+        await make_room(http, stack.gateways[0].url, room, token("ann"))
+
+    async def says(bot: Bus, count: int) -> None:
+        for number, room in zip(range(count), itertools.cycle(rooms), strict=False):
+            command = send_command(room, bot.user, f"{number}")
+            sent[room].append(command["key"])
+            await bot.command(command)
+
+    async def stored() -> bool:
+        return sum(len(keys) for keys in keys_of().values()) >= sum(len(keys) for keys in sent.values())
+
+    def keys_of() -> dict[str, list[str]]:
+        store = read_store(stack.mongodb.url, rooms)
+        return {room: [event["key"] for event in store[room] if event["type"] == "message"] for room in rooms}
+
+    async with bus(urls["steady"]) as bot:
+        for room in rooms:
+            await bot.command({**send_command(room, bot.user, ""), "type": "join"})
+        for _, replica in itertools.product(range(rounds), stack.persistence):
+            await says(bot, 40)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(restart(replica))
+                group.create_task(says(bot, 80))
+        await until(stored)
+    assert keys_of() == sent
+    assert check([], read_store(stack.mongodb.url, rooms)) == []
 
 
 async def test_the_broker_is_killed(stack: Stack, rounds: int) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from warren.broker.identity import login, own_queue
+from warren.contract.bots import is_bot
 from warren.contract.ids import new_id
-from warren.contract.topology import COMMANDS, DEAD, QUERIES, QUERY_KEY, shard, shard_key
+from warren.contract.topology import BOT_COMMANDS, BOT_QUERIES, COMMANDS, DEAD, QUERIES, QUERY_KEY, shard, shard_key
 
 WITHIN = 30.0
 """Seconds for an answer; a bound, not an expectation."""
@@ -53,9 +54,13 @@ class Bus:
         return False
 
     async def command(self, *commands: dict[str, Any], to: int | None = None, **properties: Any) -> None:
-        """Publish commands in one message, to their room's shard unless told otherwise."""
-        number = shard(commands[0]["room"]) if to is None else to
-        await self.publish(COMMANDS, shard_key(number), json.dumps({"commands": commands}).encode(), **properties)
+        """Publish commands in one message: a bot's as bots do, others to their room's shard unless told otherwise."""
+        body = json.dumps({"commands": commands}).encode()
+        if is_bot(self.user):
+            await self.publish(BOT_COMMANDS, "", body, **properties)
+        else:
+            number = shard(commands[0]["room"]) if to is None else to
+            await self.publish(COMMANDS, shard_key(number), body, **properties)
 
     async def replies(self, count: int) -> dict[str, dict[str, Any]]:
         """Return the next `count` replies to commands, by command id."""
@@ -67,7 +72,8 @@ class Bus:
     async def ask(self, body: bytes | dict[str, Any], **properties: Any) -> dict[str, Any]:
         """Return the answer to a query."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        await self.publish(QUERIES, QUERY_KEY, raw, correlation_id=new_id(), **properties)
+        exchange = BOT_QUERIES if is_bot(self.user) else QUERIES
+        await self.publish(exchange, QUERY_KEY, raw, correlation_id=new_id(), **properties)
         return await self.answer()
 
     async def fill(self, room: str, user: str, texts: Sequence[str]) -> int:

@@ -67,10 +67,21 @@ async def gather_crowd(
     gateways: Sequence[str], *, rooms: int, per_room: int, transports: Sequence[TransportName] = ("websocket",)
 ) -> list[Member]:
     """Return members, `per_room` in each of `rooms` fresh rooms, spread over the gateways and transports."""
+    names = [fresh_room("crowd") for _ in range(rooms)]
+    return await settle(gateways, names, per_room=per_room, transports=transports)
+
+
+async def settle(
+    gateways: Sequence[str],
+    rooms: Sequence[str],
+    *,
+    per_room: int,
+    transports: Sequence[TransportName] = ("websocket",),
+) -> list[Member]:
+    """Make these rooms, and return members as `gather_crowd` does."""
     members = []
     async with httpx.AsyncClient(timeout=30) as http:
-        for index in range(rooms):
-            room = fresh_room("crowd")
+        for index, room in enumerate(rooms):
             for place in range(per_room):
                 first = (index + place) % len(gateways)
                 order = [*gateways[first:], *gateways[:first]]

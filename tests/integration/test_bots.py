@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,21 @@ import aio_pika
 import httpx
 import pytest
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from harness.bots import (
+    ROOT,
+    WITHIN,
+    Logins,
+    at_work,
+    end,
+    give_logins,
+    member,
+    messages,
+    room_of,
+    say,
+    start,
+    until,
+    warren,
+)
 from harness.bus import Bus, bus, send_command
 from harness.member import bearer, become_member, fresh_room, make_room
 from harness.stack import Stack
@@ -38,10 +50,13 @@ from integration.test_broker_rights import (
     purge,
 )
 from warren.bot import Bot, Message, Policy, Timer
-from warren.bot.runner import Runner
-from warren.broker.bots import bot_definitions, declare_bot
+from warren.broker.dead import looking
 from warren.contract.ids import new_id
 from warren.contract.topology import (
+    BOT_COMMANDS,
+    BOT_QUERIES,
+    BOT_QUERY_QUEUE,
+    BOT_QUEUE,
     COMMANDS,
     CONTROL,
     DEAD,
@@ -49,127 +64,28 @@ from warren.contract.topology import (
     LIVE,
     PRESENCE,
     QUERIES,
+    QUERY_KEY,
     QUERY_QUEUE,
     event_key,
     shard,
     shard_queue,
 )
-from warren_local import topology
-from warren_local.binaries import rabbitmq
-from warren_local.home import broker_password
 from warren_local.javascript import modules
-from warren_local.rabbitmq import RabbitMQ
 
 from bots.bridge import incoming
 from bots.bridge.bot import bridge
 from bots.bridge.config import Config
 from bots.bridge.test_outgoing import receiving
 
-WITHIN = 60.0
-"""Seconds for something to happen; a bound, not an expectation."""
-ROOT = Path(__file__).parents[2]
 HASTY = Policy(tries=2, first_wait=0.01, longest_wait=0.02)
-
-
-@dataclass(frozen=True, slots=True)
-class Logins:
-    """Where each bot connects, and the room that it was given."""
-
-    urls: dict[str, str]
-    rooms: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def logins(stack: Stack) -> Logins:
-    """Give some bots their queues and logins, in one go: an import starts an Erlang VM."""
-    if not isinstance(stack.rabbitmq, RabbitMQ):
-        pytest.skip("only the broker's own command makes logins, and it is not on this machine")
+    """Give some bots their queues and logins."""
     names = ("bridge", "early", "echo", "echojs", "hello", "letters", "pair", "thief", "victim")
     rooms = {name: fresh_room(name) for name in names} | {"hello": "general"}  # as the tutorial says
-    found: dict[str, list[Any]] = {}
-    for name, room in rooms.items():
-        asyncio.run(declare_bot(stack.rabbitmq.url, name, [room]))
-        password = broker_password(stack.home, f"bot.{name}")
-        for kind, entries in bot_definitions(name, [room], password).items():
-            if isinstance(entries, list):
-                found[kind] = [*found.get(kind, []), *(entry for entry in entries if entry not in found.get(kind, []))]
-    definitions = stack.rabbitmq.data / "bots.json"
-    definitions.write_text(json.dumps(found))
-    control = rabbitmq().server.with_name("rabbitmqctl")
-    command = [str(control), "import_definitions", str(definitions)]
-    subprocess.run(command, env=stack.rabbitmq.env, check=True, capture_output=True, timeout=60)
-    urls = {name: topology.url(stack.home, stack.rabbitmq.port, f"bot.{name}") for name in names}
-    return Logins(urls, rooms)
-
-
-async def room_of(http: httpx.AsyncClient, gateway: str, logins: Logins, name: str) -> tuple[str, dict[str, str]]:
-    """Make a bot's room if it is not there, ann's; return it and ann's headers."""
-    room = logins.rooms[name]
-    headers = bearer(token("ann"))
-    made = await http.post(f"{gateway}/v1/rooms", json={"room": room}, headers=headers)
-    assert made.status_code in (201, 409), made.text
-    return room, headers
-
-
-async def messages(http: httpx.AsyncClient, gateway: str, room: str) -> list[dict[str, Any]]:
-    """Return all messages of a room, oldest first."""
-    found: list[dict[str, Any]] = []
-    while True:
-        after = found[-1]["seq"] if found else 0
-        answer = await http.get(
-            f"{gateway}/v1/rooms/{room}/messages?after={after}&limit=100", headers=bearer(token("ann"))
-        )
-        page = answer.json()
-        found += page["messages"]
-        if not page["more"]:
-            return found
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something in another process, which has no event to wait for."""
-    async with asyncio.timeout(WITHIN):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-
-
-async def say(http: httpx.AsyncClient, gateway: str, room: str, *texts: str) -> None:
-    for text in texts:
-        answer = await http.post(
-            f"{gateway}/v1/rooms/{room}/messages", json={"text": text}, headers=bearer(token("ann"))
-        )
-        assert answer.status_code == 201, answer.text
-
-
-def start(*command: str | Path, log: Path, **env: str) -> subprocess.Popen[bytes]:
-    with log.open("ab") as file:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **env}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(30)
-
-
-@asynccontextmanager
-async def at_work(bot: Bot, url: str) -> AsyncIterator[Runner]:
-    runner = Runner(bot, url)
-    task = asyncio.create_task(runner.run())
-    try:
-        yield runner
-    finally:
-        runner.stop()
-        async with asyncio.timeout(WITHIN):
-            await task
-
-
-def member(bot: Bot, http: httpx.AsyncClient, gateway: str, room: str) -> Callable[[], Awaitable[bool]]:
-    async def joined() -> bool:
-        answer = await http.get(f"{gateway}/v1/rooms/{room}/members", headers=bearer(token("ann")))
-        users: list[str] = [one["user"] for one in answer.json()["members"]]
-        return bot.user in users
-
-    return joined
+    return Logins(give_logins(stack, {name: [room] for name, room in rooms.items()}), rooms)
 
 
 async def test_every_message_is_answered_once_and_in_order_however_often_the_bot_is_killed(
@@ -261,18 +177,6 @@ async def test_a_bot_in_javascript_does_the_same(
         assert await answers() == texts
     finally:
         end(bot)
-
-
-async def warren(stack: Stack, *arguments: str) -> str:
-    """Do what an operator does on the command line; return what it says."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "WARREN_AMQP_URL": stack.rabbitmq.url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "warren.broker", *arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    async with asyncio.timeout(WITHIN):
-        said, _ = await process.communicate()
-    assert process.returncode == 0, said
-    return said.decode()
 
 
 async def test_dead_letters_are_listed_shown_sent_again_and_dropped(
@@ -431,7 +335,11 @@ FORBIDDEN: dict[str, Any] = {
     "read one's own dead letters": consume(OWN_DEAD),
     "read the writers' dead letters": consume(DEAD),
     "read commands": consume(shard_queue(3)),
+    "read what bots want": consume(BOT_QUEUE),
+    "empty the queue of what bots want": purge(BOT_QUEUE),
+    "take in events with the queue of what bots want": bind(BOT_QUEUE, EVENTS, "ev.#"),
     "read queries": consume(QUERY_QUEUE),
+    "read what bots ask": consume(BOT_QUERY_QUEUE),
     "delete another bot's queue": delete_queue("bot.victim"),
     "delete one's own queue": delete_queue(MINE),
     "take in more rooms": bind(MINE, EVENTS, "ev.#"),
@@ -450,6 +358,10 @@ FORBIDDEN: dict[str, Any] = {
     "make one that dead-letters to events": make_own_queue(x_dead_letter_exchange=EVENTS),
     "make one that dead-letters to any queue": make_own_queue(x_dead_letter_exchange=""),
     "make an exchange": make_exchange("warren.other"),
+    "make one that dead-letters to commands": make_own_queue(x_dead_letter_exchange=COMMANDS),
+    "publish a command past the relay": publish(COMMANDS, "shard.03"),
+    "publish a command to no shard": publish(COMMANDS),
+    "publish a query where people wait": publish(QUERIES, QUERY_KEY),
     "publish an event": publish(EVENTS, "ev.7.general"),
     "publish presence": publish(PRESENCE, "shard.03"),
     "publish control": publish(CONTROL),
@@ -472,7 +384,7 @@ async def test_a_stolen_login_reaches_nothing_but_its_own(logins: Logins, operat
             await FORBIDDEN[operation](connection, channel)
 
 
-@pytest.mark.parametrize("exchange", [COMMANDS, QUERIES, LIVE])
+@pytest.mark.parametrize("exchange", [BOT_COMMANDS, BOT_QUERIES, LIVE])
 async def test_a_stolen_login_speaks_in_nobody_elses_name(logins: Logins, exchange: str) -> None:
     key = event_key(logins.rooms["thief"])
     async with await aio_pika.connect(logins.urls["thief"], timeout=WITHIN) as connection, asyncio.timeout(WITHIN):
@@ -530,7 +442,7 @@ async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
 async def test_without_a_name_it_is_nobody(thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]) -> None:
     before = len(await messages(http, gateways[0], den))
     await thief.command(send_command(den, MINE, "nameless"), user_id=None)
-    # There is nobody to answer to; the next command of the shard is answered after it was dealt with.
+    # There is nobody to answer to; the bot's next command is answered after it was dealt with.
     assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"
     assert len(await messages(http, gateways[0], den)) == before
 
@@ -554,22 +466,51 @@ async def test_it_reads_no_room_that_is_not_its_to_read(
         assert answer["type"] == "denied", (query, answer)
 
 
-async def test_copies_by_cc_and_bcc_reach_no_other_shard_and_no_other_room(
-    thief: Bus, den: str, stack: Stack, http: httpx.AsyncClient, gateways: list[str]
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_copies_by_cc_and_bcc_reach_nothing(
+    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str], header: str
 ) -> None:
-    foreign = next(room for room in (fresh_room("cc") for _ in range(1_000)) if shard(room) != shard(den))
-    await make_room(http, gateways[0], foreign, token("ann"))
     await outcome(thief, joining(den))
-    async with asyncio.timeout(WITHIN):
-        for header in ("CC", "BCC"):
-            text = new_id()
-            copies = {header: [f"shard.{shard(foreign):02d}"]}
-            await thief.command(send_command(den, MINE, text), headers=copies)
-            letter = await thief.dead(text.encode())  # the copy, in the wrong shard
-            assert letter.headers["publisher"] == MINE
-            stored = [one["text"] for one in await messages(http, gateways[0], den)]
-            assert stored.count(text) <= 1
-            assert await messages(http, gateways[0], foreign) == []
+    said = send_command(den, MINE, new_id())
+    copies = [f"shard.{shard(den):02d}", QUERY_KEY, event_key(den), shard_queue(shard(den)), DEAD]
+    await thief.command(said, headers={header: copies})
+    last = send_command(den, MINE, "and that is all")
+    await thief.command(last)
+    assert list(await thief.replies(2)) == [said["id"], last["id"]]  # one answer each
+    assert [one["text"] for one in await messages(http, gateways[0], den)].count(said["text"]) == 1
+
+
+async def test_what_it_says_about_whose_it_is_is_not_believed(
+    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
+    for other in ("gateway", "persistence", "ann"):
+        assert await outcome(thief, send_command(den, "ann", "as ann"), headers={"publisher": other}) == "forbidden"
+
+
+async def test_it_has_nobody_else_answered(stack: Stack, thief: Bus, den: str) -> None:
+    mailbox = f"gateway.{new_id()}"
+    async with bus(stack.amqp_url("gateway")) as gateway:
+        await gateway.declare(mailbox)
+        await thief.command(send_command(den, "ann", "as ann"), reply_to=mailbox)
+        assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"  # the other one is dealt with
+        assert await gateway.depth(mailbox) == 0
+
+
+async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief: Bus) -> None:
+    mark = new_id().encode()
+    await thief.publish(BOT_COMMANDS, "", b"no commands, but " + mark)
+
+    async def sent_again() -> bool:
+        async with looking(stack.rabbitmq.url) as letters:
+            for letter in letters.found:
+                if mark in letter.message.body:
+                    await letters.replay(letter)
+                    return True
+        return False
+
+    await until(sent_again)
+    letter = await thief.dead(mark)  # without a name it would have been dropped
+    assert (letter.headers["publisher"], letter.headers["source"]) == (MINE, BOT_QUEUE)
 
 
 @pytest.mark.parametrize(
@@ -584,7 +525,7 @@ async def test_what_is_no_command_is_a_dead_letter_with_its_name_and_delays_nobo
 ) -> None:
     mark = new_id().encode()
     body = body.replace(b'{"commands":[{', b'{"commands":[{"mark":"%s",' % mark) if b"type" in body else body + mark
-    await thief.publish(COMMANDS, f"shard.{shard(den):02d}", body)
+    await thief.publish(BOT_COMMANDS, "", body)
     letter = await thief.dead(mark)
     assert letter.headers["publisher"] == MINE
     assert await outcome(thief, send_command(den, "ann", "x")) == "forbidden"

@@ -19,6 +19,10 @@ from warren.broker.errors import TopologyMissing
 from warren.broker.identity import own_queue
 from warren.broker.publisher import Publisher
 from warren.contract.topology import (
+    BOT_COMMANDS,
+    BOT_QUERIES,
+    BOT_QUERY_QUEUE,
+    BOT_QUEUE,
     COMMANDS,
     CONTROL,
     DEAD,
@@ -193,6 +197,8 @@ YES, NO = True, False
 TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     #                                                                                         gateway persist. presence
     "publish commands": (publish(COMMANDS),                                                       YES, YES, NO),
+    "publish what a bot wants": (publish(BOT_COMMANDS),                                           NO,  NO,  NO),
+    "publish what a bot asks": (publish(BOT_QUERIES),                                             NO,  NO,  NO),
     "publish queries": (publish(QUERIES),                                                         YES, NO,  NO),
     "publish an event": (publish(EVENTS, ROOM_KEY),                                               NO,  YES, NO),
     "publish an event under a key of no room": (publish(EVENTS, "ev.7.general.more"),             NO,  NO,  NO),
@@ -206,6 +212,8 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "publish to amq.topic": (publish("amq.topic", ROOM_KEY),                                      NO,  NO,  NO),
 
     "consume commands": (consume(shard_queue(3)),                                                 NO,  YES, NO),
+    "consume what bots want": (consume(BOT_QUEUE),                                                NO,  YES, NO),
+    "consume what bots ask": (consume(BOT_QUERY_QUEUE),                                           NO,  YES, NO),
     "consume queries": (consume(QUERY_QUEUE),                                                     NO,  YES, NO),
     "consume presence": (consume(presence_queue(3)),                                              NO,  NO,  YES),
     "consume dead letters": (consume(DEAD),                                                       NO,  NO,  NO),
@@ -215,6 +223,8 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
 
     # Who may consume may purge: RabbitMQ has one right for both.
     "purge commands": (purge(shard_queue(3)),                                                     NO,  YES, NO),
+    "purge what bots want": (purge(BOT_QUEUE),                                                    NO,  YES, NO),
+    "purge what bots ask": (purge(BOT_QUERY_QUEUE),                                               NO,  YES, NO),
     "purge queries": (purge(QUERY_QUEUE),                                                         NO,  YES, NO),
     "purge presence": (purge(presence_queue(3)),                                                  NO,  NO,  YES),
     "purge dead letters": (purge(DEAD),                                                           NO,  NO,  NO),
@@ -234,6 +244,8 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "make a further shard of presence": (make_queue(f"{PRESENCE}.99"),                            NO,  NO,  NO),
     "delete a shard": (delete_queue(shard_queue(3)),                                              NO,  NO,  NO),
     "delete a shard of presence": (delete_queue(presence_queue(3)),                               NO,  NO,  NO),
+    "delete the queue of what bots want": (delete_queue(BOT_QUEUE),                               NO,  NO,  NO),
+    "delete the queue of what bots ask": (delete_queue(BOT_QUERY_QUEUE),                          NO,  NO,  NO),
     "delete the queue of queries": (delete_queue(QUERY_QUEUE),                                    NO,  NO,  NO),
     "delete the dead letters": (delete_queue(DEAD),                                               NO,  NO,  NO),
     "delete a bot's queue": (delete_queue(FOREIGN),                                               NO,  NO,  NO),
@@ -245,6 +257,8 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "bind one's own to all live events": (bind_own(LIVE, "#"),                                    NO,  NO,  NO),
     "bind one's own to control": (bind_own(CONTROL, ""),                                          YES, NO,  YES),
     "bind one's own to commands": (bind_own(COMMANDS, "shard.03"),                                NO,  NO,  NO),
+    "bind one's own to what bots want": (bind_own(BOT_COMMANDS, ""),                              NO,  NO,  NO),
+    "bind one's own to what bots ask": (bind_own(BOT_QUERIES, ""),                                NO,  NO,  NO),
     "bind one's own to queries": (bind_own(QUERIES, "query"),                                     NO,  NO,  NO),
     "bind one's own to presence": (bind_own(PRESENCE, "shard.03"),                                NO,  NO,  NO),
     "bind a shard to events": (bind(shard_queue(3), EVENTS, BUCKET),                              NO,  NO,  NO),
@@ -266,6 +280,7 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "lead a bucket of events into control": (lead(EVENTS, CONTROL, BUCKET),                       YES, NO,  NO),
     "lead control into live events": (lead(CONTROL, LIVE, ""),                                    YES, NO,  YES),
     "lead commands into control": (lead(COMMANDS, CONTROL, "shard.03"),                           NO,  NO,  NO),
+    "lead what bots want into commands": (lead(BOT_COMMANDS, COMMANDS, "shard.03"),               NO,  NO,  NO),
     "lead live events into events": (lead(LIVE, EVENTS, BUCKET),                                  NO,  NO,  NO),
 }
 # fmt: on
@@ -286,9 +301,18 @@ async def test_a_user_may_do_what_its_service_needs_and_no_more(node: Broker, us
 
 def test_the_table_has_every_exchange_and_queue() -> None:
     """A name that is added to the topology needs its cells."""
-    assert {exchange.name for exchange in EXCHANGES} == {COMMANDS, QUERIES, EVENTS, LIVE, PRESENCE, CONTROL}
+    assert {exchange.name for exchange in EXCHANGES} == {
+        COMMANDS,
+        BOT_COMMANDS,
+        BOT_QUERIES,
+        QUERIES,
+        EVENTS,
+        LIVE,
+        PRESENCE,
+        CONTROL,
+    }
     shards = {name(number) for name in (shard_queue, presence_queue) for number in range(SHARDS)}
-    assert {queue.name for queue in QUEUES} == shards | {QUERY_QUEUE, DEAD}
+    assert {queue.name for queue in QUEUES} == shards | {BOT_QUEUE, BOT_QUERY_QUEUE, QUERY_QUEUE, DEAD}
 
 
 @pytest.mark.parametrize("user", ["guest", "operator", "nobody"])
@@ -301,14 +325,14 @@ async def test_nobody_gets_in_without_the_password(node: Broker, user: str) -> N
             await connection.connect(timeout=WITHIN)
 
 
-ALLOWED = {"gateway": COMMANDS, "persistence": COMMANDS, "presence": CONTROL, "operator": COMMANDS}
+ALLOWED = {"gateway": COMMANDS, "persistence": COMMANDS, "presence": CONTROL}
 
 
 @pytest.mark.parametrize("user", ALLOWED)
-async def test_nobody_speaks_in_anothers_name(node: Broker, user: str) -> None:
+async def test_nobody_but_the_operator_speaks_in_anothers_name(node: Broker, user: str) -> None:
     async with connected(node, user) as connection, asyncio.timeout(WITHIN):
         channel = await connection.channel(on_return_raises=False)
-        for other in {*ALLOWED, "guest", "bot.echo"} - {user}:
+        for other in {*ALLOWED, "operator", "guest", "bot.echo"} - {user}:
             channel = await connection.channel(on_return_raises=False)
             with pytest.raises(ChannelPreconditionFailed, match="user_id"):
                 await publish(ALLOWED[user], user_id=other)(connection, channel)
@@ -354,12 +378,12 @@ async def test_a_queue_that_is_another_is_an_error_with_its_name(node: Broker) -
     async with connected(node, "operator") as connection:
         channel = await connection.channel()
         await channel.queue_delete(QUERY_QUEUE)
-        await channel.declare_queue(QUERY_QUEUE, durable=True)
+        queue = await channel.declare_queue(QUERY_QUEUE, durable=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"x"), QUERY_QUEUE)
         with pytest.raises(NotDeclared, match=rf"another of the same name.*{QUERY_QUEUE}"):
             await declare(node.url)
-        channel = await connection.channel()
-        await channel.queue_delete(QUERY_QUEUE)
-    await declare(node.url)
+        await queue.purge()
+    await declare(node.url)  # one that is empty makes way
 
 
 async def test_a_service_misses_only_the_exchanges_that_it_uses(node: Broker) -> None:

@@ -16,8 +16,11 @@ from warren.contract.topology import (
     BUCKETS,
     QUEUES,
     SHARDS,
+    Queue,
+    bot_commands_queue,
     bucket,
     bucket_binding,
+    command_queue,
     event_key,
     shard,
     shard_key,
@@ -58,6 +61,8 @@ def test_names_on_the_broker_are_fixed() -> None:
     assert [queue.name for queue in QUEUES] == [
         *(f"warren.commands.{number:02d}" for number in range(16)),
         *(f"warren.presence.{number:02d}" for number in range(16)),
+        "warren.bots.any",
+        "warren.bots.queries.any",
         "warren.queries.any",
         "warren.dead",
     ]
@@ -71,8 +76,9 @@ def test_every_room_has_one_shard_and_one_bucket_that_agree(room: str) -> None:
     assert bucket(room) % SHARDS == shard(room)
 
 
-def test_command_queues_keep_the_order_and_lose_nothing() -> None:
-    arguments = QUEUES[0].arguments
+@pytest.mark.parametrize("queue", [command_queue(0), bot_commands_queue()], ids=lambda queue: queue.name)
+def test_command_queues_keep_the_order_and_lose_nothing(queue: Queue) -> None:
+    arguments = queue.arguments
     assert arguments["x-queue-type"] == "quorum"
     assert arguments["x-single-active-consumer"] is True
     assert arguments["x-delivery-limit"] == 100

@@ -21,7 +21,7 @@ LINTS = {
 }
 
 
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--durations", "15")
 """Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file."""
 LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
 """What has a long form."""

@@ -104,7 +104,10 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
 
 def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
     keys = gateway.key_set
-    checks = {"broker": lambda: all(link.up for link in links), "serving": lambda: not gateway.draining}
+    checks = {
+        "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,
+        "serving": lambda: not gateway.draining,
+    }
     return checks if keys is None else {**checks, "keys": lambda: keys.ready}
 
 

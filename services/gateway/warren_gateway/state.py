@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from warren.broker.asker import Asker
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter
+from warren.broker.submitter import Submitter, by_shard
 from warren.contract.codes import Close
 from warren.contract.commands import Accepted, Refused
 
@@ -52,7 +52,7 @@ class Gateway:
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher()
         self.unconfirmed = Publisher(confirm=False)
-        self.submitter = Submitter(self.confirmed, _observe)
+        self.submitter = Submitter(self.confirmed, by_shard, _observe)
         self.asker = Asker(self.unconfirmed)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
@@ -128,7 +128,6 @@ class Gateway:
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
             now, wall = time.monotonic(), time.time()
             self.submitter.expire()
             metrics.PENDING.set(len(self.submitter))
@@ -137,6 +136,7 @@ class Gateway:
             held = Counter(client.transport.name for client in self._clients)
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
+            await asyncio.sleep(TICK)
 
 
 def _observe(answer: Accepted | Refused, seconds: float) -> None:

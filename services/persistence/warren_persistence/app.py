@@ -10,7 +10,7 @@ from warren.broker.backoff import backoff
 from warren.broker.link import Link
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
-from warren.contract.topology import shard_queue
+from warren.contract.topology import BOT_QUEUE, shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
 from warren.ops.mongo import StoreUnavailable
@@ -19,9 +19,11 @@ from warren.ops.serve import background
 from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
 from warren_persistence.courier import Courier
+from warren_persistence.gate import Gate
 from warren_persistence.inbox import PREFETCH, Inbox
 from warren_persistence.outlet import Outlet
 from warren_persistence.reader import Reader
+from warren_persistence.relay import AT_ONCE, PASS_ON_WITHIN, Relay
 from warren_persistence.store import connect
 from warren_persistence.writer import Writer
 
@@ -65,21 +67,27 @@ class Persistence:
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
         shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways)
+        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN), Inbox()
+        relay = Relay(from_bots, Gate(trust), passing, outlet)
+        bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)
 
         async def publishing(connection: AbstractConnection) -> None:
             async with asyncio.TaskGroup() as group:
-                group.create_task(confirmed.serve(connection))
-                group.create_task(unconfirmed.serve(connection))
+                for publisher in (confirmed, unconfirmed, passing):
+                    group.create_task(publisher.serve(connection))
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
         self._links = [
             Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing),
             Link(self._settings.amqp_url, f"persistence/{replica}/commands", shards.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/queries", reader.serve),
+            Link(self._settings.amqp_url, f"persistence/{replica}/bots", bots.serve),
+            Link(self._settings.amqp_url, f"persistence/{replica}/bots-queries", reader.serve_bots),
         ]
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run())
             group.create_task(courier.run())
+            group.create_task(relay.run())
             group.create_task(self._watch_store())
             for link in self._links:
                 group.create_task(link.run())

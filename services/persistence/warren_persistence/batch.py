@@ -1,11 +1,11 @@
 """What the writer takes in one commit: deliveries, decoded."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span
+from pamqp.commands import Basic
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
@@ -13,16 +13,12 @@ from warren.broker.tracing import receiving
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
 from warren.contract.topology import shard, shard_queue
-from warren.rates import Buckets, Rate
 
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
 
-log = logging.getLogger(__name__)
-
-
-BOTS = Rate(50, 500)
-"""Commands of one bot: more than the library lets it send, and little beside what the writer can do."""
+PUBLISHER = "publisher"
+"""The header of a message that was passed on: whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +38,7 @@ class Trust:
     gateways: frozenset[str]
     """These speak for anybody: they have checked a token."""
     own: str
-    """The service's own user, which alone sends notices."""
-    bots: Buckets = field(default_factory=lambda: Buckets(BOTS))
-    """What every other user may send. People's limits are the gateways'."""
+    """The service's own user, which alone sends notices, and passes on what bots say."""
 
     def allows(self, publisher: str | None, command: RoomCommand) -> bool:
         """Whether this publisher may say this; any other broker user speaks for itself alone."""
@@ -52,18 +46,13 @@ class Trust:
             return publisher == self.own
         return publisher in self.gateways or publisher == command.sender
 
-    def paces(self, publisher: str | None, now: float) -> bool:
-        """Whether this publisher has sent too much."""
-        if publisher is None or publisher in self.gateways or publisher == self.own:
-            return False
-        return self.bots.take(publisher, now) > 0
-
 
 @dataclass(slots=True)
 class Decoded:
-    """A delivery, the commands in it, what in it is poison, and what was said in somebody else's name."""
+    """A delivery, whose it is, the commands in it, what in it is poison, and what was said in somebody else's name."""
 
     delivery: Delivery
+    publisher: str | None
     commands: list[RoomCommand]
     poison: list[Poison]
     refused: list[Refused]
@@ -95,26 +84,36 @@ class Batch:
         return next((part.delivery.lease for part in self.parts if part.delivery.lease.shard == number), None)
 
 
-def decode(delivery: Delivery, trust: Trust, now: float) -> Decoded:
+def publisher_of(properties: Basic.Properties, own: str) -> str | None:
+    """Return whose a message is, by the broker's word: who sent it, or whom the service `own` passed it on for."""
+    if properties.user_id == own and PUBLISHER in (headers := properties.headers or {}):
+        return str(headers[PUBLISHER])
+    return properties.user_id
+
+
+def decode(delivery: Delivery, trust: Trust) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
-    body = delivery.message.body
     properties = delivery.message.header.properties
-    publisher = properties.user_id
-    decoded = Decoded(delivery, [], [], [], receiving(shard_queue(delivery.lease.shard), properties.headers))
-    try:
-        found: list[RoomCommand] = list(Commands.model_validate_json(body).commands)
-    except ValidationError:
-        found, decoded.poison = _salvage(body, publisher)
+    publisher = publisher_of(properties, trust.own)
+    found, poison = parse(delivery.message.body, publisher)
+    span = receiving(shard_queue(delivery.lease.shard), properties.headers)
+    decoded = Decoded(delivery, publisher, [], poison, [], span)
     for command in found:
         if shard(command.room) != delivery.lease.shard:
             decoded.poison.append(_poison(command.model_dump(mode="json"), "sent to the wrong shard", publisher))
         elif not trust.allows(publisher, command):
             decoded.refused.append(refuse(command, Code.FORBIDDEN, "the broker does not vouch for this sender"))
-        elif trust.paces(publisher, now):
-            decoded.refused.append(refuse(command, Code.TOO_MANY, "too many commands of one bot"))
         else:
             decoded.commands.append(command)
     return decoded
+
+
+def parse(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
+    """Return the commands in the body of a message, and what in it is none."""
+    try:
+        return list(Commands.model_validate_json(body).commands), []
+    except ValidationError:
+        return _salvage(body, publisher)
 
 
 def _salvage(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:

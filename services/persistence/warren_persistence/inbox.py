@@ -1,4 +1,4 @@
-"""What waits for the writer, over all the shards of the command queue that this replica consumes."""
+"""What waits for the writer, over all the shards of the command queue that this replica consumes; or for the relay."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ class Delivery:
 
 
 class Inbox:
-    """What waits for the writer, over all shards, in each shard's order."""
+    """What waits, over all shards, in each shard's order."""
 
     def __init__(self) -> None:
         self._waiting: deque[Delivery] = deque()

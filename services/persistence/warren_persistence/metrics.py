@@ -11,8 +11,18 @@ COMMIT = Histogram(
     "Seconds from taking a batch to its majority write.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
+BOTS_REFUSED = Counter(
+    "warren_bot_commands_refused_total",
+    "Commands refused before anybody judged them, by the broker user that sent them: `too_many` beyond a bot's pace (a "
+    "message counts as one if it was not even read), `forbidden` in somebody else's name, `invalid` in a message that "
+    "is too long, `unavailable` for as long as a shard's queue is full.",
+    ["user", "code"],  # the operator makes the users: there are as many as bots, and nobody else
+)
 CONFLICTS = Counter("warren_commit_conflicts_total", "Inserts stopped by a unique index, by which.", ["index"])
 RETRIES = Counter("warren_commit_retries_total", "Commits repeated because MongoDB was not available.")
 DEAD = Counter("warren_dead_letters_total", "Commands that could not be processed.")
 BACKLOG = Gauge("warren_inbox_deliveries", "AMQP messages delivered and waiting for the writer.")
+QUERIES_DROPPED = Counter(
+    "warren_queries_dropped_total", "Queries of a broker user that sent too many, not read.", ["user"]
+)
 QUERIES = Counter("warren_queries_total", "Queries answered, by type and outcome.", ["type", "outcome"])

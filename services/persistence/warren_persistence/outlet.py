@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -49,8 +49,11 @@ class Outlet:
             try:
                 await asyncio.gather(
                     *(self._event(run, spans) for run in sends),
-                    *(self._reply(to, replies) for to, replies in _replies(batch, plan).items()),
-                    *(self._bury(poison, shard) for poison, shard in _poison(batch)),
+                    *(self.reply(to, replies) for to, replies in _replies(batch, plan).items()),
+                    *(
+                        self.bury(poison, shard_queue(shard), COMMANDS, shard_key(shard))
+                        for poison, shard in _poison(batch)
+                    ),
                 )
             except Unavailable as error:
                 log.warning("not published", extra={"error": str(error)})
@@ -61,6 +64,7 @@ class Outlet:
             else:
                 break
         _count(plan)
+        _count_refused(batch)
         if log.isEnabledFor(logging.DEBUG):
             _trace(sends)
         return True
@@ -90,21 +94,26 @@ class Outlet:
             content_type="application/json",
         )
 
-    async def _reply(self, reply_to: str, replies: list[Accepted | Refused]) -> None:
+    async def reply(self, reply_to: str, replies: Sequence[Accepted | Refused]) -> None:
+        """Answer commands. Raises Unavailable."""
         # Without a confirm: a gateway that misses its answer times out, and the client asks again by key.
         body = Replies(replies=list(replies)).model_dump_json().encode()
         await self._unconfirmed.publish("", reply_to, body, message_type="replies")
 
-    async def _bury(self, poison: Poison, shard: int) -> None:
+    async def bury(self, poison: Poison, source: str, exchange: str, key: str) -> None:
+        """Put what came from the queue `source` among the dead letters, to be sent again where it says.
+
+        Raises Unavailable.
+        """
         metrics.DEAD.inc()
-        log.error("dead letter", extra={"reason": poison.reason, "shard": shard})
+        log.error("dead letter", extra={"reason": poison.reason, "queue": source})
         headers = about(
             reason=poison.reason,
-            source=shard_queue(shard),
+            source=source,
             replica=self._replica,
             publisher=poison.publisher,
-            exchange=COMMANDS,
-            key=shard_key(shard),
+            exchange=exchange,
+            key=key,
         )
         await dead_letter(self._confirmed, poison.body, headers)
 
@@ -117,8 +126,7 @@ def _whose(event: EndsReading | ChangesStanding) -> str:
 def _replies(batch: Batch, plan: Plan) -> dict[str, list[Accepted | Refused]]:
     answers: defaultdict[str, list[Accepted | Refused]] = defaultdict(list)
     for part in batch.parts:
-        properties = part.delivery.message.header.properties
-        reply_to = reply_queue(properties.user_id, properties.reply_to)
+        reply_to = reply_queue(part.publisher, part.delivery.message.header.properties.reply_to)
         if reply_to:
             answers[reply_to] += [plan.answers[command.id] for command in part.commands if command.id in plan.answers]
             answers[reply_to] += part.refused
@@ -134,6 +142,12 @@ def _count(plan: Plan) -> None:
     metrics.COMMANDS.labels("stored").inc(len(plan.new))
     metrics.COMMANDS.labels("refused").inc(refused)
     metrics.COMMANDS.labels("known").inc(len(plan.answers) - refused - len(plan.new))
+
+
+def _count_refused(batch: Batch) -> None:
+    for part in batch.parts:
+        for refused in part.refused:
+            metrics.BOTS_REFUSED.labels(part.publisher or "", refused.code).inc()
 
 
 def _trace(sends: Iterable[Run]) -> None:

@@ -1,8 +1,9 @@
-"""Answers `warren.queries`: reads scale by replicas, and each is judged by who asks."""
+"""Answers `warren.queries` and `warren.bots.queries`: reads scale by replicas, and each is judged by who asks."""
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,9 +17,10 @@ from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
 from warren.contract import queries as q
 from warren.contract.codes import Code
-from warren.contract.topology import QUERY_QUEUE
+from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
+from warren.rates import Buckets, Rate
 
 from warren_persistence import metrics
 from warren_persistence.sights import Pair, Sight, Sights, pair_of, read_of
@@ -27,7 +29,11 @@ from warren_persistence.store import Store, standing_of
 log = logging.getLogger(__name__)
 
 PREFETCH = 100
-"""Queries in work at once."""
+"""Queries in work at once …"""
+BOTS_PREFETCH = 20
+"""… and of bots, besides."""
+ALONE = Rate(100, 500)
+"""Queries of a broker user that asks for itself alone. People's limits are the gateways'."""
 RANGE_CHARACTERS = 200_000
 """Characters of text in one answer to EventRange, about; a client frame is made of it."""
 MY_ROOMS = 1_000
@@ -35,7 +41,7 @@ MY_ROOMS = 1_000
 
 
 class Reader:
-    """Takes queries from the shared queue and answers each to its `reply_to`.
+    """Takes queries from the shared queues and answers each to its `reply_to`.
 
     `gateways`: broker users that ask on behalf of anybody; every other one asks for itself alone.
     """
@@ -45,6 +51,7 @@ class Reader:
         self._publisher = publisher
         self._epoch = epoch
         self._gateways = gateways
+        self._rates = Buckets(ALONE)
         self._sights = Sights(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
@@ -60,8 +67,15 @@ class Reader:
         }
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """Answer on this connection until it goes away."""
-        channel = await open_channel(connection, PREFETCH)
+        """Answer what people ask, on this connection until it goes away."""
+        await self._consume(connection, QUERY_QUEUE, PREFETCH)
+
+    async def serve_bots(self, connection: AbstractConnection) -> None:
+        """Answer what bots ask, on this connection until it goes away."""
+        await self._consume(connection, BOT_QUERY_QUEUE, BOTS_PREFETCH)
+
+    async def _consume(self, connection: AbstractConnection, queue: str, prefetch: int) -> None:
+        channel = await open_channel(connection, prefetch)
         underlay = await channel.get_underlay_channel()
 
         def sink(message: DeliveredMessage) -> None:
@@ -69,12 +83,14 @@ class Reader:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        await consume(channel, QUERY_QUEUE, sink)
+        await consume(channel, queue, sink)
         await channel.closed()
 
     async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         properties = message.header.properties
         try:
+            if self._is_too_much(properties.user_id):
+                return
             answer = await self._answer(message.body, properties.user_id)
             if reply_to := reply_queue(properties.user_id, properties.reply_to):
                 body = answer.model_dump_json().encode()
@@ -88,6 +104,14 @@ class Reader:
             if message.delivery_tag is not None and not channel.is_closed:
                 with contextlib.suppress(Unavailable), translated():
                     await channel.basic_ack(message.delivery_tag, wait=False)
+
+    def _is_too_much(self, publisher: str | None) -> bool:
+        """Whether a query is dropped unread: it takes less than to read it, and who sends so many waits for none."""
+        user = publisher or ""
+        if user in self._gateways or not self._rates.take(user, time.monotonic()):
+            return False
+        metrics.QUERIES_DROPPED.labels(user).inc()
+        return True
 
     async def _answer(self, body: bytes, publisher: str | None) -> BaseModel:
         kind = "unknown"

@@ -72,10 +72,10 @@ class Writer:
         self._cache.forget_shard(shard)
 
     async def _take(self) -> Batch:
-        batch = Batch([decode(await self._inbox.take(), self._trust, time.monotonic())])
+        batch = Batch([decode(await self._inbox.take(), self._trust)])
         size = len(batch.parts[0].commands)
         while size < BATCH_LIMIT and (delivery := self._inbox.take_now()) is not None:
-            batch.parts.append(decode(delivery, self._trust, time.monotonic()))
+            batch.parts.append(decode(delivery, self._trust))
             size += len(batch.parts[-1].commands)
         metrics.BATCH.observe(size)
         metrics.BACKLOG.set(len(self._inbox))

@@ -1,28 +1,28 @@
 """The chat as a bot has it over the broker."""
 
 import asyncio
-import time
 
 from aio_pika.abc import AbstractConnection
 from pydantic_core import to_json
 
 from warren.bot.chat import Refusal, Stretch
 from warren.bot.event import Event
+from warren.bot.pace import Pace
 from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter
+from warren.broker.submitter import Submitter, as_a_bot
 from warren.contract import commands as c
 from warren.contract import queries as q
 from warren.contract.bots import BOT_PREFIX, bot_dead_exchange
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.ids import new_id
 from warren.contract.presence import IsTyping, Partial
-from warren.contract.topology import LIVE, event_key
-from warren.rates import Bucket, Rate
+from warren.contract.topology import BOT_QUERIES, LIVE, event_key
+from warren.rates import Rate
 
 TICK = 1.0
 TRIES = 3
@@ -32,18 +32,18 @@ PACE = Rate(20, 100)
 
 
 class BrokerChat:
-    """Commands to the writers, queries to the readers, what does not last to the gateways."""
+    """Commands to the relay, queries to the readers, what does not last to the gateways."""
 
     def __init__(self, user: str, name: str) -> None:
         self._user = user
         self._name = name
         self._confirmed = Publisher()
         self._unconfirmed = Publisher(confirm=False)
-        self._submitter = Submitter(self._confirmed)
-        self._asker = Asker(self._unconfirmed)
+        self._submitter = Submitter(self._confirmed, as_a_bot)
+        self._asker = Asker(self._unconfirmed, BOT_QUERIES)
         self._mailbox = Mailbox(self._submitter, self._asker)
         self._ready = asyncio.Event()
-        self._pace = Bucket.of(PACE, time.monotonic())
+        self._pace = Pace(PACE)
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Speak on this connection until it goes away."""
@@ -67,8 +67,7 @@ class BrokerChat:
 
     async def submit(self, command: c.AnyCommand) -> c.Accepted:
         """Have something done. Raises Refusal or Unavailable."""
-        while not self._pace.take(now := time.monotonic()):  # noqa: ASYNC110 - a bucket has a time, and no event
-            await asyncio.sleep(self._pace.wait(now))
+        await self._pace.turn()
         detail = ""
         for _, wait in zip(range(TRIES), backoff(), strict=False):
             answer = await self._submitter.call(command)

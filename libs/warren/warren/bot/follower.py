@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from warren.bot import metrics
 from warren.bot.chat import Chat, Refusal
 from warren.bot.engine import Engine
 from warren.bot.log import Hole, Position
@@ -32,13 +33,14 @@ class Follower:
 
     async def take(self, room: str, epoch: str, events: list[dict[str, Any]]) -> bool:
         """Handle events that came; return whether all of them are done with (if not, the process is stopping)."""
-        while True:
+        while not self._stopping():
             try:
                 fresh = self._position(room).fresh(epoch, events)
             except Hole as hole:
                 await self._fill(room, hole.after, events[0]["seq"], epoch)
             else:
                 return await self._handle(room, epoch, fresh)
+        return False
 
     async def catch_up(self, room: str) -> bool:
         """Handle what happened while the bot was away; return whether that is done."""
@@ -50,6 +52,7 @@ class Follower:
                 log.warning("the room's log is another than before", extra={"room": room, "epoch": stretch.epoch})
                 self._memory.keep({}, room, Position(stretch.epoch, stretch.head))
                 return True
+            metrics.CAUGHT_UP.inc(len(stretch.events))
             if not await self._handle(room, stretch.epoch, stretch.events):
                 return False
         return True
@@ -68,11 +71,14 @@ class Follower:
     async def _fill(self, room: str, after: int, upto: int, epoch: str) -> None:
         """Handle what is missing before `upto`; what cannot be read (any more) is passed over."""
         stretch = await self._read(room, after)
+        if stretch is None and self._stopping():
+            return  # it could not be read in time, which is no reason to pass over it for ever
         events = [event for event in stretch.events if event["seq"] < upto] if stretch is not None else []
         if not events:
             log.warning("events passed over", extra={"room": room, "after": after, "before": upto})
             self._memory.keep({}, room, Position(epoch, upto - 1))
         else:
+            metrics.CAUGHT_UP.inc(len(events))
             await self._handle(room, epoch, events)
 
     async def _read(self, room: str, after: int) -> Any:

@@ -41,6 +41,8 @@ PREFETCH = 200
 """AMQP messages delivered and not yet acked: what bounds the bot's memory."""
 AT_ONCE = 32
 """Rooms in which the bot is at work at the same time."""
+SETTLED_WITHIN = 15.0
+"""Seconds for which what a task says waits for the bot to be in its rooms, as long as for any other answer."""
 GRACE = 10.0
 """Seconds for what is being done when the process is told to stop."""
 
@@ -53,6 +55,9 @@ class Runner:
         self._memory = Memory(bot.state)
         self._chat = BrokerChat(bot.user, bot.title)
         self._stop = asyncio.Event()
+        self._settled = asyncio.Event()
+        """The bot has tried to become a member of all its rooms; before that, it may not speak there."""
+        self._strange = set(bot.rooms)
         self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._desk = Desk(AT_ONCE)
@@ -63,7 +68,7 @@ class Runner:
         """Work until told to stop, and then end what was begun."""
         stop = asyncio.create_task(self._stop.wait())
         link, ticks = asyncio.create_task(self._link.run()), asyncio.create_task(self._chat.ticks())
-        voice = Voice(self._chat, self._bot.user, self._bot.title)
+        voice = Voice(self._chat, self._bot.user, self._bot.title, self._settle)
         tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
         try:
             done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._desk.failed]  # type: ignore[list-item]
@@ -87,6 +92,14 @@ class Runner:
         await work(voice)
         await self._stop.wait()
 
+    async def _settle(self) -> None:
+        """Wait until what a task says may be stored. Raises Unavailable."""
+        try:
+            async with asyncio.timeout(SETTLED_WITHIN):
+                await self._settled.wait()
+        except TimeoutError as error:
+            raise Unavailable("the bot is not in its rooms yet") from error
+
     async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._chat.serve(connection))
@@ -94,16 +107,24 @@ class Runner:
 
     async def _follow(self, connection: AbstractConnection) -> None:
         await self._chat.ready()
-        await our_turn(connection, self._bot.user)
-        for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
-            self._desk.put(room, lambda room=room: self._catch_up(room))  # type: ignore[misc]
+        if not self._strange:
+            self._settled.set()
+        await our_turn(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
         channel = await open_channel(connection, PREFETCH)
         underlay = await channel.get_underlay_channel()
+        self._desk.tidy()  # of the connection before
+        metrics.WAITING.set(0)
+
+        def needed() -> bool:
+            return not underlay.is_closed
+
+        for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
+            self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
 
         def sink(message: DeliveredMessage) -> None:
             metrics.WAITING.inc()
             room, events = _read(message)
-            self._desk.put(room, lambda: self._take(room, events, message, underlay))
+            self._desk.put(room, lambda: self._take(room, events, message, underlay), needed)
 
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
@@ -115,6 +136,9 @@ class Runner:
     async def _catch_up(self, room: str) -> None:
         if room in self._bot.rooms:
             await self._join(room)
+            self._strange.discard(room)
+            if not self._strange:
+                self._settled.set()
         await self._follower.catch_up(room)
 
     async def _join(self, room: str) -> None:
@@ -136,7 +160,8 @@ class Runner:
             if events and not await self._handle(room, events, message):
                 return
         finally:
-            metrics.WAITING.dec()
+            if not channel.is_closed:
+                metrics.WAITING.dec()
         if message.delivery_tag is not None and not channel.is_closed:
             with contextlib.suppress(Unavailable), translated():
                 await channel.basic_ack(message.delivery_tag, wait=False)

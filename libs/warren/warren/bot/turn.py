@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
@@ -15,11 +16,12 @@ TRY_EVERY = 0.5
 """Seconds between two looks at whether the other process has ended."""
 
 
-async def our_turn(connection: AbstractConnection, user: str) -> None:
+async def our_turn(connection: AbstractConnection, user: str, standing_by: Callable[[], None]) -> None:
     """Wait until no other process of the bot is at work; from then on this one is, as long as the connection lasts.
 
-    RabbitMQ tells no consumer whether it is the active one, and a process that stands by must neither call timers nor
-    read up what the other one handles. An exclusive queue is a lock: it is its connection's, and ends with it.
+    `standing_by` is called if there is one. RabbitMQ tells no consumer whether it is the active one, and a process
+    that stands by must neither call timers nor read up what the other one handles. An exclusive queue is a lock: it is
+    its connection's, and ends with it.
     """
     waited = False
     while True:
@@ -29,6 +31,7 @@ async def our_turn(connection: AbstractConnection, user: str) -> None:
         except ChannelLockedResource:
             if not waited:
                 log.info("another process of the bot is at work; this one stands by", extra={"bot": user})
+                standing_by()
             waited = True
             await asyncio.sleep(TRY_EVERY)
         else:

@@ -30,10 +30,11 @@ class QueryDenied(Exception):
 
 
 class Asker:
-    """Request and reply on `warren.queries`."""
+    """Request and reply. `exchange`: where queries go; bots have one of their own."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, exchange: str = QUERIES) -> None:
         self._publisher = publisher
+        self._exchange = exchange
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
@@ -47,7 +48,7 @@ class Asker:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await self._publisher.publish(
-                    QUERIES,
+                    self._exchange,
                     QUERY_KEY,
                     query.model_dump_json().encode(),
                     correlation_id=correlation,

@@ -86,11 +86,10 @@ class Letters:
             user_id=None if self._bot else letter.header("publisher") or None,
             headers={"replay": letter.header("source")},
         )
-        exchange = self._channel.default_exchange
+        exchange, key = self._channel.default_exchange, self._bot or letter.header("key")
         if (name := letter.header("exchange")) and not self._bot:
             exchange = await self._channel.get_exchange(name, ensure=False)
-        key = self._bot or letter.header("key")
-        if not key:
+        elif not key:
             raise LookupError(f"letter {letter.number} does not say where it was going")
         await exchange.publish(message, key, timeout=TIMEOUT)
         await letter.message.ack()

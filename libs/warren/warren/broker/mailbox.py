@@ -21,6 +21,11 @@ class Mailbox:
         self._submitter = submitter
         self._asker = asker
 
+    @property
+    def open(self) -> bool:
+        """Whether answers can come; without that nothing can be asked or said."""
+        return self._submitter.reply_to is not None
+
     async def serve(self, connection: AbstractConnection, opened: Callable[[], None] | None = None) -> None:
         """Take answers on this connection until it goes away; `opened` is called when they can come."""
         channel = await open_channel(connection, prefetch=0)

@@ -60,21 +60,28 @@ class Shards:
     On RabbitMQ 4 the priorities decide who is a shard's active consumer, so that shards spread over the replicas by
     themselves; on 3.x the first to subscribe keeps a shard, so each replica subscribes to its own favourites first and
     replicas that start together share. `prefetch`: deliveries of a shard that are not yet acked. `lost`: called with
-    the shard when its channel has ended.
+    the shard when its channel has ended. `count`: how many there are; a queue that is not sharded is one.
     """
 
     def __init__(
-        self, replica: str, queue: Callable[[int], str], prefetch: int, take: Take, lost: Callable[[int], None]
+        self,
+        replica: str,
+        queue: Callable[[int], str],
+        prefetch: int,
+        take: Take,
+        lost: Callable[[int], None],
+        count: int = SHARDS,
     ) -> None:
         self._replica = replica
         self._queue = queue
         self._prefetch = prefetch
         self._take = take
         self._lost = lost
+        self._count = count
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Consume all shards on this connection until it goes away."""
-        order = sorted(range(SHARDS), key=self.priority, reverse=True)
+        order = sorted(range(self._count), key=self.priority, reverse=True)
         async with asyncio.TaskGroup() as group:
             for shard in order:
                 opened = asyncio.Event()
@@ -94,7 +101,7 @@ class Shards:
                 with translated():
                     await self._consume(connection, shard, opened)
             except Unavailable as error:
-                log.warning("shard not consumed", extra={"shard": shard, "error": str(error)})
+                log.warning("shard not consumed", extra={"queue": self._queue(shard), "error": str(error)})
             finally:
                 opened.set()
                 self._lost(shard)

@@ -1,8 +1,8 @@
 """Sends commands to the writer, many in one AMQP message whenever they are there already.
 
-An idle shard's command goes at once. While a message of the shard is unanswered, what comes gathers and goes together
-as soon as the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not
-take it up sooner, and a message costs the broker the same with fifty commands in it as with one.
+A command whose way is idle goes at once. While a message is unanswered, what comes gathers and goes together as soon as
+the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up
+sooner, and a message costs the broker the same with fifty commands in it as with one.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from warren.broker.publisher import PERSISTENT, Publisher
 from warren.broker.tracing import begin, finish, speaking_for
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Commands, Refused, Replies
-from warren.contract.topology import COMMANDS, shard, shard_key
+from warren.contract.topology import BOT_COMMANDS, COMMANDS, shard, shard_key
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,26 @@ ANSWER_WITHIN = 15.0
 PENDING_LIMIT = 20_000
 """Commands that wait for their answer at once."""
 GATHER_WITHIN = 0.2
-"""Seconds after which the next message of a shard goes even though the last is unanswered: the durable queue, not this
-process, is where commands wait out an absence of the writer."""
+"""Seconds after which the next message goes the same way even though the last is unanswered: the durable queue, not
+this process, is where commands wait out an absence of the writer."""
 MESSAGE_LIMIT = 50
 """Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
 
+Way = tuple[str, str]
+"""An exchange and a routing key."""
 Done = Callable[[Accepted | Refused], None]
 Observe = Callable[[Accepted | Refused, float], None]
 """Called with each answer, and the seconds that it took."""
+
+
+def by_shard(room: str) -> Way:
+    """Return the way of a gateway's commands: straight to the room's writer."""
+    return COMMANDS, shard_key(shard(room))
+
+
+def as_a_bot(_: str) -> Way:
+    """Return the way of a bot's commands, which is one for all rooms."""
+    return BOT_COMMANDS, ""
 
 
 @dataclass(slots=True)
@@ -68,14 +80,15 @@ class _Batch:
 
 
 class Submitter:
-    """Publishes commands, shard by shard in order, and hands each its answer."""
+    """Publishes commands, in order on each way, and hands each its answer. `way`: where a room's commands go."""
 
-    def __init__(self, publisher: Publisher, observe: Observe | None = None) -> None:
+    def __init__(self, publisher: Publisher, way: Callable[[str], Way], observe: Observe | None = None) -> None:
         self._publisher = publisher
+        self._way = way
         self._observe = observe
         self._pending: dict[str, _Pending] = {}
-        self._waiting: defaultdict[int, list[_Pending]] = defaultdict(list)
-        self._senders: dict[int, asyncio.Task[None]] = {}
+        self._waiting: defaultdict[Way, list[_Pending]] = defaultdict(list)
+        self._senders: dict[Way, asyncio.Task[None]] = {}
         self.reply_to: str | None = None
         """The mailbox that answers come to; None while there is none."""
 
@@ -91,13 +104,12 @@ class Submitter:
         if len(self._pending) >= PENDING_LIMIT:
             done(_temporary(command.id, Code.TOO_MANY, "too many commands wait already"))
             return
-        pending = self._pending[command.id] = _Pending(
-            command, done, time.perf_counter(), begin(f"command {command.type}", command=command.id)
-        )
-        number = shard(command.room)
-        self._waiting[number].append(pending)
-        if number not in self._senders:
-            self._senders[number] = asyncio.create_task(self._send(number))
+        span = begin(f"command {command.type}", command=command.id)
+        pending = self._pending[command.id] = _Pending(command, done, time.perf_counter(), span)
+        way = self._way(command.room)
+        self._waiting[way].append(pending)
+        if way not in self._senders:
+            self._senders[way] = asyncio.create_task(self._send(way))
 
     async def call(self, command: AnyCommand) -> Accepted | Refused:
         """Send the command and return its answer."""
@@ -126,38 +138,37 @@ class Submitter:
         for command in list(self._pending):
             self._settle(_temporary(command, Code.UNAVAILABLE, "the broker was lost; send it again with the same key"))
 
-    async def _send(self, number: int) -> None:
-        """Publish what waits for the shard, one message at a time so that their order holds."""
+    async def _send(self, way: Way) -> None:
+        """Publish what waits to go this way, one message at a time so that their order holds."""
         try:
-            while self._waiting[number]:
-                await self._send_batch(number)
+            while self._waiting[way]:
+                await self._send_batch(way)
         finally:
-            del self._senders[number]
+            del self._senders[way]
 
-    async def _send_batch(self, number: int) -> None:
-        found = self._waiting[number][:MESSAGE_LIMIT]
-        del self._waiting[number][:MESSAGE_LIMIT]
+    async def _send_batch(self, way: Way) -> None:
+        found = self._waiting[way][:MESSAGE_LIMIT]
+        del self._waiting[way][:MESSAGE_LIMIT]
         batch = _Batch(len(found))
         for pending in found:
             pending.batch = batch
         try:
             with speaking_for(pending.span for pending in found):
-                await self._publish(number, [pending.command for pending in found])
+                await self._publish(way, [pending.command for pending in found])
         except Unavailable as error:
-            log.warning("commands not taken", extra={"shard": number, "error": str(error)})
+            log.warning("commands not taken", extra={"way": way, "error": str(error)})
             detail = "the broker did not take it; send it again with the same key"
             for pending in found:
                 self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
         else:
             await batch.gather()
 
-    async def _publish(self, number: int, batch: list[AnyCommand]) -> None:
+    async def _publish(self, way: Way, batch: list[AnyCommand]) -> None:
         if log.isEnabledFor(logging.DEBUG):
             for command in batch:
-                log.debug("command", extra={"correlation_id": command.id, "room": command.room, "shard": number})
+                log.debug("command", extra={"correlation_id": command.id, "room": command.room, "way": way})
         await self._publisher.publish(
-            COMMANDS,
-            shard_key(number),
+            *way,
             Commands(commands=batch).model_dump_json(exclude_none=True).encode(),
             mandatory=True,
             delivery_mode=PERSISTENT,

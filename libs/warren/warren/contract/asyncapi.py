@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
 from warren.contract import commands, events, frames, presence, queries
-from warren.contract.topology import COMMANDS, EVENTS, LIVE, QUERIES, QUERY_KEY
+from warren.contract.topology import BOT_COMMANDS, BOT_QUERIES, EVENTS, LIVE
 
 _LONG_NAME = re.compile(r"warren__contract__([a-z]+)__")
 """What pydantic calls models of which there are two of the same name."""
@@ -99,11 +99,8 @@ def _channels(names: dict[type[BaseModel], str]) -> dict[str, Any]:
         "socket": _channel("/v1/ws", "gateway", names, (*_CLIENT, *_SERVER)),
         "events": _channel("ev.{bucket}.{room}", "broker", names, (events.Events,), EVENTS, "topic", room),
         "live": _channel("ev.{bucket}.{room}", "broker", names, _LIVE, LIVE, "topic", room),
-        "commands": _channel(
-            "shard.{shard}", "broker", names, (commands.Commands,), COMMANDS, "direct",
-            {"shard": {"description": "crc32(room) mod 16, in two digits"}},
-        ),
-        "queries": _channel(QUERY_KEY, "broker", names, _BOT_QUERIES, QUERIES, "direct"),
+        "commands": _channel("", "broker", names, (commands.Commands,), BOT_COMMANDS, "fanout"),
+        "queries": _channel("", "broker", names, _BOT_QUERIES, BOT_QUERIES, "fanout"),
         "mailbox": {
             "address": None,
             "description": "An exclusive queue of one's own, named `<login>.<16 hex digits>` and given as `reply_to`.",

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from warren.contract.ids import ROOM_PATTERN
-from warren.contract.topology import COMMANDS, KEPT, LIVE, QUERIES, Exchange, Queue
+from warren.contract.topology import BOT_COMMANDS, BOT_QUERIES, KEPT, LIVE, Exchange, Queue
 from warren.contract.users import NOTHING, BrokerUser, TopicRights
 
 BOT_PREFIX = "bot."
@@ -72,13 +72,14 @@ def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:
     """Return the login of a bot that was given these rooms: it reads its own queues alone and writes as itself alone.
 
     It binds nothing, so that a room can be taken from it. What it writes on `warren.live` the gateways judge (typing
-    and partial replies, in its own name); commands and queries the persistence service.
+    and partial replies, in its own name); commands and queries the persistence service, which takes them
+    from queues of bots' own: people do not wait behind them.
     """
     own, room = re.escape(bot_user(name)), _room_key(rooms)
     return BrokerUser(
         bot_user(name),
         configure=rf"^{own}\.[0-9a-f]{{16}}$",
-        write=rf"^({re.escape(COMMANDS)}|{re.escape(QUERIES)}|{re.escape(LIVE)}|{own}\.dead)$",
+        write=rf"^({re.escape(BOT_COMMANDS)}|{re.escape(BOT_QUERIES)}|{re.escape(LIVE)}|{own}\.dead)$",
         read=rf"^{own}(\.[0-9a-f]{{16}})?$",
         topics=(TopicRights(LIVE, write=room),),
         limits=LIMITS,

@@ -158,7 +158,7 @@ COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Command)
 
 
 class Commands(Wire):
-    """The body of one AMQP message on `warren.commands`: commands of one shard, in order."""
+    """The body of one AMQP message: commands in order, of one shard on `warren.commands`, of any on `warren.bots`."""
 
     commands: list[Command]
 

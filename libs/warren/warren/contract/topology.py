@@ -10,6 +10,10 @@ BUCKETS = 4_096
 """Gateways bind to buckets instead of rooms, because a broker makes only some 1,400 topic bindings a second."""
 
 COMMANDS = "warren.commands"
+BOT_COMMANDS = "warren.bots"
+BOT_QUERIES = "warren.bots.queries"
+BOT_QUEUE = "warren.bots.any"
+"""Not the exchange's name: rights go by name, so who may publish to an exchange may bind a queue called the same."""
 QUERIES = "warren.queries"
 EVENTS = "warren.events"
 LIVE = "warren.live"
@@ -18,7 +22,7 @@ CONTROL = "warren.control"
 DEAD = "warren.dead"
 QUERY_KEY = "query"
 QUERY_QUEUE = "warren.queries.any"
-"""Not the exchange's name: rights go by name, so who may publish to an exchange may bind a queue called the same."""
+BOT_QUERY_QUEUE = "warren.bots.queries.any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def bucket_binding(number: int) -> str:
 
 EXCHANGES = (
     Exchange(COMMANDS, "direct"),
+    Exchange(BOT_COMMANDS, "fanout"),
+    Exchange(BOT_QUERIES, "fanout"),
     Exchange(QUERIES, "direct"),
     Exchange(EVENTS, "topic"),
     Exchange(LIVE, "topic"),
@@ -90,22 +96,29 @@ def command_queue(number: int, max_length: int = 50_000) -> Queue:
     `x-delivery-limit` is explicit because without it RabbitMQ 3.10 puts a requeued message at the back of a quorum
     queue, which would break the room's order.
     """
-    return Queue(
-        name=shard_queue(number),
-        exchange=COMMANDS,
-        key=shard_key(number),
-        arguments={
-            "x-queue-type": "quorum",
-            "x-single-active-consumer": True,
-            "x-delivery-limit": 100,
-            "x-max-length": max_length,
-            "x-max-length-bytes": 512 * 1024 * 1024,
-            "x-overflow": "reject-publish",
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-strategy": "at-least-once",
-            "x-dead-letter-routing-key": DEAD,
-        },
-    )
+    return Queue(shard_queue(number), COMMANDS, shard_key(number), _ordered(max_length, 512 * 1024 * 1024))
+
+
+def bot_commands_queue() -> Queue:
+    """Return the queue of what bots want, made like a shard's.
+
+    Small: whatever floods it is refused by the broker, which costs nobody anything, and the others send again.
+    """
+    return Queue(BOT_QUEUE, BOT_COMMANDS, "", _ordered(1_000, 16 * 1024 * 1024))
+
+
+def _ordered(max_length: int, max_bytes: int) -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-single-active-consumer": True,
+        "x-delivery-limit": 100,
+        "x-max-length": max_length,
+        "x-max-length-bytes": max_bytes,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-dead-letter-routing-key": DEAD,
+    }
 
 
 def attendance_queue(number: int) -> Queue:
@@ -133,6 +146,8 @@ KEPT: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
     *(attendance_queue(number) for number in range(SHARDS)),
+    bot_commands_queue(),
+    Queue(BOT_QUERY_QUEUE, BOT_QUERIES, "", {"x-max-length": 1_000, "x-overflow": "reject-publish"}),
     Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
     Queue(DEAD, None, "", {**KEPT, "x-max-length": 100_000}),
 )

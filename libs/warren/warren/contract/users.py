@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from warren.contract.ids import ROOM_PATTERN
-from warren.contract.topology import COMMANDS, CONTROL, EVENTS, LIVE, PRESENCE, QUERIES, QUERY_QUEUE
+from warren.contract.topology import (
+    BOT_QUERY_QUEUE,
+    BOT_QUEUE,
+    COMMANDS,
+    CONTROL,
+    EVENTS,
+    LIVE,
+    PRESENCE,
+    QUERIES,
+    QUERY_QUEUE,
+)
 
 DEFAULT_LOGIN = "guest"
 """What aiormq logs in with where the URL names nobody."""
@@ -17,6 +27,7 @@ NOTHING = "^$"
 EVERYTHING = ".*"
 _ROOM_KEY = rf"^ev\.[0-9]{{1,4}}\.{ROOM_PATTERN[1:-1]}$"
 _BUCKET_BINDING = r"^ev\.[0-9]{1,4}\.\*$"
+_ASKED = "|".join(map(re.escape, (BOT_QUEUE, BOT_QUERY_QUEUE, QUERY_QUEUE)))
 _DEFAULT_EXCHANGE = "amq.default"
 """The name by which RabbitMQ asks for rights to the default exchange."""
 
@@ -69,9 +80,9 @@ GATEWAY = BrokerUser(
 )
 PERSISTENCE = BrokerUser(
     "persistence",
-    # Commands, too: what happens in one room can be a notice to another.
+    # Commands, too: what bots want, and what happens in one room can be a notice to another.
     write=_exactly(EVENTS, COMMANDS, _DEFAULT_EXCHANGE),
-    read=rf"^({re.escape(COMMANDS)}\.[0-9]{{2}}|{re.escape(QUERY_QUEUE)})$",
+    read=rf"^({re.escape(COMMANDS)}\.[0-9]{{2}}|{_ASKED})$",
     topics=(TopicRights(EVENTS, write=_ROOM_KEY), TopicRights(LIVE)),
 )
 PRESENCE_USER = BrokerUser(

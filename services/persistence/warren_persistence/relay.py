@@ -1,0 +1,145 @@
+"""Passes on to the writers what bots say, so that no bot stands in the line that people wait in.
+
+Bots have a small queue of their own. One replica at a time takes from it, drops what is beyond a bot's pace, and
+publishes the rest to the shards, each message in its bot's name. A message is acknowledged when the shards have it, so
+whoever dies before that leaves it to the next one: what comes twice then has the same keys.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from warren.broker.backoff import backoff
+from warren.broker.errors import Unavailable
+from warren.broker.publisher import PERSISTENT, Publisher
+from warren.contract.codes import Code
+from warren.contract.commands import Commands, Refused
+from warren.contract.topology import BOT_COMMANDS, BOT_QUEUE, COMMANDS, shard_key
+
+from warren_persistence import metrics
+from warren_persistence.batch import PUBLISHER, Poison
+from warren_persistence.domain.judge import refuse
+from warren_persistence.gate import Gate, Opened, Parcel, Sender, parcels
+from warren_persistence.inbox import Delivery, Inbox, settle
+from warren_persistence.outlet import Outlet
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Messages of bots delivered and not yet acked; they are passed on together."""
+PASS_ON_WITHIN = 2.0
+"""Seconds for one try."""
+PATIENCE = 3.0
+"""Seconds for which a shard's queue that is full holds up all bots, once: from then on it has one try."""
+_TRY_EVERY = 0.5
+"""Seconds between two tries, at most."""
+
+
+class Relay:
+    """Takes from the inbox, passes on, and says what became of what did not go on."""
+
+    def __init__(self, inbox: Inbox, gate: Gate, publisher: Publisher, outlet: Outlet) -> None:
+        self._inbox = inbox
+        self._gate = gate
+        self._publisher = publisher
+        self._outlet = outlet
+        self._full: set[int] = set()
+        """Shards that did not take what came last."""
+
+    async def run(self) -> None:
+        """Pass on until cancelled."""
+        while True:
+            deliveries = await self._take()
+            messages = [self._open(delivery) for delivery in deliveries]
+            lines = parcels(messages)
+            left = await asyncio.gather(*(self._carry(number, line) for number, line in lines.items()))
+            if await self._tell(deliveries, messages, [parcel for line in left for parcel in line]):
+                await settle(deliveries)
+
+    async def _take(self) -> list[Delivery]:
+        deliveries = [await self._inbox.take()]
+        while len(deliveries) < AT_ONCE and (delivery := self._inbox.take_now()) is not None:
+            deliveries.append(delivery)
+        return deliveries
+
+    def _open(self, delivery: Delivery) -> Opened:
+        properties = delivery.message.header.properties
+        opened = self._gate.open(delivery.message.body, properties.user_id, properties.reply_to, time.monotonic())
+        if opened.dropped is not None:
+            metrics.BOTS_REFUSED.labels(opened.sender.user, opened.dropped).inc()
+        return opened
+
+    async def _carry(self, number: int, line: Sequence[Parcel]) -> Sequence[Parcel]:
+        """Publish to one shard, in order; return what its queue did not take, which is never anything but the end."""
+        last = time.monotonic() + (0 if number in self._full else PATIENCE)
+        waits = backoff(cap=_TRY_EVERY)
+        passed = 0
+        while passed < len(line):
+            try:
+                await self._publish(number, line[passed])
+            except Unavailable as error:
+                if time.monotonic() > last:
+                    log.warning("commands of bots not taken", extra={"shard": number, "error": str(error)})
+                    self._full.add(number)
+                    break
+                await asyncio.sleep(next(waits))
+            else:
+                self._full.discard(number)
+                passed += 1
+        return line[passed:]
+
+    async def _publish(self, number: int, parcel: Parcel) -> None:
+        await self._publisher.publish(
+            COMMANDS,
+            shard_key(number),
+            _body(parcel),
+            mandatory=True,
+            delivery_mode=PERSISTENT,
+            reply_to=parcel.sender.mailbox,
+            headers={PUBLISHER: parcel.sender.user},
+        )
+
+    async def _tell(self, deliveries: Sequence[Delivery], messages: Sequence[Opened], left: Sequence[Parcel]) -> bool:
+        """Say what did not go on, until the broker has that; return whether the deliveries may be acknowledged."""
+        answers = _answers(messages, left)
+        poison = [one for message in messages for one in message.poison] + list(_unheard(left))
+        for wait in backoff():
+            try:
+                await asyncio.gather(
+                    *(self._outlet.reply(sender.mailbox, found) for sender, found in answers.items() if sender.mailbox),
+                    *(self._outlet.bury(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
+                )
+            except Unavailable as error:
+                log.warning("bots not told", extra={"error": str(error)})
+                if not any(delivery.lease.live for delivery in deliveries):
+                    return False
+                await asyncio.sleep(wait)
+            else:
+                break
+        for sender, refused in answers.items():
+            for one in refused:
+                metrics.BOTS_REFUSED.labels(sender.user, one.code).inc()
+        return True
+
+
+def _answers(messages: Iterable[Opened], left: Iterable[Parcel]) -> dict[Sender, list[Refused]]:
+    detail = "the room's queue is full; send it again with the same key"
+    found: defaultdict[Sender, list[Refused]] = defaultdict(list)
+    for message in messages:
+        if message.refused:
+            found[message.sender] += message.refused
+    for parcel in left:
+        found[parcel.sender] += (refuse(command, Code.UNAVAILABLE, detail) for command in parcel.commands)
+    return found
+
+
+def _unheard(left: Iterable[Parcel]) -> Iterator[Poison]:
+    """Return what is not to get lost, as nobody would hear that it is to be sent again."""
+    reason = "the room's queue is full, and the sender wants no answer"
+    return (Poison(_body(parcel), reason, parcel.sender.user) for parcel in left if parcel.sender.mailbox is None)
+
+
+def _body(parcel: Parcel) -> bytes:
+    return Commands(commands=parcel.commands).model_dump_json(exclude_none=True).encode()

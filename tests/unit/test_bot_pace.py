@@ -1,0 +1,31 @@
+"""Who has to wait before something more is said."""
+
+import asyncio
+
+from warren.bot.pace import Pace
+from warren.rates import Rate
+
+
+async def test_whoever_comes_later_speaks_later() -> None:
+    pace, order = Pace(Rate(1_000, 1)), list[int]()
+    await pace.turn()
+
+    async def speak(number: int) -> None:
+        for _ in range(3):
+            await pace.turn()
+            order.append(number)
+
+    await asyncio.gather(*(speak(number) for number in range(10)))
+    # Each time all have had their turn before the first has another.
+    assert order == [*range(10)] * 3
+
+
+async def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
+    pace = Pace(Rate(100, 1))
+    await pace.turn()
+    waiting = [asyncio.create_task(pace.turn()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for task in waiting[:2]:
+        task.cancel()
+    await waiting[2]
+    assert [task.cancelled() for task in waiting] == [True, True, False]

@@ -1,0 +1,126 @@
+"""What of bots' messages goes on to the writers."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.commands import Basic
+from warren.broker.submitter import MESSAGE_LIMIT
+from warren.contract.topology import shard
+from warren.rates import Rate
+from warren_persistence.batch import PUBLISHER, Trust, publisher_of
+from warren_persistence.gate import BODY_LIMIT, Gate, Opened, Sender, parcels
+
+TRUST = Trust(frozenset({"gateway"}), own="persistence")
+MAILBOX = "bot.a.0123456789abcdef"
+
+
+def command(key: str = "k", room: str = "general", sender: str = "bot.a") -> dict[str, Any]:
+    return {"type": "send", "id": key, "room": room, "sender": sender, "name": "A", "key": key, "text": "x"}
+
+
+def body(*commands: object) -> bytes:
+    return json.dumps({"commands": commands}).encode()
+
+
+def gate(burst: float = 10, per_second: float = 1) -> Gate:
+    return Gate(TRUST, Rate(per_second, burst))
+
+
+def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
+    opened = gate().open(body(command("1"), command("2")), "bot.a", MAILBOX, 0)
+    assert opened.sender == Sender("bot.a", MAILBOX)
+    assert [one.key for one in opened.commands] == ["1", "2"]
+    assert (opened.refused, opened.poison, opened.dropped) == ([], [], None)
+
+
+@pytest.mark.parametrize("mailbox", ["bot.b.0123456789abcdef", "bot.a", "warren.dead", "gateway.x", "bot.ab.0", None])
+def test_answers_go_to_nobody_else(mailbox: str | None) -> None:
+    assert gate().open(body(command()), "bot.a", mailbox, 0).sender.mailbox is None
+
+
+def test_beyond_its_pace_the_rest_of_a_message_is_refused_and_the_next_ones_are_not_read() -> None:
+    tried = gate(burst=2)
+    opened = tried.open(body(*(command(key) for key in "1234")), "bot.a", MAILBOX, 0)
+    assert [one.key for one in opened.commands] == ["1", "2"]
+    assert [(one.id, one.code) for one in opened.refused] == [("3", "too_many"), ("4", "too_many")]
+    assert tried.open(b"no matter what", "bot.a", MAILBOX, 0.5).dropped == "too_many"
+    assert [one.key for one in tried.open(body(command("5")), "bot.a", MAILBOX, 1.5).commands] == ["5"]
+
+
+def test_one_bots_pace_is_nothing_to_another_nor_to_whoever_speaks_for_people() -> None:
+    tried = gate(burst=1)
+    for user in ("bot.a", "bot.b", "gateway", "gateway", "gateway"):
+        assert tried.open(body(command()), user, None, 0).commands
+    assert tried.open(body(command()), "bot.a", None, 0).dropped == "too_many"
+
+
+@pytest.mark.parametrize("user", [None, "persistence"])
+def test_whoever_has_no_name_or_the_services_own_is_not_read(user: str | None) -> None:
+    assert gate().open(body(command()), user, None, 0).dropped == "forbidden"
+
+
+def test_what_is_longer_than_any_batch_is_not_read() -> None:
+    assert gate().open(b" " * (BODY_LIMIT + 1), "bot.a", None, 0).dropped == "invalid"
+
+
+def test_what_is_no_command_is_poison_with_its_name_and_counts_like_one() -> None:
+    tried = gate(burst=3)
+    opened = tried.open(body(5, command("good"), {"type": "zork"}), "bot.a", None, 0)
+    assert [(one.body, one.publisher) for one in opened.poison] == [
+        (b'{"commands":[5]}', "bot.a"),
+        (b'{"commands":[{"type":"zork"}]}', "bot.a"),
+    ]
+    assert [one.key for one in opened.commands] == ["good"]
+    assert tried.open(b"junk", "bot.a", None, 0).dropped == "too_many"
+
+
+def test_a_batch_of_nothing_but_poison_fills_no_more_of_the_dead_letters_than_the_pace_lets_it() -> None:
+    opened = gate(burst=3).open(body(*range(1_000)), "bot.a", None, 0)
+    assert len(opened.poison) == 3
+
+
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from(["bot.a", "bot.b"]), st.lists(st.sampled_from(["r1", "r2", "r3", "r4"]), max_size=60))
+)
+
+
+@given(MESSAGES)
+def test_parcels_are_of_one_sender_and_one_shard_and_keep_the_order(said: list[tuple[str, list[str]]]) -> None:
+    numbers = iter(range(10_000))
+    opened: list[Opened] = []
+    for user, rooms in said:
+        commands = [command(str(next(numbers)), room, user) for room in rooms]
+        opened.append(gate(burst=1e9).open(body(*commands), user, f"{user}.x", 0))
+    found = parcels(opened)
+    for number, line in found.items():
+        for parcel in line:
+            assert 0 < len(parcel.commands) <= MESSAGE_LIMIT
+            assert {shard(one.room) for one in parcel.commands} == {number}
+            assert {one.sender for one in parcel.commands} == {parcel.sender.user}
+        order = [int(one.key) for parcel in line for one in parcel.commands]
+        assert order == sorted(order)
+        assert all(
+            one.sender != other.sender or len(one.commands) == MESSAGE_LIMIT for one, other in pairwise(line)
+        )  # no more messages than it takes
+    assert sum(len(parcel.commands) for line in found.values() for parcel in line) == next(numbers)
+
+
+@pytest.mark.parametrize(
+    ("user", "header", "found"),
+    [
+        ("persistence", "bot.a", "bot.a"),
+        ("persistence", None, "persistence"),
+        ("gateway", "bot.a", "gateway"),
+        ("bot.b", "bot.a", "bot.b"),
+        (None, "bot.a", None),
+    ],
+)
+def test_the_services_own_word_is_taken_for_whose_a_message_is_and_nobody_elses(
+    user: str | None, header: str | None, found: str | None
+) -> None:
+    properties = Basic.Properties(user_id=user, headers={} if header is None else {PUBLISHER: header})
+    assert publisher_of(properties, "persistence") == found
