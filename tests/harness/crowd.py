@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -52,15 +53,20 @@ class Crowd:
         await asyncio.gather(*self.talks)
 
     async def violations(self, mongo_url: str) -> list[str]:
-        """Wait until everybody has been shown everything, then check all invariants."""
-        rooms = {room for member in self.members for room in member.logs}
-        store = await asyncio.to_thread(read_store, mongo_url, rooms)
+        """Wait until everybody has been shown everything, then check all invariants.
+
+        Others may still speak, such as a bot that joins late: so it waits for a moment at which all that is stored was
+        shown.
+        """
+        logs = [(room, member) for member in self.members for room in member.logs]
+        store: dict[str, list[dict[str, Any]]] = {}
         with contextlib.suppress(TimeoutError):  # the checker names who is missing what
             async with asyncio.timeout(SETTLE_WITHIN):
-                for member in self.members:
-                    for room in member.logs:
-                        await member.reached(room, len(store[room]))
-        return check(self.members, await asyncio.to_thread(read_store, mongo_url, rooms))
+                while not store or any(member.logs[room].cursor != len(store[room]) for room, member in logs):
+                    for room, member in logs:
+                        await member.reached(room, len(store.get(room, ())))
+                    store = await asyncio.to_thread(read_store, mongo_url, {room for room, _ in logs})
+        return check(self.members, store)
 
 
 async def gather_crowd(

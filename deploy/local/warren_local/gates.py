@@ -21,8 +21,11 @@ LINTS = {
 }
 
 
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--durations", "15")
-"""Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file."""
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15")
+"""Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file.
+
+In pytest's order, which has the unit tests last: small files, so that both processes end at the same time.
+"""
 LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
 """What has a long form."""
 
