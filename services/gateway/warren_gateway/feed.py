@@ -1,7 +1,6 @@
 """The events of the rooms that somebody here follows, as they come from the broker."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,8 +10,7 @@ from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
 from opentelemetry.trace import Span
 from pydantic_core import from_json
-from warren.broker.consumer import ack_through
-from warren.broker.errors import Unavailable, translated
+from warren.broker.consumer import Acks
 from warren.broker.tracing import TRACEPARENT, receiving
 from warren.contract.ids import INBOX, is_inbox, shown
 from warren.contract.topology import EVENTS
@@ -41,7 +39,7 @@ class Feed:
         self._stored: list[float] = []
         self._spans: list[Span] = []
         """Of those messages of this turn that are traced: they end when all readers' frames are written."""
-        self._acks: set[asyncio.Task[None]] = set()
+        self._acks: Acks | None = None
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Consume on this connection until it goes away."""
@@ -76,10 +74,11 @@ class Feed:
         self._spans.clear()
         channel, tag = self._unacked or (None, None)
         self._unacked = None
-        if tag is not None and channel is not None and not channel.is_closed:
-            task = asyncio.create_task(_ack(channel, tag))
-            self._acks.add(task)
-            task.add_done_callback(self._acks.discard)
+        if tag is None or channel is None:
+            return
+        if self._acks is None or self._acks.channel is not channel:
+            self._acks = Acks(channel)
+        self._acks.through(tag)
 
 
 def _renamed(room: str, body: bytes) -> bytes:
@@ -90,8 +89,3 @@ def _renamed(room: str, body: bytes) -> bytes:
 def _turns(headers: dict[str, Any], name: str) -> tuple[Turn, ...]:
     found = headers.get(name)
     return tuple((seq, user, kind) for seq, user, kind in from_json(found)) if found else ()
-
-
-async def _ack(channel: UnderlayChannel, tag: int) -> None:
-    with contextlib.suppress(Unavailable), translated():
-        await ack_through(channel, tag)
