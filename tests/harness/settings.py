@@ -7,6 +7,7 @@ import warren_gateway.config
 import warren_persistence.config
 import warren_presence.config
 import warren_ui.config
+import warren_ui.operations.config
 from pydantic_settings import BaseSettings
 
 SETTINGS: dict[str, type[BaseSettings]] = {
@@ -14,6 +15,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "persistence": warren_persistence.config.Settings,
     "presence": warren_presence.config.Settings,
     "ui": warren_ui.config.Settings,
+    "operations": warren_ui.operations.config.Settings,
 }
 OTHERS = {
     "echo": {"WARREN_AMQP_URL", "WARREN_ECHO_ROOMS", "WARREN_LOG_LEVEL"},

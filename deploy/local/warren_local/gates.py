@@ -26,7 +26,7 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--du
 
 In pytest's order, which has the unit tests last: small files, so that both processes end at the same time.
 """
-LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
+LONG = ("tests/faults", *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")))
 """What has a long form."""
 
 IMAGES = {
@@ -71,7 +71,7 @@ def format_code() -> int:
 
 
 def faults(arguments: Sequence[str]) -> int:
-    """Run the fault suite, and the races beside it, at their full length."""
+    """Run the fault suite, and the races and guesses beside it, at their full length."""
     return _become("pytest", *LONG, "--long", *arguments)
 
 

@@ -1,9 +1,10 @@
 """The wiring of the service: what is made of what, started and stopped in which order."""
 
 import asyncio
+import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,18 +13,22 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from warren.broker.link import Link
 from warren.contract.frames import FRAME_LIMIT
-from warren.ops.health import health_router
+from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
 from warren_gateway import files, http, people, poll, problems, rooms, sse, ws
 from warren_gateway.config import Settings
-from warren_gateway.edge import BodyLimit, SecurityHeaders
+from warren_gateway.edge import BodyLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
 from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
 
 UNTRACED = frozenset({"/v1/sse", "/v1/poll", "/healthz", "/readyz", "/metrics"})
+START_WITHIN = 5.0
+"""Seconds until it listens though something is missing, for `/readyz` to say what."""
+LOOK_EVERY = 0.05
+"""Seconds."""
 PREFLIGHT = 7_200
 """Seconds for which a browser need not ask again whether a page may; Chromium takes no more."""
 
@@ -32,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the gateway's app; it connects to the broker when it starts."""
     gateway = Gateway(settings)
     links = _links(gateway)
+    checks = _checks(gateway, links)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -45,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         _freeze()
         async with background(*tasks):
+            await _until(checks)
             yield
             await gateway.live.goodbye()
 
@@ -58,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway
-    app.include_router(health_router(_checks(gateway, links)))
+    app.include_router(health_router(checks))
     app.include_router(http.router)
     app.include_router(rooms.router)
     app.include_router(people.router)
@@ -69,6 +76,14 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     _add_middleware(app, gateway)
     return app
+
+
+async def _until(checks: Checks) -> None:
+    """Wait until it can serve, for a while: a proxy passes over who does not listen, but not over who is not ready."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_WITHIN):
+            while not all(check() for check in checks.values()):  # noqa: ASYNC110  what they look at has no event
+                await asyncio.sleep(LOOK_EVERY)
 
 
 def _untraced(scope: MutableMapping[str, Any]) -> bool:
@@ -100,9 +115,10 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
         max_age=PREFLIGHT,
     )
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
+    app.add_middleware(Parting, leaving=lambda: gateway.draining)
 
 
-def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
+def _checks(gateway: Gateway, links: list[Link]) -> Checks:
     keys = gateway.key_set
     checks = {
         "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,

@@ -58,7 +58,8 @@ class Gateway:
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
         self.hub = Hub(self.asker, self.live)
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}
+        """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
         self.draining = False
         """Whether the process is about to stop; what comes is served, and sent on like all others."""
@@ -85,13 +86,13 @@ class Gateway:
         """
         session = Session(self.limits, self.people, time.monotonic(), one_way)
         client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
-        self._clients.add(client)
+        self._clients[client] = None
         if self._closed:
             client.dismiss()
         try:
             yield client
         finally:
-            self._clients.discard(client)
+            del self._clients[client]
             client.close(linger)
             if not self._clients:
                 self._gone.set()

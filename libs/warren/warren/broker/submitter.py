@@ -99,10 +99,10 @@ class Submitter:
     def submit(self, command: AnyCommand, done: Done) -> None:
         """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
         if self.reply_to is None:
-            done(_temporary(command.id, Code.UNAVAILABLE, "the broker is not reached at the moment"))
+            self._refuse(command, done, Code.UNAVAILABLE, "the broker is not reached at the moment")
             return
         if len(self._pending) >= PENDING_LIMIT:
-            done(_temporary(command.id, Code.TOO_MANY, "too many commands wait already"))
+            self._refuse(command, done, Code.TOO_MANY, "too many commands wait already")
             return
         span = begin(f"command {command.type}", command=command.id)
         pending = self._pending[command.id] = _Pending(command, done, time.perf_counter(), span)
@@ -110,6 +110,12 @@ class Submitter:
         self._waiting[way].append(pending)
         if way not in self._senders:
             self._senders[way] = asyncio.create_task(self._send(way))
+
+    def _refuse(self, command: AnyCommand, done: Done, code: Code, detail: str) -> None:
+        answer = _temporary(command.id, code, detail)
+        if self._observe is not None:
+            self._observe(answer, 0.0)
+        done(answer)
 
     async def call(self, command: AnyCommand) -> Accepted | Refused:
         """Send the command and return its answer."""

@@ -1,4 +1,4 @@
-"""Runs a service without an API of its own: its work, and its health endpoints, in one event loop."""
+"""Runs a service: uvicorn, what works beside it in its event loop, and how both end."""
 
 import asyncio
 import contextlib
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Drain = Callable[[], Awaitable[None]]
 SIGNAL_WITHIN = 0.2
 """Seconds after which a second signal is noticed."""
+ASKED_WITHIN = 0.5
+"""Seconds from a connection to its request: a proxy connects when it has one."""
 Work = Callable[[], AbstractAsyncContextManager[Checks]]
 """Starts the service's work, gives its readiness checks, and stops it on leaving."""
 
@@ -83,6 +85,9 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
+        if self.server_state.connections:
+            # Whoever has just connected is yet to ask; uvicorn is about to close what is idle, and a proxy answers 502.
+            await asyncio.sleep(ASKED_WITHIN)
         await super().shutdown(sockets)
 
 
@@ -106,4 +111,5 @@ def _stop_process_if_failed(task: asyncio.Task[None]) -> None:
     if task.cancelled():
         return
     log.critical("a task ended", extra={"task": task.get_name()}, exc_info=task.exception())
-    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(2):  # the second cuts the drain short: clients are better off elsewhere
+        os.kill(os.getpid(), signal.SIGTERM)
