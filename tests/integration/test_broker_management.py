@@ -14,12 +14,11 @@ import pytest
 import yaml
 from conftest import BASE_PORT
 from harness.manifests import KUBERNETES
+from harness.plugins import serving
 from harness.stack import Stack
 from prometheus_client.parser import text_string_to_metric_families
 from warren.contract.topology import SHARDS
-from warren_local.binaries import find_rabbitmq
 from warren_local.ports import HOST
-from warren_local.rabbitmq import RabbitMQ
 
 COMPONENTS = KUBERNETES / "components"
 PASSWORD = "let-me-in-0123456789"
@@ -28,27 +27,11 @@ WITHIN = 120
 """Seconds for a command; an Erlang VM starts for each."""
 
 
-def ctl(stack: Stack, program: str, *arguments: str) -> None:
-    found = find_rabbitmq()
-    assert found is not None
-    assert isinstance(stack.rabbitmq, RabbitMQ)
-    env = {**stack.rabbitmq.env, "PATH": found.path}
-    subprocess.run(
-        [found.server.with_name(program), *arguments], env=env, check=True, capture_output=True, timeout=WITHIN
-    )
-
-
 @pytest.fixture(scope="module")
 def plugins(stack: Stack) -> Iterator[None]:
-    """Have the broker serve its management API and its metrics, as the images do that containers use."""
-    if not isinstance(stack.rabbitmq, RabbitMQ):
-        pytest.skip("RabbitMQ runs in a container here, whose image has no management")
-    listen = 'application:set_env({}, tcp_config, [{{port, {}}}, {{ip, "{}"}}], [{{persistent, true}}])'
-    listens = [listen.format(name, port, HOST) for name, port in PORTS.items()]
-    ctl(stack, "rabbitmqctl", "eval", ", ".join(listens) + ".")
-    ctl(stack, "rabbitmq-plugins", "enable", *PORTS)
-    yield
-    ctl(stack, "rabbitmq-plugins", "disable", *PORTS, "rabbitmq_management_agent")
+    """Have the broker serve its management API and its metrics."""
+    with serving(stack, PORTS):
+        yield
 
 
 @pytest.fixture
