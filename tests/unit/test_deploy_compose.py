@@ -7,15 +7,17 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 from harness.images import ROOT
+from harness.nginx import recommended_site
 from harness.settings import OTHERS, SETTINGS, known, read
 from warren.broker.definitions import password_variable
 from warren.contract.users import BROKER_USERS
 from warren_gateway.__main__ import SHUTDOWN_WITHIN
+from warren_ui.operations.config import Settings as OperationsSettings
 
 FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -179,13 +181,24 @@ def test_env_sh_adds_what_an_older_one_has_not(tmp_path: Path) -> None:
 
 def test_the_proxy_passes_on_to_services_that_it_shares_a_network_with() -> None:
     text = (ROOT / "deploy/nginx/nginx.conf").read_text()
-    upstreams = re.findall(r"server (\w+):(\d+) resolve;", text)
-    assert dict(upstreams) == {"gateway": "8000", "ui": "8000"}
+    upstreams = re.findall(r"server (\w+):(\d+) resolve( max_fails=0)?;", text)
+    assert {name: port for name, port, _ in upstreams} == {"gateway": "8000", "ui": "8000"}
     assert len(re.findall(r"^        zone ", text, re.MULTILINE)) == len(upstreams), (
         "names are resolved again in zones only"
     )
     (port,) = re.findall(r"listen (\d+);", text)
     assert SERVICES["proxy"]["ports"][0].endswith(f":{port}")
+
+
+def test_the_proxy_has_what_the_docs_recommend() -> None:
+    """But for what says who the client is: nobody stands before this one."""
+    ours = (ROOT / "deploy/nginx/nginx.conf").read_text()
+    lines = set(map(str.strip, recommended_site({}).splitlines()))
+    who = ("Host", "X-Forwarded-For", "X-Forwarded-Proto")
+    for line in lines:
+        if line.startswith(("proxy_", "keepalive")) and "proxy_pass " not in line and line.split()[1] not in who:
+            assert line in ours
+    assert "max_fails=0" in ours
 
 
 def test_prometheus_scrapes_what_it_can_reach() -> None:
@@ -202,6 +215,24 @@ def test_prometheus_scrapes_what_it_can_reach() -> None:
         assert set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"]), name
     for path in config["rule_files"]:
         assert (ROOT / "deploy/prometheus" / Path(path).name).exists()
+
+
+def test_the_operations_page_watches_what_prometheus_does_and_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read("operations", environment("operations"), monkeypatch)
+    assert isinstance(settings, OperationsSettings)
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    queues = jobs["rabbitmq-queues"]
+    found = {target.service: urlsplit(target.url) for target in settings.watched}
+    assert found.keys() == {"gateway", "persistence", "presence", "echo", "rabbitmq"}
+    for name, url in found.items():
+        assert url.hostname == name
+        assert set(SERVICES[name]["networks"]) & set(SERVICES["operations"]["networks"]), name
+        if name == "rabbitmq":
+            assert (url.path, parse_qs(url.query)) == (queues["metrics_path"], queues["params"])
+            assert [url.netloc] == queues["static_configs"][0]["targets"]
+        else:
+            assert (url.port, url.path) == (8000, "/metrics")
 
 
 def test_grafana_finds_prometheus_and_dashboards() -> None:

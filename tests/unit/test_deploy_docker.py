@@ -86,6 +86,14 @@ def test_what_is_in_an_image_is_enough_to_start(service: str, tmp_path: Path) ->
     assert done.returncode != 0
 
 
+def test_the_operations_page_starts_from_the_image_of_the_page(tmp_path: Path) -> None:
+    ours, others = needed("ui")
+    furnish(tmp_path, ours, others)
+    env = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "WARREN_TARGETS": ","}
+    done = run(sys.executable, "-S", "-s", "-m", "warren_ui.operations", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (2, "operations: WARREN_TARGETS: names nobody\n")
+
+
 def test_every_service_and_bot_can_be_started() -> None:
     assert set(SERVICE["SERVICES"]) | {"echo", "bots"} == set(IMAGES)
     for service in [*SERVICE["SERVICES"], *(bot.parent.name for bot in ROOT.glob("bots/*/bot.py"))]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -30,6 +31,7 @@ from harness.manifests import (
     secrets,
     selected,
 )
+from harness.prometheus import RULES
 from harness.settings import SETTINGS, known, read
 from kubernetes_validate import utils
 from prometheus_client import REGISTRY
@@ -44,6 +46,18 @@ VERSIONS = ("1.31", "1.37")
 """The oldest Kubernetes that the manifests are for, and the newest whose schemas are at hand."""
 SERVERS = {"rabbitmq": 5672, "mongodb": 27017}
 NAMESPACE = "warren"
+A_BOT: Object = {
+    "kind": "Deployment",
+    "metadata": {"name": "remind", "namespace": NAMESPACE},
+    "spec": {
+        "template": {
+            "metadata": {"labels": {"app.kubernetes.io/name": "remind", "app.kubernetes.io/component": "bot"}},
+            "spec": {"containers": [{"name": "bot", "ports": [{"name": "metrics", "containerPort": 8000}]}]},
+        }
+    },
+}
+"""What docs/deploy.md says of bots, which are not of this repository's manifests."""
+WATCHED = {"gateway", "persistence", "presence"}
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -111,7 +125,7 @@ def test_services_are_given_settings_that_they_take(
     env = environment(objects, container)
     assert {name for name in env if name.startswith("WARREN_")} <= known(service)
     settings = read(service, env, monkeypatch)
-    if service in ("gateway", "ui"):
+    if service in ("gateway", "ui", "operations"):
         return
     assert re.fullmatch(
         rf"mongodb://{service}:secret-warren-store-{service}-[^@]+@mongodb-0\.mongodb-svc:27017.*/warren\?replicaSet=\w+",
@@ -158,6 +172,25 @@ def test_services_lead_to_ports_of_pods(objects: tuple[Object, ...]) -> None:
             assert ports(pods(objects)[name])[port["targetPort"]] == port["port"]
 
 
+def test_the_operations_page_looks_at_all_replicas_and_is_not_the_worlds(objects: tuple[Object, ...]) -> None:
+    (container,) = pods(objects)["operations"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "warren_ui.operations"]
+    services = of_kind(objects, "Service")
+    targets = environment(objects, container)["WARREN_TARGETS"].split(",")
+    watched = set()
+    for service, url in (target.split("=", 1) for target in targets):
+        parts = urlsplit(url)
+        spec = services[str(parts.hostname)]["spec"]
+        assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+        assert selected(objects, spec["selector"]) == {service}
+        assert parts.port in {port["port"] for port in spec["ports"]}
+        watched.add(service)
+    assert watched == WATCHED
+    assert "type" not in services["operations"]["spec"]
+    for route in of_kind(objects, "HTTPRoute").values():
+        assert "operations" not in json.dumps(route["spec"])
+
+
 def test_services_listen_where_their_image_says(objects: tuple[Object, ...]) -> None:
     dockerfile = (repository() / "deploy" / "docker" / "Dockerfile").read_text()
     (port,) = re.findall(r"^EXPOSE (\d+)$", dockerfile, re.MULTILINE)
@@ -174,9 +207,16 @@ def test_everything_that_selects_selects_something(objects: tuple[Object, ...]) 
     for name, template in pods(objects).items():
         for spread in template["spec"].get("topologySpreadConstraints", []):
             assert selected(objects, spread["labelSelector"]) == {name}
+    with_bot = (*objects, A_BOT)
     for monitor in of_kind(objects, "PodMonitor").values():
-        for name in selected(objects, monitor["spec"]["selector"]) or {"nothing"}:
-            assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} <= ports(pods(objects)[name]).keys()
+        for name in selected(with_bot, monitor["spec"]["selector"]) or {"nothing"}:
+            assert {one["port"] for one in monitor["spec"]["podMetricsEndpoints"]} <= ports(pods(with_bot)[name]).keys()
+
+
+def test_the_operator_of_prometheus_takes_the_same_alerts() -> None:
+    rules = KUBERNETES / "components" / "monitoring" / "rules.yaml"
+    same = yaml.safe_load(rules.read_text())["spec"] == yaml.safe_load(RULES.read_text())
+    assert same, f"make {rules} anew; it says how"
 
 
 def test_a_budget_for_all_that_must_not_go_at_once(objects: tuple[Object, ...]) -> None:
@@ -288,7 +328,7 @@ def test_the_databases_users_have_the_rights_that_are_tried() -> None:
 
 
 def test_policies_name_pods_and_ports_that_exist() -> None:
-    objects = rendered("production")
+    objects = (*rendered("production"), A_BOT)
     everything = pods(objects)
     for policy in policies(objects):
         subjects = selected(objects, policy["podSelector"])
@@ -340,7 +380,9 @@ def test_each_reaches_what_it_uses_and_nothing_else() -> None:
         uses = {"rabbitmq": "WARREN_AMQP_URL" in env, "mongodb": "WARREN_MONGO_URL" in env}
         assert {server: allowed(objects, name, server, port) for server, port in SERVERS.items()} == uses
         for other in set(SETTINGS) - {name}:
-            assert allowed(objects, name, other, 8000) == ((name, other) == ("ui", "gateway"))
+            watches = name == "operations" and other in WATCHED
+            assert allowed(objects, name, other, 8000) == (watches or (name, other) == ("ui", "gateway"))
+    assert allowed((*objects, A_BOT), "remind", "rabbitmq", 5672)
     assert allowed(objects, "mongodb", "mongodb", 27017)
     assert allowed(objects, "rabbitmq", "rabbitmq", 25672)
 
