@@ -35,7 +35,7 @@ class Proxy(Process):
         for old, new in {
             r" +resolver .*\n": "",
             r" +zone .*\n": "",
-            r"server gateway:8000 resolve;": f"server {HOST}:{gateway};",
+            r"server gateway:8000 resolve max_fails=0;": f"server {HOST}:{gateway};",
             r"server ui:8000 resolve;": f"server {HOST}:{PAGE};",
             r"listen 8080;": f"listen {HOST}:{PORT};",
             r"include /etc/nginx/mime.types;": "",

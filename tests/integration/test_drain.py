@@ -25,7 +25,7 @@ MEMBERS = 6
 
 @pytest.fixture
 def gateway(stack: Stack) -> Iterator[Service]:
-    service = stack.extra_gateway(9, WARREN_DRAIN_SECONDS=DRAIN)
+    service = stack.extra("gateway", 9, WARREN_DRAIN_SECONDS=DRAIN)
     service.start()
     service.wait_ready(WITHIN)
     yield service
