@@ -74,7 +74,8 @@ async def costs(stack: Stack, server: KeyServer, keys: Sequence[SigningKey], sec
 @asynccontextmanager
 async def keyed_gateway(stack: Stack, server: KeyServer) -> AsyncIterator[Service]:
     """One more gateway, which takes an issuer's tokens."""
-    service = stack.extra_gateway(3, WARREN_AUTH="jwt", WARREN_SECRET="", WARREN_JWKS=server.url, WARREN_ISSUER=ISSUER)
+    env = {"WARREN_AUTH": "jwt", "WARREN_SECRET": "", "WARREN_JWKS": server.url, "WARREN_ISSUER": ISSUER}
+    service = stack.extra("gateway", 3, **env)
     await asyncio.to_thread(service.start)
     try:
         await asyncio.to_thread(service.wait_ready, 60)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts RabbitMQ in a container of its official image, with Warren's users: fills their passwords, which come from
-# WARREN_OPERATOR_PASSWORD and its like, into the definitions beside this file, which are the same for everybody.
+# WARREN_OPERATOR_PASSWORD and its like, into the definitions beside this file, which are the same for everybody. With
+# arguments it starts those instead: `start.sh true` only fills them in, for a container that starts RabbitMQ after it.
 set -eu
 folder=$(dirname "$0")
 filled=${WARREN_DEFINITIONS:-/var/lib/rabbitmq/warren-definitions.json} # the image makes its user own what is in there
@@ -14,4 +15,5 @@ for variable in $(grep -o 'WARREN_[A-Z_]*_PASSWORD' "$folder/definitions.json");
 done
 umask 077
 sed "$fill" "$folder/definitions.json" >"$filled"
-exec docker-entrypoint.sh rabbitmq-server
+[ $# -gt 0 ] || set -- rabbitmq-server
+exec docker-entrypoint.sh "$@"

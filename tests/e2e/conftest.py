@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 from conftest import BASE_PORT
 from e2e.browser import FLAGS, MISSING, chromium
+from e2e.guests import Guest, Registry
 from e2e.person import Person
+from harness.member import fresh_room
 from harness.stack import READY_WITHIN, Stack
+from httpx import AsyncClient
 from playwright.async_api import Browser, async_playwright
 from warren_local.service import Service
+from warren_ui.session import COOKIE
 
 ROOMS_PER_CONNECTION = 6
 """Few, so that a test can go above it."""
 
 Arrive = Callable[..., Awaitable[Person]]
+Meet = Callable[..., Awaitable[tuple[list[Person], str]]]
 
 
 @pytest.fixture(scope="session")
@@ -54,20 +59,46 @@ async def browser() -> AsyncIterator[Browser]:
 async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
     """Bring people to the page, each in a browser profile of their own; no console may have complained in the end.
 
-    With `own_clock` their time can be moved on.
+    A name is entered in the form; a guest has signed in already. With `own_clock` their time can be moved on.
     """
     people: list[Person] = []
 
-    async def arrive(name: str, *, own_clock: bool = False, **options: object) -> Person:
+    async def arrive(who: str | Guest, *, own_clock: bool = False, **options: object) -> Person:
         settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options}
         context = await browser.new_context(**settings)  # type: ignore[arg-type]
         if own_clock:
             await context.clock.install()
+        if isinstance(who, Guest):
+            await context.add_cookies([{"name": COOKIE, "value": who.token, "url": ui, "sameSite": "Strict"}])
         person = await Person.arrive(context, ui)
         people.append(person)
-        await person.sign_in(name)
+        await (person.is_online() if isinstance(who, Guest) else person.sign_in(who))
         return person
 
     yield arrive
     await asyncio.gather(*(person.context.close() for person in people))
     assert [trouble for person in people for trouble in person.troubles] == []
+
+
+@pytest.fixture
+def registry(http: AsyncClient, gateways: list[str]) -> Registry:
+    """Return what makes guests and rooms without a page."""
+    return Registry(http, gateways[0])
+
+
+@pytest.fixture
+async def meet(arrive: Arrive, registry: Registry) -> Meet:
+    """Bring people to the page who are in a room together, the first as its owner; return them and the room.
+
+    How one signs in, makes a room and gets into it at the page have tests of their own.
+    """
+
+    async def meet(*names: str, kind: str = "public", **options: object) -> tuple[list[Person], str]:
+        (owner, *others), room = await registry.sign_in(*names), fresh_room("met")
+        await registry.found(room, owner, *others, kind=kind)
+        people = await asyncio.gather(*(arrive(guest, **options) for guest in (owner, *others)))
+        for person in people:
+            await person.is_in(room)
+        return people, room
+
+    return meet

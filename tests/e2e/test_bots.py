@@ -2,8 +2,7 @@
 
 import asyncio
 
-from e2e.conftest import Arrive
-from harness.member import fresh_room
+from e2e.conftest import Meet
 from harness.stack import Stack
 from playwright.async_api import expect
 from warren.bot import Bot, Message
@@ -12,12 +11,11 @@ from warren_local.bots import give
 from warren_local.rabbitmq import RabbitMQ
 
 
-async def test_a_reply_is_seen_as_it_grows_and_once_when_it_is_stored(arrive: Arrive, stack: Stack) -> None:
-    room, told = fresh_room("story"), asyncio.Event()
+async def test_a_reply_is_seen_as_it_grows_and_once_when_it_is_stored(meet: Meet, stack: Stack) -> None:
+    (ana,), room = await meet("Ana Ruiz")
+    told = asyncio.Event()
     assert isinstance(stack.rabbitmq, RabbitMQ)
     url = await asyncio.to_thread(give, stack.home, stack.rabbitmq, "writer", [room])
-    ana = await arrive("Ana Ruiz")
-    await ana.create_room("Stories", room)
     bot = Bot("writer", title="The writer", rooms=[room])
 
     @bot.message()

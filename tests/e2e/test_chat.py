@@ -3,26 +3,21 @@
 import re
 from asyncio import gather
 
-from e2e.conftest import ROOMS_PER_CONNECTION, Arrive
-from e2e.person import COMPOSER, WITHIN_MS, Person
-from harness.member import bearer, become_member, fresh_room, make_room, sign_in
+from e2e.conftest import ROOMS_PER_CONNECTION, Arrive, Meet
+from e2e.guests import Registry
+from e2e.person import COMPOSER, WITHIN_MS
+from harness.member import fresh_room
 from harness.stack import Stack
-from httpx import AsyncClient
 from playwright.async_api import expect
 
 TEXT_LIMIT = 4_000
 
 
-async def two_in_a_room(arrive: Arrive) -> tuple[Person, Person, str]:
+async def test_two_people_chat(arrive: Arrive) -> None:
     room = fresh_room("talk")
     ana, ben = await gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
     await ana.create_room("Garden", room)
     await ben.join(room)
-    return ana, ben, room
-
-
-async def test_two_people_chat(arrive: Arrive) -> None:
-    ana, ben, _ = await two_in_a_room(arrive)
     await ana.say("Who brings the seeds?")
     await ben.sees("Who brings the seeds?")
     await ben.say("I do.\nAnd the rake.")
@@ -33,8 +28,8 @@ async def test_two_people_chat(arrive: Arrive) -> None:
     await expect(ana.page.locator(".author")).to_have_text(["Ben Okafor"])
 
 
-async def test_a_message_is_pending_until_it_is_stored(arrive: Arrive, stack: Stack) -> None:
-    ana, ben, _ = await two_in_a_room(arrive)
+async def test_a_message_is_pending_until_it_is_stored(meet: Meet, stack: Stack) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     for persistence in stack.persistence:
         persistence.pause()
     try:
@@ -49,8 +44,8 @@ async def test_a_message_is_pending_until_it_is_stored(arrive: Arrive, stack: St
     await expect(ana.message("Is anybody there?", "pending")).to_have_count(0)
 
 
-async def test_a_reload_finds_everything(arrive: Arrive) -> None:
-    ana, ben, room = await two_in_a_room(arrive)
+async def test_a_reload_finds_everything(meet: Meet) -> None:
+    (ana, ben), room = await meet("Ana Ruiz", "Ben Okafor")
     other = fresh_room("other")
     await ana.create_room("Another", other)
     await ben.say("Before")
@@ -100,8 +95,8 @@ async def test_markup_stays_text(arrive: Arrive) -> None:
     await expect(eve.page.locator(".st-key-account")).to_contain_text(name)
 
 
-async def test_a_message_that_is_too_long(arrive: Arrive) -> None:
-    ana, ben, _ = await two_in_a_room(arrive)
+async def test_a_message_that_is_too_long(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.say("x" * (TEXT_LIMIT + 1))
     await expect(ana.page.get_by_test_id("counter")).to_have_text("-1")
     await expect(ana.page.get_by_test_id("send")).to_be_disabled()
@@ -111,8 +106,8 @@ async def test_a_message_that_is_too_long(arrive: Arrive) -> None:
     assert [message.text for message in await ana.seen()] == [longest]
 
 
-async def test_signing_out(arrive: Arrive) -> None:
-    ana, ben, _ = await two_in_a_room(arrive)
+async def test_signing_out(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.say("Bye")
     await ben.sees("Bye")
     await ana.sign_out()
@@ -125,8 +120,12 @@ async def test_signing_out(arrive: Arrive) -> None:
     await ben.sees("Still here")
 
 
-async def test_more_rooms_than_a_connection_may_join(arrive: Arrive, gateways: list[str], http: AsyncClient) -> None:
-    ana = await arrive("Ana Ruiz")
+async def test_more_rooms_than_a_connection_may_join(arrive: Arrive, registry: Registry) -> None:
+    guest, ben = await registry.sign_in("Ana Ruiz", "Ben Okafor")
+    rooms = sorted(fresh_room("many") for _ in range(ROOMS_PER_CONNECTION + 2))
+    for room in rooms:
+        await registry.found(room, ben, guest)
+    ana = await arrive(guest)
     frames: list[str] = []
 
     def keep(frame: str | bytes) -> None:
@@ -134,19 +133,11 @@ async def test_more_rooms_than_a_connection_may_join(arrive: Arrive, gateways: l
             frames.append(frame)
 
     ana.page.on("websocket", lambda socket: socket.on("framereceived", keep))
-    token, _ = await sign_in(http, gateways[0], "Ben Okafor")
-    rooms = sorted(fresh_room("many") for _ in range(ROOMS_PER_CONNECTION + 2))
-    for room in rooms:
-        await make_room(http, gateways[0], room, token)
-        await become_member(http, gateways[0], room, await ana.token())
     await ana.page.reload()
     await ana.is_in(rooms[0])
     for room in rooms:
         await ana.open(room)
-        answer = await http.post(
-            f"{gateways[0]}/v1/rooms/{room}/messages", json={"text": f"to {room}"}, headers=bearer(token)
-        )
-        answer.raise_for_status()
+        await registry.act(ben, "POST", f"/{room}/messages", text=f"to {room}")
         await ana.sees(f"to {room}")
         await ana.say(f"from {room}")
         await ana.sees(f"from {room}")

@@ -1,19 +1,8 @@
 """Conversations of two: from a search, from somebody's name, from the list of members."""
 
-from asyncio import gather
-
-from e2e.conftest import Arrive
+from e2e.conftest import Meet
 from e2e.person import Person
-from harness.member import fresh_room
 from playwright.async_api import expect
-
-
-async def two_in_a_room(arrive: Arrive) -> tuple[Person, Person]:
-    room = fresh_room("talk")
-    ana, ben = await gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
-    await ana.create_room("Garden", room)
-    await ben.join(room)
-    return ana, ben
 
 
 async def talk(ana: Person, ben: Person) -> None:
@@ -29,8 +18,8 @@ async def talk(ana: Person, ben: Person) -> None:
     await ana.sees("At last")
 
 
-async def test_from_a_search(arrive: Arrive) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_from_a_search(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.message_somebody("Ben Okafor", await ben.id())
     await talk(ana, ben)
     await ben.page.reload()
@@ -39,8 +28,8 @@ async def test_from_a_search(arrive: Arrive) -> None:
     await expect(ben.page.get_by_test_id("room-item")).to_have_count(2)
 
 
-async def test_from_an_authors_name(arrive: Arrive) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_from_an_authors_name(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ben.say("Anybody here?")
     await ana.sees("Anybody here?")
     await ana.page.locator(".author").click()
@@ -48,8 +37,8 @@ async def test_from_an_authors_name(arrive: Arrive) -> None:
     await talk(ana, ben)
 
 
-async def test_unread_counts_before_it_is_opened(arrive: Arrive) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_unread_counts_before_it_is_opened(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.do("talk", await ben.id())
     await expect(ana.page.locator(".warren h1")).to_have_text("Ben Okafor")
     await ana.say("One")
@@ -62,8 +51,8 @@ async def test_unread_counts_before_it_is_opened(arrive: Arrive) -> None:
     await expect(ben.page.get_by_test_id("notice")).to_have_count(0)
 
 
-async def test_each_may_mute_the_other(arrive: Arrive) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_each_may_mute_the_other(meet: Meet) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.do("talk", await ben.id())
     await ben.answer("room.created", "visit")
     await ana.do("mute", await ben.id(), length="For ever", reason="Not now")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from e2e.conftest import Arrive
+from e2e.guests import Registry
 from e2e.person import MESSAGE, Person
 from harness.member import bearer, fresh_room, make_room, sign_in
 from httpx import AsyncClient
@@ -36,9 +37,11 @@ async def places(person: Person) -> dict[int, float]:
     return {int(seq): bottom for seq, bottom in await person.page.locator(MESSAGE).evaluate_all(_PLACES)}
 
 
-async def test_history_loads_upward_without_jumping(arrive: Arrive, long_room: str) -> None:
-    ana = await arrive("Ana Ruiz")
-    await ana.join(long_room)
+async def test_history_loads_upward_without_jumping(arrive: Arrive, registry: Registry, long_room: str) -> None:
+    (guest,) = await registry.sign_in("Ana Ruiz")
+    await registry.act(guest, "PUT", f"/{long_room}/members/me")
+    ana = await arrive(guest)
+    await ana.is_in(long_room)
     newest = MESSAGES + 1  # the room's creation is its first event, Ana's joining its last
     await ana.page.locator(f"{MESSAGE}[data-seq='{newest}']").wait_for()
     log = ana.page.get_by_test_id("messages")

@@ -39,9 +39,9 @@ class Site:
 def site(stack: Stack) -> Iterator[Site]:
     with ExitStack() as running:
         provider = running.enter_context(Provider(f"{ADDRESS}/oauth2callback").running())
-        gateway = stack.extra_gateway(
-            3, WARREN_AUTH="jwt", WARREN_SECRET="", WARREN_JWKS=provider.jwks_url, WARREN_ISSUER=provider.issuer,
-            WARREN_AUDIENCE=CLIENT_ID, WARREN_LOG_LEVEL="debug",
+        gateway = stack.extra(
+            "gateway", 3, WARREN_AUTH="jwt", WARREN_SECRET="", WARREN_JWKS=provider.jwks_url,
+            WARREN_ISSUER=provider.issuer, WARREN_AUDIENCE=CLIENT_ID, WARREN_LOG_LEVEL="debug",
         )  # fmt: skip
         env = {
             "WARREN_AUTH": "oidc",

@@ -1,39 +1,28 @@
 """Rooms, people and rights at the page: what moderators do there, and what those see to whom it is done."""
 
 from asyncio import gather
+from functools import partial
 
-from e2e.conftest import Arrive
+import pytest
+from e2e.conftest import Arrive, Meet
+from e2e.guests import Guest, Registry
 from e2e.person import COMPOSER, Person
-from harness.member import bearer, fresh_room
-from httpx import AsyncClient
+from harness.member import fresh_room
 from playwright.async_api import expect
 
 ATTACK = '<img src=x onerror="window.pwned=1"> **b** [x](javascript:y)'
 
 
-async def private_room(arrive: Arrive, *names: str, title: str = "Garden") -> tuple[list[Person], str]:
-    """Bring Ana, who opens a private room, and others, who are invited and accept."""
-    people = list(await gather(arrive("Ana Ruiz"), *(arrive(name) for name in names)))
-    ana = people[0]
-    room = await ana.create_private_room(title)
-    for person in people[1:]:
-        # Nobody is known by name who was never in a room: these are invited by id.
-        await ana.invite(await person.id(), await person.id())
-        await person.answer("member.invited", "accept")
-        await person.is_in(room)
-    return people, room
+@pytest.fixture
+def private(meet: Meet) -> Meet:
+    """Bring people to the page who are in a private room of the first one's."""
+    return partial(meet, kind="private")
 
 
-async def change(http: AsyncClient, gateway: str, person: Person, method: str, path: str, **body: object) -> None:
-    """Do something as `person`, elsewhere than at the page."""
-    headers = bearer(await person.token())
-    answer = await http.request(method, f"{gateway}/v1/rooms/{path}", json=body or None, headers=headers)
-    answer.raise_for_status()
-
-
-async def test_invited_by_name_accepted_and_talking(arrive: Arrive) -> None:
-    ana, ben = await gather(arrive("Ana Ruiz"), arrive("Benedikt Okafor"))
-    await ben.create_room("So that he is known", fresh_room("known"))
+async def test_invited_by_name_accepted_and_talking(arrive: Arrive, registry: Registry) -> None:
+    guests = await registry.sign_in("Ana Ruiz", "Benedikt Okafor")
+    await registry.found(fresh_room("known"), guests[1])  # nobody is known by name who was never in a room
+    ana, ben = await gather(*map(arrive, guests))
     room = await ana.create_private_room("Garden")
     await ana.invite("benedikt", await ben.id())
     await expect(ben.notice("member.invited")).to_contain_text("Ana Ruiz invites you to Garden")
@@ -56,9 +45,10 @@ async def test_invited_by_name_accepted_and_talking(arrive: Arrive) -> None:
     await expect(ben.notes("member.joined")).to_contain_text("joined")
 
 
-async def test_an_invitation_declined_and_one_taken_back(arrive: Arrive) -> None:
-    ana, ben = await gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
-    room = await ana.create_private_room("Garden")
+async def test_an_invitation_declined_and_one_taken_back(arrive: Arrive, registry: Registry) -> None:
+    guests, room = await registry.sign_in("Ana Ruiz", "Ben Okafor"), fresh_room("closed")
+    await registry.found(room, guests[0], kind="private")
+    ana, ben = await gather(*map(arrive, guests))
     user = await ben.id()
     await ana.invite(user, user)
     await ben.page.reload()
@@ -80,8 +70,49 @@ async def test_an_invitation_declined_and_one_taken_back(arrive: Arrive) -> None
     await expect(ben.room_item(room)).to_have_count(0)
 
 
-async def test_the_removed_one_sees_the_notice_and_nothing_more(arrive: Arrive) -> None:
-    (ana, ben, cid), room = await private_room(arrive, "Ben Okafor", "Cid Moss")
+async def invited(registry: Registry, ana: Guest, ben: Guest, *titles: str) -> list[str]:
+    """Make private rooms of Ana's of these titles, to which Ben is invited."""
+    rooms = [fresh_room("closed") for _ in titles]
+    for room, title in zip(rooms, titles, strict=True):
+        await registry.found(room, ana, kind="private", title=title)
+        await registry.invite(room, ana, ben)
+    return rooms
+
+
+async def test_invitations_are_answered_on_another_device(arrive: Arrive, registry: Registry) -> None:
+    ana, guest = await registry.sign_in("Ana Ruiz", "Ben Okafor")
+    orchard, meadow = await invited(registry, ana, guest, "Orchard", "Meadow")
+    ben = await arrive(guest)
+    await expect(ben.notice("member.invited")).to_have_count(2)
+    await registry.act(guest, "PUT", f"/{orchard}/members/me")
+    await expect(ben.notice("member.invited")).to_have_count(1)
+    await ben.is_in(orchard)
+    await registry.act(guest, "DELETE", f"/{orchard}/members/me")
+    await ben.is_out_of(orchard, "You left Orchard.")
+    await expect(ben.notice("member.invited")).to_contain_text("Ana Ruiz invites you to Meadow")
+    await registry.act(guest, "DELETE", f"/{meadow}/members/me")
+    await expect(ben.page.get_by_test_id("notice")).to_have_count(0)
+
+
+async def test_a_device_that_was_not_there_knows_which_invitations_are_open(arrive: Arrive, registry: Registry) -> None:
+    ana, guest = await registry.sign_in("Ana Ruiz", "Ben Okafor")
+    rooms = await invited(registry, ana, guest, "Left", "Declined", "Removed", "Taken back", "Open")
+    left, declined, removed, taken_back, _ = rooms
+    for room in (left, removed):
+        await registry.act(guest, "PUT", f"/{room}/members/me")
+    for room in (left, declined):
+        await registry.act(guest, "DELETE", f"/{room}/members/me")
+    for room in (removed, taken_back):
+        await registry.act(ana, "DELETE", f"/{room}/members/{guest.id}")
+    ben = await arrive(guest)
+    await expect(ben.notice("member.removed").filter(has_text="Ana Ruiz removed you from Removed")).to_have_count(1)
+    await expect(ben.notice("member.removed").filter(has_text="took back the invitation to Taken")).to_have_count(1)
+    await expect(ben.notice("member.invited").filter(has_text="Ana Ruiz invites you to Open")).to_have_count(1)
+    await expect(ben.page.get_by_test_id("notice")).to_have_count(3)
+
+
+async def test_the_removed_one_sees_the_notice_and_nothing_more(private: Meet) -> None:
+    (ana, ben, cid), room = await private("Ana Ruiz", "Ben Okafor", "Cid Moss")
     user = await ben.id()
     await ana.say("Before")
     await gather(ben.sees("Before"), cid.sees("Before"))
@@ -105,14 +136,21 @@ async def test_the_removed_one_sees_the_notice_and_nothing_more(arrive: Arrive) 
     assert len(sockets) == 1  # that of the reload: the removal itself ended no connection
 
 
-async def test_removed_while_away(arrive: Arrive, http: AsyncClient, gateways: list[str]) -> None:
-    (ana, ben), room = await private_room(arrive, "Ben Okafor")
-    open_room = fresh_room("open")
-    await ana.create_room("Open air", open_room)
-    await ben.join(open_room)
+async def in_two_rooms(arrive: Arrive, registry: Registry) -> tuple[Guest, Person, str, str]:
+    """Return Ana, who is elsewhere, and Ben at the page; a private room and then a public one of hers are his, too."""
+    ana, ben = await registry.sign_in("Ana Ruiz", "Ben Okafor")
+    closed, public = fresh_room("closed"), fresh_room("public")
+    await registry.found(closed, ana, ben, kind="private")
+    await registry.found(public, ana, ben, title="Open air")
+    return ana, await arrive(ben), closed, public
+
+
+async def test_removed_while_away(arrive: Arrive, registry: Registry) -> None:
+    ana, ben, *rooms = await in_two_rooms(arrive, registry)
+    await expect(ben.page.get_by_test_id("room-item")).to_have_count(2)
     await ben.page.close()
-    for place in (room, open_room):
-        await change(http, gateways[0], ana, "DELETE", f"{place}/members/{await ben.id()}")
+    for room in rooms:
+        await registry.act(ana, "DELETE", f"/{room}/members/{await ben.id()}")
     ben.page = await ben.context.new_page()
     await ben.page.goto(ben.url)
     await ben.is_online()
@@ -122,22 +160,19 @@ async def test_removed_while_away(arrive: Arrive, http: AsyncClient, gateways: l
     await expect(ben.notice("member.removed")).to_have_count(0)
 
 
-async def test_removed_while_the_network_is_away(arrive: Arrive, http: AsyncClient, gateways: list[str]) -> None:
-    (ana, ben), room = await private_room(arrive, "Ben Okafor")
-    open_room = fresh_room("open")
-    await ana.create_room("Open air", open_room)
-    await ben.join(open_room)
+async def test_removed_while_the_network_is_away(arrive: Arrive, registry: Registry) -> None:
+    ana, ben, closed, public = await in_two_rooms(arrive, registry)
     ben.in_outage = True
     await ben.page.evaluate("window.same = true")
-    for place in (room, open_room):
-        await ben.open(place)
+    for room in (closed, public):
+        await ben.open(room)
     await drop_connection(ben)
-    for place in (room, open_room):
-        await change(http, gateways[0], ana, "DELETE", f"{place}/members/{await ben.id()}")
+    for room in (closed, public):
+        await registry.act(ana, "DELETE", f"/{room}/members/{await ben.id()}")
     await ben.context.set_offline(False)
     await ben.is_online()
-    await ben.is_out_of(open_room, "You are no longer in Open air.")
-    await expect(ben.room_item(room)).to_have_count(0)
+    await ben.is_out_of(public, "You are no longer in Open air.")
+    await expect(ben.room_item(closed)).to_have_count(0)
     await expect(ben.notice("member.removed")).to_have_count(2)
     assert await ben.page.evaluate("window.same") is True
 
@@ -149,11 +184,8 @@ async def drop_connection(person: Person) -> None:
     await person.page.locator("[data-testid=status]:not([data-state=online])").wait_for()
 
 
-async def test_ban_and_lift(arrive: Arrive) -> None:
-    room = fresh_room("ban")
-    ana, ben = await gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
-    await ana.create_room("Garden", room)
-    await ben.join(room)
+async def test_ban_and_lift(meet: Meet) -> None:
+    (ana, ben), room = await meet("Ana Ruiz", "Ben Okafor")
     user = await ben.id()
     await ana.do("ban", user, length="1 week", reason="Three times the same joke")
     await ben.is_out_of(room, "You are banned from Garden.")
@@ -174,8 +206,8 @@ async def test_ban_and_lift(arrive: Arrive) -> None:
     await ana.sees("I am back")
 
 
-async def test_mute_and_unmute(arrive: Arrive) -> None:
-    (ana, ben), room = await private_room(arrive, "Ben Okafor")
+async def test_a_mute_is_lifted_and_one_ends_by_itself(private: Meet) -> None:
+    (ana, ben), room = await private("Ana Ruiz", "Ben Okafor")
     user = await ben.id()
     await ben.say("La la la")
     await ana.sees("La la la")
@@ -193,11 +225,8 @@ async def test_mute_and_unmute(arrive: Arrive) -> None:
     await ben.say("Thank you")
     await ana.sees("Thank you")
 
-
-async def test_a_mute_ends_by_itself(arrive: Arrive) -> None:
-    (ana, ben), _ = await private_room(arrive, "Ben Okafor")
     await ben.page.clock.install()
-    await ana.do("mute", await ben.id(), length="1 hour")
+    await ana.do("mute", user, length="1 hour")
     await ben.may_not_write("You are muted here until")
     await ben.page.clock.fast_forward("59:00")
     await ben.may_not_write("You are muted here until")
@@ -205,13 +234,15 @@ async def test_a_mute_ends_by_itself(arrive: Arrive) -> None:
     await ben.may_write()
 
 
-async def test_a_role_brings_its_actions_at_once(arrive: Arrive) -> None:
-    (ana, ben, cid), room = await private_room(arrive, "Ben Okafor", "Cid Moss")
+async def test_a_role_brings_its_actions_at_once(arrive: Arrive, registry: Registry) -> None:
+    *guests, cid = await registry.sign_in("Ana Ruiz", "Ben Okafor", "Cid Moss")
+    await registry.found(fresh_room("closed"), *guests, cid, kind="private")
+    ana, ben = await gather(*map(arrive, guests))
     await ben.show_panel()
-    await ben.member(await cid.id()).wait_for()
+    await ben.member(cid.id).wait_for()
     await expect(ben.panel.get_by_test_id("title")).to_have_count(0)
     await expect(ben.panel.get_by_test_id("invite-search")).to_be_hidden()
-    row = await ben.select(await cid.id())
+    row = await ben.select(cid.id)
     await expect(row.get_by_test_id("talk")).to_be_visible()
     await expect(row.get_by_test_id("remove")).to_have_count(0)
     await ana.do("role-moderator", await ben.id())
@@ -221,15 +252,16 @@ async def test_a_role_brings_its_actions_at_once(arrive: Arrive) -> None:
     await expect(ben.panel.get_by_test_id("archive")).to_have_count(0)
     owner = await ben.select(await ana.id())
     await expect(owner.get_by_test_id("remove")).to_have_count(0)  # not upon those above
-    await ben.do("remove", await cid.id())
-    await cid.is_out_of(room, "You are no longer in Garden.")
+    await ben.do("remove", cid.id)
+    await expect(ana.notes("member.removed")).to_contain_text("Ben Okafor removed")
+    await expect(ana.member(cid.id)).to_have_count(0)
     await ana.do("role-owner", await ben.id())
     await expect(ben.panel.get_by_test_id("archive")).to_be_visible()
     await expect((await ana.select(await ben.id())).get_by_test_id("remove")).to_have_count(0)
 
 
-async def test_renamed_archived_restored_and_left(arrive: Arrive) -> None:
-    (ana, ben), room = await private_room(arrive, "Ben Okafor")
+async def test_renamed_archived_restored_and_left_by_all_but_the_last_owner(private: Meet) -> None:
+    (ana, ben), room = await private("Ana Ruiz", "Ben Okafor")
     panel = await ana.show_panel()
     await panel.get_by_test_id("title").fill("Orchard")
     await panel.get_by_test_id("rename").click()
@@ -250,37 +282,33 @@ async def test_renamed_archived_restored_and_left(arrive: Arrive) -> None:
     await expect(ana.notes("member.left")).to_have_text("Ben Okafor left")
     await expect(ben.page.get_by_test_id("notice")).to_have_count(0)
 
-
-async def test_a_refusal_is_said(arrive: Arrive) -> None:
-    (ana,), _ = await private_room(arrive)
     ana.is_refused = True
-    panel = await ana.show_panel()
     await panel.get_by_test_id("leave").click()
     await panel.get_by_test_id("confirm").click()
     await expect(panel.get_by_test_id("problem")).to_contain_text("The last owner")
     await ana.may_write()
 
 
-async def test_a_form_that_is_being_filled_in_stays(arrive: Arrive, http: AsyncClient, gateways: list[str]) -> None:
-    (ana, ben), room = await private_room(arrive, "Ben Okafor")
-    user = await ben.id()
-    row = await ana.select(user)
+async def test_a_form_that_is_being_filled_in_stays(arrive: Arrive, registry: Registry) -> None:
+    (guest, ben), room = await registry.sign_in("Ana Ruiz", "Ben Okafor"), fresh_room("closed")
+    await registry.found(room, guest, ben, kind="private")
+    ana = await arrive(guest)
+    row = await ana.select(ben.id)
     await row.get_by_test_id("ban").click()
     await row.get_by_test_id("reason").fill("Because")
-    await change(http, gateways[0], ana, "PUT", f"{room}/members/{user}", role="moderator")
-    await change(http, gateways[0], ana, "PATCH", room, title="Orchard")
+    await registry.act(guest, "PUT", f"/{room}/members/{ben.id}", role="moderator")
+    await registry.act(guest, "PATCH", f"/{room}", title="Orchard")
     await expect(ana.panel.get_by_test_id("title")).to_have_value("Orchard")
     await expect(ana.notes("member.role")).to_have_count(1)
     await expect(row.get_by_test_id("reason")).to_have_value("Because")
     await row.get_by_test_id("confirm").click()
-    await expect(ben.notice("member.banned")).to_contain_text("Reason: Because")
+    await expect(ana.notes("member.banned")).to_contain_text("Because")
 
 
-async def test_markup_in_titles_reasons_and_names_stays_text(arrive: Arrive) -> None:
-    ana, eve = await gather(arrive("Ana Ruiz"), arrive("<b>Eve</b> **x**"))
-    room = fresh_room("xss")
-    await ana.create_room(ATTACK, room)
-    await eve.join(room)
+async def test_markup_in_titles_reasons_and_names_stays_text(arrive: Arrive, registry: Registry) -> None:
+    guests, room = await registry.sign_in("Ana Ruiz", "<b>Eve</b> **x**"), fresh_room("xss")
+    await registry.found(room, *guests, title=ATTACK)
+    ana, eve = await gather(*map(arrive, guests))
     user = await eve.id()
     await eve.say("hello")
     await ana.sees("hello")
@@ -301,18 +329,20 @@ async def test_markup_in_titles_reasons_and_names_stays_text(arrive: Arrive) -> 
         await expect(person.page.locator(".warren :is(img, script, b b, i:not(.loading i))")).to_have_count(0)
 
 
-async def test_by_keyboard_alone(arrive: Arrive) -> None:
-    (ana, ben), _ = await private_room(arrive, "Ben Okafor")
-    user = await ben.id()
+async def test_by_keyboard_alone(arrive: Arrive, registry: Registry) -> None:
+    guest, ben = await registry.sign_in("Ana Ruiz", "Ben Okafor")
+    await registry.found(fresh_room("closed"), guest, ben, kind="private")
+    ana = await arrive(guest)
+    await ana.show_panel()
     await ana.page.get_by_test_id("panel-close").click()
     await ana.page.get_by_test_id("panel-toggle").focus()
     await ana.page.keyboard.press("Enter")
     await expect(ana.panel.locator("h2")).to_be_focused()
-    await ana.member(user).get_by_test_id("actions").focus()
+    await ana.member(ben.id).get_by_test_id("actions").focus()
     await ana.page.keyboard.press("Enter")
-    await ana.member(user).get_by_test_id("mute").focus()
+    await ana.member(ben.id).get_by_test_id("mute").focus()
     await ana.page.keyboard.press("Enter")
-    await expect(ana.member(user).get_by_test_id("length")).to_be_focused()
+    await expect(ana.member(ben.id).get_by_test_id("length")).to_be_focused()
     await ana.page.keyboard.press("Escape")
     await expect(ana.page.get_by_test_id("measure")).to_have_count(0)
     await ana.page.keyboard.press("Escape")

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from e2e.conftest import Arrive
+from e2e.conftest import Meet
 from e2e.person import Person
-from harness.member import fresh_room
 from harness.stack import READY_WITHIN, Stack
 from warren_local.service import Service
 
@@ -16,11 +15,8 @@ async def restart(*services: Service) -> None:
         await asyncio.to_thread(service.wait_ready, READY_WITHIN)
 
 
-async def two_in_a_room(arrive: Arrive) -> tuple[Person, Person]:
-    room = fresh_room("outage")
-    ana, ben = await asyncio.gather(arrive("Ana Ruiz"), arrive("Ben Okafor"))
-    await ana.create_room("Outage", room)
-    await ben.join(room)
+async def two_in_a_room(meet: Meet) -> tuple[Person, Person]:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.say("Before")
     await ben.sees("Before")
     for person in (ana, ben):
@@ -40,8 +36,8 @@ async def check_same(ana: Person, ben: Person, texts: set[str]) -> None:
     assert [message.seq for message in shown] == sorted(message.seq for message in shown)
 
 
-async def test_the_gateway_in_use_is_killed(arrive: Arrive, stack: Stack) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_the_gateway_in_use_is_killed(meet: Meet, stack: Stack) -> None:
+    ana, ben = await two_in_a_room(meet)
     texts = {"Before"}
     for turn in range(2):  # the second time through the gateway that was restarted
         used = await ana.gateway()
@@ -58,8 +54,8 @@ async def test_the_gateway_in_use_is_killed(arrive: Arrive, stack: Stack) -> Non
     assert await ben.page.evaluate("window.same") is True
 
 
-async def test_all_gateways_are_killed(arrive: Arrive, stack: Stack) -> None:
-    ana, ben = await two_in_a_room(arrive)
+async def test_all_gateways_are_killed(meet: Meet, stack: Stack) -> None:
+    ana, ben = await two_in_a_room(meet)
     for gateway in stack.gateways:
         gateway.kill()
     for person in (ana, ben):

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from e2e.conftest import Arrive
+from e2e.conftest import Arrive, Meet
 from e2e.person import COMPOSER, Person
 from harness.member import become_member, fresh_room, sign_in
 from harness.raw import message, raw_sign_in
@@ -21,12 +21,9 @@ REPAIR = "00:06"
 """Longer than two joins of a room for its state are apart."""
 
 
-async def two_in_a_room(arrive: Arrive, other: str = "Ben Okafor") -> tuple[Person, Person, str]:
+async def two_in_a_room(meet: Meet, other: str = "Ben Okafor") -> tuple[Person, Person, str]:
     """Return two people who are alone in a room and know it; the first has its panel open."""
-    room = fresh_room("here")
-    ana, ben = await asyncio.gather(*(arrive(name, own_clock=True) for name in ("Ana Ruiz", other)))
-    await ana.create_room("Garden", room)
-    await ben.join(room)
+    (ana, ben), room = await meet("Ana Ruiz", other, own_clock=True)
     for person in (ana, ben):
         await expect(here(person)).to_have_text("2 here")
     await ana.show_panel()
@@ -38,8 +35,8 @@ def here(person: Person) -> Locator:
     return person.page.get_by_test_id("here")
 
 
-async def test_two_windows_see_each_other_come_go_idle_and_leave(arrive: Arrive) -> None:
-    ana, ben, room = await two_in_a_room(arrive)
+async def test_two_windows_see_each_other_come_go_idle_and_leave(meet: Meet) -> None:
+    ana, ben, room = await two_in_a_room(meet)
     user = await ben.id()
     counts = ana.page.get_by_test_id("counts")
     await ana.is_shown(user, "online")
@@ -75,8 +72,8 @@ async def test_two_windows_see_each_other_come_go_idle_and_leave(arrive: Arrive)
     await expect(here(ana)).to_have_text("1 here")
 
 
-async def test_typing(arrive: Arrive) -> None:
-    ana, ben, room = await two_in_a_room(arrive, "<b>Ben</b> Okafor")
+async def test_typing(meet: Meet) -> None:
+    ana, ben, room = await two_in_a_room(meet, "<b>Ben</b> Okafor")
     said = "<b>Ben</b> Okafor is typing"
     frames = sent_from_now(ben)
     await ben.page.reload()
@@ -115,8 +112,8 @@ def sent_from_now(person: Person) -> Callable[[str], list[dict[str, Any]]]:
     return lambda kind: [frame for frame in frames if frame["type"] == kind]
 
 
-async def test_a_reload_and_a_closed_tab_are_no_leave(arrive: Arrive, gateways: list[str], http: AsyncClient) -> None:
-    ana, ben, room = await two_in_a_room(arrive)
+async def test_a_reload_and_a_closed_tab_are_no_leave(meet: Meet, gateways: list[str], http: AsyncClient) -> None:
+    ana, ben, room = await two_in_a_room(meet)
     token, cid = await sign_in(http, gateways[0], "Cid Mora")
     await become_member(http, gateways[0], room, token)
     connection = await raw_sign_in(gateways[0], token)

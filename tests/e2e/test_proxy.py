@@ -45,8 +45,8 @@ def ways(stack: Stack, home: Path) -> Iterator[Ways]:
     certificate, key = make_certificate(home / "e2e-proxy")
     lines = recommended_site(
         {
-            "server 127.0.0.1:8000;": f"server {HOST}:{one.port};",
-            "server 127.0.0.1:8010;": f"server {HOST}:{other.port};",
+            "server 127.0.0.1:8000 max_fails=0;": f"server {HOST}:{one.port};",
+            "server 127.0.0.1:8010 max_fails=0;": f"server {HOST}:{other.port};",
             "listen 443 ssl http2;": f"listen {HOST}:{recommended} ssl http2;",
             "/etc/ssl/chat.example.org.pem": str(certificate),
             "/etc/ssl/chat.example.org.key": str(key),

@@ -21,6 +21,7 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from conftest import BASE_PORT
+from harness.beside import beside
 from harness.bots import WITHIN, depth, end, give_logins, start, until
 from harness.bus import Bus, bus, send_command
 from harness.checker import check, read_store
@@ -122,15 +123,10 @@ async def die(bot: subprocess.Popen[bytes], moment: str, log: Path, echoes: Echo
 
 @asynccontextmanager
 async def connected(members: Sequence[Member]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(member.run()) for member in members]
-    try:
+    async with beside(*(member.run() for member in members)):
         for member in members:
             await member.ready()
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def watcher_of(http: httpx.AsyncClient, gateways: Sequence[str], rooms: Sequence[str]) -> Member:
@@ -275,6 +271,7 @@ async def test_one_that_fails_at_everything_leaves_dead_letters_and_an_empty_que
     (room,) = RIGHTS[name]
     people = await gather(stack, room)
     async with rogue(urls, name, tmp_path) as bot:
+        await bot.works()
         async with conversation(stack, people) as crowd:
             await crowd.everyone_says(50 if long else 5)
         given_up = float(len(await said(stack, room)))

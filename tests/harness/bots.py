@@ -17,7 +17,6 @@ import pytest
 from warren.bot import Bot
 from warren.bot.runner import Runner
 from warren.broker.bots import bot_definitions, declare_bot
-from warren_local.binaries import rabbitmq
 from warren_local.home import broker_password
 from warren_local.rabbitmq import RabbitMQ
 
@@ -58,12 +57,14 @@ def give_logins(
     return {name: stack.rabbitmq.url_of(f"bot.{name}") for name in rooms}
 
 
-def rabbitmqctl(stack: Stack, *arguments: str) -> str:
-    """Do this with the broker's own command; return what it says. Skips the test where that is missing."""
+def rabbitmqctl(stack: Stack, *arguments: str, program: str = "rabbitmqctl") -> str:
+    """Do this with one of the broker's own commands; return what it says. Skips the test where that is missing."""
     if not isinstance(stack.rabbitmq, RabbitMQ):
         pytest.skip("the broker's own command is not on this machine")
-    command = [str(rabbitmq().server.with_name("rabbitmqctl")), "--silent", *arguments]
-    done = subprocess.run(command, env=stack.rabbitmq.env, check=True, capture_output=True, text=True, timeout=WITHIN)
+    found = stack.rabbitmq.programs()
+    command = [str(found.server.with_name(program)), "--silent", *arguments]
+    env = {**stack.rabbitmq.env, "PATH": found.path}
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=WITHIN)
     return done.stdout
 
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
+from harness.beside import beside
 from harness.checker import check, read_store
 from harness.line import TransportName
 from harness.member import Member, become_member, fresh_room, make_room, sign_in
 
 PAUSE = 0.05
-"""Seconds between an ack and the next message of the same person."""
+"""Seconds between an ack and the next message of the same person, unless told otherwise."""
+SAID_WITHIN = 90.0
+"""Seconds for everybody's messages to be acked, whatever goes away meanwhile."""
 SETTLE_WITHIN = 90.0
 """Seconds for everybody to be shown everything; a lost tail is found after 30 at the latest."""
 
@@ -21,9 +25,10 @@ SETTLE_WITHIN = 90.0
 class Crowd:
     """Members who talk; `said` counts their acked messages."""
 
-    def __init__(self, members: Sequence[Member], gateways: Sequence[str]) -> None:
+    def __init__(self, members: Sequence[Member], gateways: Sequence[str], pause: float = PAUSE) -> None:
         self.members = members
         self.gateways = gateways
+        self._pause = pause
         self.said = dict.fromkeys(range(len(members)), 0)
         self.talks: list[asyncio.Task[None]] = []
         self._talking = True
@@ -32,9 +37,14 @@ class Crowd:
     async def everyone_says(self, more: int) -> None:
         """Wait until each member has had `more` further messages acked."""
         goal = {number: count + more for number, count in self.said.items()}
-        while any(self.said[number] < count for number, count in goal.items()):
-            self._more.clear()
-            await self._more.wait()
+        try:
+            async with asyncio.timeout(SAID_WITHIN):
+                while any(self.said[number] < count for number, count in goal.items()):
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            late = [self.members[number].state for number, count in goal.items() if self.said[number] < count]
+            raise AssertionError(f"who is not acked: {late}") from None
 
     async def talk(self, number: int) -> None:
         """Say one thing after the other, until told to stop; the last one is acked, too."""
@@ -45,7 +55,7 @@ class Crowd:
             await member.send(room, f"{member.user} says {self.said[number]}")
             self.said[number] += 1
             self._more.set()
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._pause)
 
     async def finish(self) -> None:
         """Let everybody finish what they are saying, and no more."""
@@ -68,6 +78,33 @@ class Crowd:
                     store = await asyncio.to_thread(read_store, mongo_url, {room for room, _ in logs})
         return check(self.members, store)
 
+    def delays(self, since: float) -> list[float]:
+        """Return how long after somebody began to say it each message was shown to each member, sorted, in seconds.
+
+        `since`: only what was begun after that, by the monotonic clock.
+        """
+        began = {
+            (room, seq): member.began[room, key]
+            for member in self.members
+            for (room, key), seq in member.acks.items()
+            if member.began[room, key] >= since
+        }
+        return sorted(
+            at - began[room, event["seq"]]
+            for member in self.members
+            for room, log in member.logs.items()
+            for event, at in zip(log.events, log.shown_at, strict=True)
+            if (room, event["seq"]) in began
+        )
+
+    def setbacks(self) -> Counter[str]:
+        """Return what members noticed of anything that went wrong, whether or not it was right in the end."""
+        found: Counter[str] = Counter()
+        for member in self.members:
+            found += member.setbacks
+            found.update(refusal["code"] for refusal in member.refusals)
+        return found
+
 
 async def gather_crowd(
     gateways: Sequence[str], *, rooms: int, per_room: int, transports: Sequence[TransportName] = ("websocket",)
@@ -83,8 +120,9 @@ async def settle(
     *,
     per_room: int,
     transports: Sequence[TransportName] = ("websocket",),
+    stay: float | None = None,
 ) -> list[Member]:
-    """Make these rooms, and return members as `gather_crowd` does."""
+    """Make these rooms, and return members as `gather_crowd` does. `stay`: see Member."""
     members = []
     async with httpx.AsyncClient(timeout=30) as http:
         for index, room in enumerate(rooms):
@@ -94,23 +132,14 @@ async def settle(
                 token, user = await sign_in(http, order[0], f"m{index}-{place}")
                 await (make_room if place == 0 else become_member)(http, order[0], room, token)
                 transport = transports[(index + place) % len(transports)]
-                members.append(Member(token, user, order, [room], [transport]))
+                members.append(Member(token, user, order, [room], [transport], stay))
     return members
 
 
 @asynccontextmanager
-async def talking(members: Sequence[Member], gateways: Sequence[str]) -> AsyncIterator[Crowd]:
-    """Connect the members and let them talk; leaving disconnects them."""
-    crowd = Crowd(members, gateways)
-    connections = [asyncio.create_task(member.run()) for member in members]
-    crowd.talks = [asyncio.create_task(crowd.talk(number)) for number in range(len(members))]
-    try:
+async def talking(members: Sequence[Member], gateways: Sequence[str], pause: float = PAUSE) -> AsyncIterator[Crowd]:
+    """Connect the members and let them talk, with so many seconds between two messages; leaving disconnects them."""
+    crowd = Crowd(members, gateways, pause)
+    connections = (member.run() for member in members)
+    async with beside(*connections), beside(*map(crowd.talk, range(len(members)))) as crowd.talks:
         yield crowd
-    finally:
-        tasks = [*connections, *crowd.talks]
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    failures = [error for error in ended if isinstance(error, Exception)]
-    if failures:
-        raise ExceptionGroup("members failed", failures)

@@ -10,13 +10,13 @@ WITHIN = 30.0
 
 
 class LineClosed(Exception):
-    """Nothing more comes: the gateway has ended it with this close code, or it broke (None).
+    """Nothing more comes: the gateway has ended it with this close code, or it broke (None). `why` is for people.
 
     What has no close code of its own is told by the one that the WebSocket has for it: a 401 is 4503, a 429 is 4029.
     """
 
-    def __init__(self, code: int | None) -> None:
-        super().__init__(code)
+    def __init__(self, code: int | None, why: str = "") -> None:
+        super().__init__(code, why)
         self.code = code
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 from warren.broker.backoff import backoff
+from warren.contract.codes import Close
 from websockets.exceptions import WebSocketException
 
 from harness.line import Frame, Line, LineClosed, TransportName
@@ -30,6 +32,8 @@ class RoomLog:
     since: int
     epoch: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    shown_at: list[float] = field(default_factory=list)
+    """When it was shown each of them, on the clock of time.monotonic."""
     joined: int = 0
     resets: int = 0
 
@@ -56,12 +60,16 @@ class Member:
         self.refusals: list[dict[str, Any]] = []
         self.violations: list[str] = []
         self.close_codes: list[int | None] = []
+        self.setbacks: Counter[str] = Counter()
+        """What it had to try again, by error code, or by what a connection failed with."""
+        self.began: dict[tuple[str, str], float] = {}
+        """When it first tried to say something, by room and key."""
         self.visits: Counter[tuple[TransportName, str]] = Counter()
         """How often it had joined all its rooms, by transport and gateway."""
         self._gateways = itertools.cycle(gateways)
         self._transports = itertools.cycle(transports)
         self._stay = stay
-        self._answers: dict[str, asyncio.Future[Frame]] = {}
+        self._answers: dict[str, asyncio.Future[Frame | None]] = {}
         self._line: Line | None = None
         self._ready = asyncio.Event()
         self.moved = asyncio.Event()
@@ -71,22 +79,26 @@ class Member:
         waits = backoff(0.05, 1.0)
         while True:
             transport, gateway = next(self._transports), next(self._gateways)
-            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
+            try:
                 async with open_line(transport, gateway, self.token, pause=POLL_PAUSE) as line:
                     try:
-                        async with asyncio.timeout(self._stay):
-                            await self._serve(line, (transport, gateway))
+                        with contextlib.suppress(TimeoutError):  # it goes on by itself
+                            async with asyncio.timeout(self._stay):
+                                await self._serve(line, (transport, gateway))
                     finally:
                         if self._ready.is_set():
                             waits = backoff(0.05, 1.0)
                         self._line = None
                         self._ready.clear()
                         self._fail_answers()
+            except (OSError, WebSocketException) as error:
+                self.setbacks[repr(error)] += 1
             await asyncio.sleep(next(waits))
 
     async def send(self, room: str, text: str, key: str | None = None) -> Frame:
         """Say something and return the ack, or the refusal if it is definite; repeats by key until then."""
         key = key or f"{self.user}-{next(_SERIAL)}"
+        self.began.setdefault((room, key), time.monotonic())
         waits = backoff(0.05, 1.0)
         while True:
             await self._ready.wait()
@@ -97,6 +109,8 @@ class Member:
             if answer is not None and not answer["temporary"]:
                 self.refusals.append(answer)
                 return answer
+            if answer is not None:
+                self.setbacks[f"{answer['code']}: {answer['detail']}"] += 1
             await asyncio.sleep(next(waits))
 
     async def reached(self, room: str, seq: int) -> None:
@@ -108,6 +122,13 @@ class Member:
     async def ready(self) -> None:
         """Wait until connected and subscribed to every room."""
         await self._ready.wait()
+
+    @property
+    def state(self) -> str:
+        """What somebody who looks into a failed test wants to know."""
+        where = "connected" if self._ready.is_set() else "not connected" if self._line is None else "joining"
+        heads = ", ".join(f"{room} {log.cursor}" for room, log in self.logs.items())
+        return f"{self.user} {where}, at {heads}, {len(self._answers)} unanswered, {dict(self.setbacks)}"
 
     async def _serve(self, line: Line, where: tuple[TransportName, str]) -> None:
         self._line = line
@@ -123,6 +144,8 @@ class Member:
                     self.visits[where] += 1
         except LineClosed as closed:
             self.close_codes.append(closed.code)
+            if closed.code != Close.GOING_AWAY:
+                self.setbacks[f"{where[0]} at {where[1]}: {closed}"] += 1
 
     def _take(self, frame: Frame, waiting: set[str]) -> None:
         match frame["type"]:
@@ -145,13 +168,14 @@ class Member:
             self.violations.append(f"{self.user} in {frame['room']}: reset at {log.cursor}, head {frame['head']}")
 
     def _events(self, frame: Frame) -> None:
-        log = self.logs[frame["room"]]
+        log, now = self.logs[frame["room"]], time.monotonic()
         for event in frame["events"]:
             if event["seq"] != log.cursor + 1:
                 self.violations.append(
                     f"I3: {self.user} in {frame['room']} was shown seq {event['seq']} after {log.cursor}"
                 )
             log.events.append(event)
+            log.shown_at.append(now)
         self.moved.set()
 
     def _error(self, frame: Frame) -> None:
@@ -174,7 +198,7 @@ class Member:
     def _fail_answers(self) -> None:
         for future in self._answers.values():
             if not future.done():
-                future.cancel()
+                future.set_result(None)
         self._answers.clear()
 
     async def _try(self, room: str, text: str, key: str) -> Frame | None:
@@ -185,13 +209,10 @@ class Member:
         future = self._answers[key] = asyncio.get_running_loop().create_future()
         try:
             await line.say({"type": "send", "room": room, "key": key, "text": text})
-            return await asyncio.wait_for(asyncio.shield(future), ANSWER_WITHIN)
+            async with asyncio.timeout(ANSWER_WITHIN):  # unlike wait_for it never loses a cancellation
+                answer: Frame | None = await future
+                return answer
         except (LineClosed, TimeoutError):
-            return None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
             return None
         finally:
             self._answers.pop(key, None)

@@ -1,7 +1,6 @@
 """What lines over HTTP share: frames are said as requests, and rooms are followed by asking for all of them at once."""
 
 import asyncio
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
@@ -19,7 +18,9 @@ HELD_WITHIN = 2 * WITHIN
 def http_client(address: str | None = None) -> httpx.AsyncClient:
     """Return a client that calls from this address, if one is given."""
     # Nothing here is encrypted; to read the certificates of the whole world takes 25 ms each time.
-    transport = httpx.AsyncHTTPTransport(verify=False, local_address=address, limits=httpx.Limits(max_connections=None))
+    # A connection is given up before the gateway does so after 5 s: else both may do so at the same moment.
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
+    transport = httpx.AsyncHTTPTransport(verify=False, local_address=address, limits=limits)
     return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(WITHIN, read=HELD_WITHIN))
 
 
@@ -35,6 +36,7 @@ class RestLine(ABC):
         """Rooms whose `joined` is to come."""
         self._heard: asyncio.Queue[Frame | Exception] = asyncio.Queue()
         self._closed: LineClosed | None = None
+        self._why = ""
         self._serving: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -74,7 +76,7 @@ class RestLine(ABC):
         """Break all connections off."""
         for task in self._tasks:
             task.cancel()
-        self._close(None)
+        self._close(None, "dropped")
 
     async def aclose(self) -> None:
         """Break off, and wait until nothing is left."""
@@ -99,6 +101,7 @@ class RestLine(ABC):
     def _refused(self, response: httpx.Response) -> int | None:
         """Put what an error says as frames; return the close code."""
         problem = response.json()
+        self._why = f"{response.status_code} {problem['code']}: {problem['detail']}"
         if response.status_code == 422:
             for room in sorted(self._asked):
                 self._forget(room)
@@ -116,15 +119,16 @@ class RestLine(ABC):
         self._serving = self._spawn(self._run())
 
     async def _run(self) -> None:
-        code = None
-        with contextlib.suppress(httpx.HTTPError):
-            code = await self._serve()
+        try:
+            code, why = await self._serve(), self._why
+        except httpx.HTTPError as error:
+            code, why = None, repr(error)
         if asyncio.current_task() is self._serving:
-            self._close(code)
+            self._close(code, why)
 
-    def _close(self, code: int | None) -> None:
+    def _close(self, code: int | None, why: str) -> None:
         if self._closed is None:
-            self._closed = LineClosed(code)
+            self._closed = LineClosed(code, why)
             self._heard.put_nowait(self._closed)
 
     async def _nothing(self) -> None:
@@ -158,8 +162,8 @@ class RestLine(ABC):
         url = f"{self._api}/rooms/{frame['room']}/{what}"
         try:
             response = await self._http.post(url, headers={**self._headers, **(headers or {})}, **options)
-        except httpx.HTTPError:
-            self._close(None)
+        except httpx.HTTPError as error:
+            self._close(None, repr(error))
             return None
         if response.is_success:
             return response

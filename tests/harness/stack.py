@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from warren.contract.users import login_of
+from warren_local.binaries import RabbitMQPrograms
+from warren_local.rabbitmq import RabbitMQ
 from warren_local.servers import broker, database
 from warren_local.service import Service
 from warren_local.topology import declare
@@ -24,15 +26,24 @@ ROOMY |= {"WARREN_CONNECTIONS_PER_PERSON": "10000", "WARREN_CONNECTIONS_PER_ADDR
 """Tests and benchmarks are few people at one address in a great hurry; the limits have tests of their own."""
 
 
+PORTS = {"gateway": (0, 10), "persistence": (101, 1), "presence": (201, 1)}
+"""The first replica's port, above a stack's own first, and how far it is to the next one's."""
+
+
 class Stack:
-    """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499)."""
+    """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499).
+
+    `programs`: those of another RabbitMQ than this machine's.
+    """
 
     def __init__(
         self, home: Path, base: int, *, gateways: int = 2, persistence: int = 2, presence: int = 0, heartbeat: int = 10,
-        env: dict[str, str] | None = None,
+        env: dict[str, str] | None = None, programs: RabbitMQPrograms | None = None,
     ) -> None:  # fmt: skip
         self.home = home
-        self.rabbitmq = broker(home, base + 300)
+        self.base = base
+        port = base + 300
+        self.rabbitmq = broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
         self.mongodb = database(home, base + 400)
         self._heartbeat = heartbeat
         self._env = {
@@ -42,9 +53,9 @@ class Stack:
             **ROOMY,
             **(env or {}),
         }
-        self.gateways = [self._service("gateway", number, base + 10 * number) for number in range(gateways)]
-        self.persistence = [self._service("persistence", number, base + 101 + number) for number in range(persistence)]
-        self.presence = [self._service("presence", number, base + 201 + number) for number in range(presence)]
+        self.gateways = [self._service("gateway", number) for number in range(gateways)]
+        self.persistence = [self._service("persistence", number) for number in range(persistence)]
+        self.presence = [self._service("presence", number) for number in range(presence)]
 
     def amqp_url(self, user: str) -> str:
         """Return where one of the broker's users connects: `gateway`, `persistence`, `presence` or `operator`."""
@@ -79,15 +90,13 @@ class Stack:
         for process in (*self.services, self.mongodb, self.rabbitmq):
             process.stop()
 
-    def extra_gateway(self, number: int, **env: str) -> Service:
-        """Return one more gateway with settings of its own, not started; `number` from 3 to 8 gives it its port."""
-        name = f"gateway-{number}"
-        port = self.gateways[0].port + 10 * (number - 1)
-        log = self.home / "logs" / f"{name}.log"
-        env = {"WARREN_AMQP_URL": self.amqp_url("gateway"), **self._env, **env}
-        return Service(name, "warren_gateway", env, port, log, home=self.home)
+    def extra(self, kind: str, number: int, **env: str) -> Service:
+        """Return one more replica with settings of its own, not started; `number`, up to 9, is none of the others'."""
+        return self._service(kind, number - 1, env)
 
-    def _service(self, kind: str, number: int, port: int) -> Service:
+    def _service(self, kind: str, number: int, env: dict[str, str] | None = None) -> Service:
         name = f"{kind}-{number + 1}"
-        env = {"WARREN_AMQP_URL": self.amqp_url(kind), **self._env}
-        return Service(name, f"warren_{kind}", env, port, self.home / "logs" / f"{name}.log", home=self.home)
+        first, step = PORTS[kind]
+        env = {"WARREN_AMQP_URL": self.amqp_url(kind), **self._env, **(env or {})}
+        log = self.home / "logs" / f"{name}.log"
+        return Service(name, f"warren_{kind}", env, self.base + first + step * number, log, home=self.home)

@@ -22,14 +22,14 @@ class SocketLine:
         try:
             await self.socket.send(json.dumps(frame))
         except ConnectionClosed as error:
-            raise LineClosed(self.socket.close_code) from error
+            raise LineClosed(self.socket.close_code, repr(error)) from error
 
     async def hear(self) -> Frame:
         """Receive one."""
         try:
             found = json.loads(await self.socket.recv())
         except ConnectionClosed as error:
-            raise LineClosed(self.socket.close_code) from error
+            raise LineClosed(self.socket.close_code, repr(error)) from error
         assert isinstance(found, dict)
         return found
 

@@ -83,7 +83,7 @@ HASTY = Policy(tries=2, first_wait=0.01, longest_wait=0.02)
 @pytest.fixture(scope="module")
 def logins(stack: Stack) -> Logins:
     """Give some bots their queues and logins."""
-    names = ("bridge", "echo", "echojs", "hello", "letters", "pair", "thief", "victim")
+    names = ("bridge", "early", "echo", "echojs", "hello", "letters", "pair", "thief", "victim")
     rooms = {name: fresh_room(name) for name in names} | {"hello": "general"}  # as the tutorial says
     return Logins(give_logins(stack, {name: [room] for name, room in rooms.items()}), rooms)
 
@@ -230,6 +230,20 @@ async def test_dead_letters_are_listed_shown_sent_again_and_dropped(
         await warren(stack, "dead", "replay", "--bot", "letters")
         await until(lambda: said("Mended: one", "Rang: later"))
         assert await warren(stack, "dead", "list", "--bot", "letters") == "There are no dead letters.\n"
+
+
+async def test_a_bot_that_is_there_before_its_room_joins_it_when_it_is_made(
+    logins: Logins, http: httpx.AsyncClient, gateways: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = Bot("early", rooms=[logins.rooms["early"]])
+
+    async def not_joined() -> bool:
+        return "room not joined" in caplog.messages
+
+    async with at_work(bot, logins.urls["early"]):
+        await until(not_joined)
+        room, _ = await room_of(http, gateways[0], logins, "early")
+        await until(member(bot, http, gateways[0], room))
 
 
 async def test_of_two_processes_one_is_at_work_and_the_other_takes_over(

@@ -34,7 +34,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def small(stack: Stack) -> Iterator[str]:
     """A gateway with small limits."""
-    service = stack.extra_gateway(6, **SMALL)
+    service = stack.extra("gateway", 6, **SMALL)
     service.start()
     service.wait_ready(WITHIN)
     yield service.url

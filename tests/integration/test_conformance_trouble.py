@@ -33,7 +33,7 @@ RECEIVE_BUFFER = 4_096
 @pytest.fixture(scope="module")
 def small(stack: Stack) -> Iterator[Service]:
     """Return a gateway with the smallest outbox there is."""
-    gateway = stack.extra_gateway(4, WARREN_OUTBOX_BYTES=str(OUTBOX))
+    gateway = stack.extra("gateway", 4, WARREN_OUTBOX_BYTES=str(OUTBOX))
     try:
         gateway.start()
         gateway.wait_ready(WITHIN)
@@ -182,7 +182,7 @@ async def test_answers_of_polls_that_nobody_reads_cost_bounded_memory(
 @asynccontextmanager
 async def own_gateway(stack: Stack) -> AsyncIterator[Service]:
     """Return a gateway that one may stop."""
-    service = stack.extra_gateway(5)
+    service = stack.extra("gateway", 5)
     service.start()
     try:
         await asyncio.to_thread(service.wait_ready, WITHIN)

@@ -61,6 +61,30 @@ async def test_what_one_does_oneself_is_not_told(
     assert only["what"] == "member.role"
 
 
+async def test_how_one_answered_an_invitation_is_told_to_oneself(
+    private: Place, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
+    """One's other devices know by it, in the room's order, that the invitation is not open any more."""
+    ann, bob, members = private.ann, private.bob, f"rooms/{private.room}/members"
+    acts = [
+        (ann, "PUT", bob.id, "member.invited"),
+        (bob, "DELETE", "me", "member.left"),
+        (ann, "PUT", bob.id, "member.invited"),
+        (bob, "PUT", "me", "member.joined"),
+        (bob, "DELETE", "me", ""),  # as a member, which answers nothing
+        (ann, "PUT", bob.id, "member.invited"),
+    ]
+    for who, method, whom, _ in acts:
+        await act(http, gateways[0], who, method, f"{members}/{whom}")
+    told = [(what, who.id, seq) for seq, (who, _, _, what) in enumerate(acts, start=2) if what]
+    async with talk(gateways[1], bob.token) as talker:
+        await talker.join("@me", since=0)
+        found = await talker.events("@me", len(told))
+    assert sorted(((n["what"], n["sender"], n["of_seq"]) for n in found), key=lambda notice: notice[2]) == told
+    log = await http.get(f"{gateways[0]}/v1/rooms/{private.room}/events", headers=ann.headers)
+    assert [event["seq"] for event in log.json()["events"] if event.get("invited")] == [3, 5]
+
+
 async def test_a_new_direct_room_is_told_to_the_other(
     place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
 ) -> None:

@@ -40,7 +40,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def small(stack: Stack) -> Iterator[str]:
     """A gateway with small limits."""
-    service = stack.extra_gateway(7, **SMALL)
+    service = stack.extra("gateway", 7, **SMALL)
     service.start()
     service.wait_ready(WITHIN)
     yield service.url
@@ -52,7 +52,7 @@ def small(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 async def near(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client at this test's address."""
-    transport = httpx.AsyncHTTPTransport(local_address=address)
+    transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
     async with httpx.AsyncClient(timeout=WITHIN, transport=transport) as found:
         yield found
 
@@ -217,7 +217,7 @@ async def test_new_connections_of_an_address(small: str, address: str) -> None:
 
 
 async def forwarded(gateway: str, address: str, said: str) -> int:
-    transport = httpx.AsyncHTTPTransport(local_address=address)
+    transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
     async with httpx.AsyncClient(timeout=WITHIN, transport=transport) as http:
         return (await http.get(f"{gateway}/v1/me", headers={"X-Forwarded-For": said})).status_code
 
@@ -235,7 +235,7 @@ async def test_nobody_has_another_address_by_saying_so(small: str, address: str)
 
 
 async def test_a_trusted_proxy_says_who_asks(stack: Stack) -> None:
-    service = stack.extra_gateway(8, **SMALL, WARREN_TRUSTED_PROXIES="127.0.2.0/24")
+    service = stack.extra("gateway", 8, **SMALL, WARREN_TRUSTED_PROXIES="127.0.2.0/24")
     service.start()
     try:
         service.wait_ready(WITHIN)

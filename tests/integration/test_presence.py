@@ -340,7 +340,7 @@ async def test_only_who_may_write_now_may_type(place: Place, http: httpx.AsyncCl
 def small(stack: Stack) -> Iterator[str]:
     """A gateway on which little may be typed and reported."""
     rates = {"TYPING_PER_SECOND": "1", "TYPING_BURST": "3", "STATUSES_PER_SECOND": "1", "STATUSES_BURST": "2"}
-    service = stack.extra_gateway(6, **{f"WARREN_{name}": value for name, value in rates.items()})
+    service = stack.extra("gateway", 6, **{f"WARREN_{name}": value for name, value in rates.items()})
     service.start()
     service.wait_ready(WITHIN)
     yield service.url
@@ -531,7 +531,7 @@ async def test_a_gateway_that_stops_in_order_says_goodbye(
     stack: Stack, http: httpx.AsyncClient, place: Place, gateways: list[str]
 ) -> None:
     """Its people are off after the grace, long before any lease is over; and it is not missed."""
-    service = stack.extra_gateway(5)
+    service = stack.extra("gateway", 5)
     service.start()
     await asyncio.to_thread(service.wait_ready, WITHIN)
     async with view(gateways[0], place.ann, place.room) as ann:

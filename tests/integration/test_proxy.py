@@ -75,8 +75,8 @@ def behind(stack: Stack) -> Iterator[tuple[Service, Service]]:
         "WARREN_TRUSTED_PROXIES": HOST,
         "WARREN_CONNECTIONS_PER_ADDRESS": str(CONNECTIONS_PER_ADDRESS),
     }
-    plain = stack.extra_gateway(6, **env)
-    lively = stack.extra_gateway(7, **env, WARREN_KEEP_ALIVE_SECONDS="1")
+    plain = stack.extra("gateway", 6, **env)
+    lively = stack.extra("gateway", 7, **env, WARREN_KEEP_ALIVE_SECONDS="1")
     with plain, lively:
         for service in (plain, lively):
             service.wait_ready(READY_WITHIN)
@@ -91,8 +91,8 @@ def proxies(program: str, home: Path, behind: tuple[Service, Service]) -> Iterat
     certificate, key = make_certificate(home / "proxy")
     recommended = recommended_site(
         {
-            "server 127.0.0.1:8000;": f"server {HOST}:{gateway.port};",
-            "server 127.0.0.1:8010;": f"server {HOST}:{gateway.port};",
+            "server 127.0.0.1:8000 max_fails=0;": f"server {HOST}:{gateway.port};",
+            "server 127.0.0.1:8010 max_fails=0;": f"server {HOST}:{gateway.port};",
             "listen 443 ssl http2;": f"listen {HOST}:{ports[1]} ssl http2;",
             "/etc/ssl/chat.example.org.pem": str(certificate),
             "/etc/ssl/chat.example.org.key": str(key),

@@ -131,7 +131,7 @@ async def test_a_removal_and_sends_at_the_same_instant(
     transport: TransportName, http: httpx.AsyncClient, gateways: list[str], request: pytest.FixtureRequest
 ) -> None:
     """Ten rooms side by side; a thousand rounds in all in the long form."""
-    rounds = 100 if request.config.getoption("--long") else 5
+    rounds = 100 if request.config.getoption("--long") else 3
     races = []
     for _ in range(10):
         ann, bob, room, own = new_person("ann"), new_person("bob"), fresh_room("race"), fresh_room("own")

@@ -101,8 +101,8 @@ class Container:
         entry.chmod(0o755)
         self.env = {"PATH": f"{root}:{os.environ['PATH']}", "WARREN_DEFINITIONS": str(self.filled)}
 
-    def start(self, **env: str) -> subprocess.CompletedProcess[str]:
-        command = [str(FOLDER / "start.sh")]
+    def start(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [str(FOLDER / "start.sh"), *arguments]
         return subprocess.run(
             command, env=self.env | env, check=False, capture_output=True, text=True, timeout=60
         )  # fmt: skip
@@ -118,6 +118,13 @@ def test_a_container_starts_with_the_passwords_filled_in(tmp_path: Path) -> None
     }
     assert {**filled, "users": []} == {**template(), "users": []}
     assert container.filled.stat().st_mode & 0o077 == 0
+
+
+def test_a_container_that_prepares_another_fills_them_in_and_ends(tmp_path: Path) -> None:
+    container = Container(tmp_path)
+    done = container.start("true", **PASSWORDS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "true\n", "")
+    assert {**json.loads(container.filled.read_text()), "users": []} == {**template(), "users": []}
 
 
 @pytest.mark.parametrize("password", ["", 'quo"te', "sla/sh", "new\nline", "a&b", "back\\slash", "$HOME"])

@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 from harness.stack import SECRET
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from warren.contract.codes import Code
 from warren_gateway.app import create_app
 from warren_gateway.config import Settings
-from warren_gateway.edge import BodyLimit, SecurityHeaders
+from warren_gateway.edge import BodyLimit, Parting, SecurityHeaders
 from warren_gateway.problems import status_of
 
 URL = "http://gateway"
@@ -28,6 +30,17 @@ async def test_the_page_to_try_the_api_is_there_if_it_is_wanted() -> None:
         assert page.status_code == 200
         assert "content-security-policy" not in page.headers
         assert "content-security-policy" in (await http.get("/redoc")).headers
+
+
+async def works(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("here")(scope, receive, send)
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_who_is_about_to_leave_ends_each_connection_with_its_answer(leaving: bool) -> None:
+    async with client(Parting(works, lambda: leaving)) as http:
+        response = await http.get("/v1/me")
+    assert (response.headers.get("connection") == "close") is leaving
 
 
 async def broken(scope: Scope, receive: Receive, send: Send) -> None:

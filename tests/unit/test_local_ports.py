@@ -29,8 +29,8 @@ def test_a_base_without_room_is_refused(base: int) -> None:
 
 
 def test_an_unknown_service_has_no_port() -> None:
-    with pytest.raises(LocalError, match="echo"):
-        Ports().service("echo", 1)
+    with pytest.raises(LocalError, match="nobody"):
+        Ports().service("nobody", 1)
 
 
 def test_a_used_port_is_refused_with_the_way_out() -> None:

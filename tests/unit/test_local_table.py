@@ -10,19 +10,20 @@ from warren_local.ports import Ports
 from warren_local.table import Links, environment, parse_scale, services
 
 USERS = ("operator", "gateway", "persistence", "presence")
-AMQP_URLS = {user: f"amqp://{user}:p@broker" for user in USERS}
+AMQP_URLS = {user: f"amqp://{user}:p@broker" for user in (*USERS, "echo")}
+DEFAULTS = {"gateway": 2, "ui": 1, "operations": 1, "echo": 1, "presence": 2, "persistence": 2}
 LINKS = Links(amqp_urls=AMQP_URLS, mongo_url="mongodb://database", secret="s" * 32)
 
 
 def test_the_defaults() -> None:
-    assert parse_scale([]) == {"gateway": 2, "ui": 1, "presence": 2, "persistence": 2}
+    assert parse_scale([]) == DEFAULTS
 
 
 def test_scale() -> None:
-    assert parse_scale(["gateway=3", "presence=0"]) == {"gateway": 3, "ui": 1, "presence": 0, "persistence": 2}
+    assert parse_scale(["gateway=3", "presence=0"]) == {**DEFAULTS, "gateway": 3, "presence": 0}
 
 
-@pytest.mark.parametrize("wish", ["echo=1", "gateway", "gateway=", "gateway=-1", "gateway=two", "gateway=10", "ui=2"])
+@pytest.mark.parametrize("wish", ["remind=1", "gateway", "gateway=", "gateway=-1", "gateway=two", "gateway=10", "ui=2"])
 def test_a_wish_that_cannot_be_met_is_refused(wish: str) -> None:
     with pytest.raises(LocalError, match=f"--scale {wish}"):
         parse_scale([wish])
@@ -40,6 +41,14 @@ def test_each_service_is_a_user_of_its_own_and_persistence_knows_which_speaks_fo
     assert [env["WARREN_AMQP_URL"] for env in told.values()] == [AMQP_URLS[user] for user in USERS[1:]]
     assert told["persistence"]["WARREN_GATEWAY_USERS"] == "gateway"
     assert "WARREN_AMQP_URL" not in environment("ui", Ports(), parse_scale([]), LINKS)
+
+
+def test_the_operations_page_is_told_of_every_replica_that_counts_something() -> None:
+    env = environment("operations", Ports(9000), parse_scale(["presence=1"]), LINKS)
+    assert env["WARREN_TARGETS"].split(",") == [
+        "gateway=http://127.0.0.1:9000", "gateway=http://127.0.0.1:9010", "persistence=http://127.0.0.1:9101",
+        "persistence=http://127.0.0.1:9102", "presence=http://127.0.0.1:9201", "echo=http://127.0.0.1:9503",
+    ]  # fmt: skip
 
 
 def told(**said: str) -> dict[str, dict[str, str]]:

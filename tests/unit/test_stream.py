@@ -9,7 +9,6 @@ from warren.contract.codes import Close
 from warren.contract.frames import Bye, Joined, Left, Pong
 from warren_gateway.cursors import Cursors
 from warren_gateway.stream import RETRY_FROM, RETRY_TO, Stream
-from warren_gateway.subscriber import RETURN_WITHIN
 from warren_gateway.view import Chunk, Frame, pack
 
 ROOM = "general"
@@ -96,7 +95,6 @@ def test_the_end_says_why_and_nothing_follows() -> None:
     one.end(Close.GOING_AWAY, "again")
     one.tell(Pong())
     one.keep_alive()
-    one.shutdown()
     (bye,) = sink.read()
     assert data(bye) == {"type": "bye", "code": 4503, "after_ms": 0}
     assert one.over.is_set()
@@ -110,14 +108,6 @@ def test_a_bye_that_was_said_is_not_said_again() -> None:
     one.end(Close.TOO_MANY, "too many")
     (bye,) = sink.read()
     assert data(bye)["after_ms"] == 30_000
-
-
-def test_clients_that_are_sent_away_are_told_when_to_come_back() -> None:
-    sink = Sink()
-    stream(sink).shutdown()
-    (bye,) = sink.read()
-    assert data(bye)["code"] == 4001
-    assert 0 <= data(bye)["after_ms"] < RETURN_WITHIN
 
 
 def test_who_does_not_read_is_cut_at_the_bound_and_told_so() -> None:

@@ -1,22 +1,20 @@
 """`python -m warren_ui`: Streamlit's server, with what the environment says."""
 
 import os
-import sys
 from pathlib import Path
 
 import streamlit as st
-from pydantic import ValidationError
 from starlette.middleware import Middleware
 
 from warren_ui import login
-from warren_ui.config import Settings
+from warren_ui.config import Settings, read_settings
 
 SCRIPT = Path(__file__).with_name("app.py")
 
 
 def main() -> None:
     """Serve until SIGTERM; what does not depend on the environment is in .streamlit/config.toml."""
-    settings = _settings()
+    settings = read_settings("ui", Settings)
     if settings.cookie_secret is not None:
         # The cookie that remembers a sign-in under way is signed before Streamlit looks at its other secrets.
         os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = settings.cookie_secret.get_secret_value()
@@ -34,17 +32,6 @@ def app(settings: Settings) -> st.App:
     https = (settings.oidc_redirect_uri or "").startswith("https:")
     privacy = Middleware(login.TokensStayPrivate, https=https)
     return st.App(SCRIPT, secrets=login.secrets(settings), middleware=[privacy])
-
-
-def _settings() -> Settings:
-    """Read the settings; what is wrong with them is said in a line each, without values."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False, include_input=False):
-            where = "".join(f"WARREN_{str(part).upper()}: " for part in found["loc"][:1])
-            print(f"ui: {where}{found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,29 @@
 """What the environment decides."""
 
+import sys
 from functools import cached_property
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CALLBACK = "/oauth2callback"
 """Where Streamlit takes people back from their provider."""
+
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def read_settings(program: str, settings: type[_Settings]) -> _Settings:
+    """Read them, or end the program: what is wrong with them is said in a line each, without values."""
+    try:
+        return settings()
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_context=False, include_input=False):
+            where = "".join(f"WARREN_{str(part).upper()}: " for part in found["loc"][:1])
+            print(f"{program}: {where}{found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        sys.exit(2)
 
 
 class Settings(BaseSettings):

@@ -26,8 +26,20 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--du
 
 In pytest's order, which has the unit tests last: small files, so that both processes end at the same time.
 """
-LONG = ("tests/faults", "tests/integration/test_removal.py", "tests/integration/test_roaming.py")
+LONG = ("tests/faults", *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")))
 """What has a long form."""
+
+IMAGES = {
+    "build": "--only-group build",
+    "gateway": "--no-dev --package warren-gateway",
+    "persistence": "--no-dev --package warren-persistence",
+    "presence": "--no-dev --package warren-presence",
+    "ui": "--no-dev --package warren-ui",
+    "operator": "--no-dev --package warren-core --extra broker",
+    "echo": "--no-dev --package warren-core --extra bot",
+    "bots": "--no-dev --package warren-core --extra bots",
+}
+"""What is installed in each image, as uv is asked for it; `bots` is for every bot without a list of its own."""
 
 
 def lint() -> int:
@@ -59,7 +71,7 @@ def format_code() -> int:
 
 
 def faults(arguments: Sequence[str]) -> int:
-    """Run the fault suite, and the races beside it, at their full length."""
+    """Run the fault suite, and the races and guesses beside it, at their full length."""
     return _become("pytest", *LONG, "--long", *arguments)
 
 
@@ -69,10 +81,15 @@ def bench(name: str, arguments: Sequence[str]) -> int:
 
 
 def lock() -> int:
-    """Compile requirements.lock anew from the packages' pyproject.toml files."""
-    command = "uv export -q --all-packages --all-extras --all-groups --no-emit-workspace --no-header --no-annotate"
-    command += " --format requirements.txt -o requirements.lock"
-    return subprocess.call([BIN / "uv", *command.split()[1:]], cwd=repository(), stdout=subprocess.DEVNULL)
+    """Compile requirements.lock anew from the packages' pyproject.toml files, and what each image needs of it."""
+    everything = "--all-packages --all-extras --all-groups -o requirements.lock"
+    lists = [f"--no-hashes {wanted} -o deploy/docker/{name}.txt" for name, wanted in IMAGES.items()]
+    return next(filter(None, map(_export, [everything, *lists])), 0)
+
+
+def _export(what: str) -> int:
+    command = f"export -q --no-emit-workspace --no-header --no-annotate --format requirements.txt {what}"
+    return subprocess.call([BIN / "uv", *command.split()], cwd=repository(), stdout=subprocess.DEVNULL)
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .errors import LocalError
 
 HOST = "127.0.0.1"
-MOST_REPLICAS = {"gateway": 9, "persistence": 99, "presence": 99, "ui": 1}
+MOST_REPLICAS = {"gateway": 9, "persistence": 99, "presence": 99, "ui": 1, "operations": 1, "echo": 1}
 """Replicas a service may have before its ports would run into the next block."""
 
 
@@ -18,8 +18,8 @@ class Ports:
     base: int = 8000
 
     def __post_init__(self) -> None:
-        if not 1024 <= self.base <= 65535 - 501:
-            raise LocalError(f"--port-base must lie between 1024 and {65535 - 501}, not {self.base}.")
+        if not 1024 <= self.base <= 65535 - 503:
+            raise LocalError(f"--port-base must lie between 1024 and {65535 - 503}, not {self.base}.")
 
     def service(self, service: str, replica: int) -> int:
         """The HTTP port of a service's replica; replicas count from 1."""
@@ -32,6 +32,10 @@ class Ports:
                 return self.base + 200 + replica
             case "ui":
                 return self.base + 501
+            case "operations":
+                return self.base + 502
+            case "echo":
+                return self.base + 503
         raise LocalError(f"No port is set aside for {service}.")
 
     @property

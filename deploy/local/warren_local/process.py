@@ -104,6 +104,10 @@ class Process:
         self._child.wait()
         self.pidfile.unlink(missing_ok=True)
 
+    def tell_to_stop(self) -> None:
+        """Send SIGTERM, and go on."""
+        self._signal(signal.SIGTERM)
+
     def pause(self) -> None:
         """Halt it where it stands (SIGSTOP)."""
         self._signal(signal.SIGSTOP)

@@ -2,9 +2,11 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from . import binaries, topology
+from .binaries import RabbitMQPrograms
 from .ports import HOST, accepts, require_free
 from .process import Process
 
@@ -25,8 +27,11 @@ ERLANG_ARGS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_int
 class RabbitMQ(Process):
     """A RabbitMQ node with its own data, cookie and port mapper (epmd), which ends with it."""
 
-    def __init__(self, home: Path, port: int, name: str = "warren") -> None:
+    def __init__(
+        self, home: Path, port: int, name: str = "warren", programs: Callable[[], RabbitMQPrograms] = binaries.rabbitmq
+    ) -> None:
         self.port = port
+        self.programs = programs
         self._home = home
         self.data = home / f"rabbitmq-{port}"
         log = home / "logs" / f"rabbitmq-{port}.log"
@@ -44,7 +49,7 @@ class RabbitMQ(Process):
 
     def start(self) -> None:
         """Start it and return when clients can work; data of an earlier run is kept."""
-        found = binaries.rabbitmq()
+        found = self.programs()
         self.command = [str(found.server)]
         self._epmd.command = [str(found.epmd), "-port", str(self.port + 2), "-address", HOST]
         self.env["PATH"] = self._epmd.env["PATH"] = found.path

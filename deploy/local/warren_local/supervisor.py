@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import pidfile, servers, state, table, topology
+from . import bots, pidfile, servers, state, table, topology
 from .errors import LocalError
 from .home import secret
 from .login import Login
 from .policy import History
 from .ports import HOST, Ports, require_free
+from .rabbitmq import RabbitMQ
 from .servers import Broker, Server
 from .service import Service
 
@@ -49,7 +50,7 @@ class Supervisor:
     def __init__(self, home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:
         self.home = home
         self.ports = ports
-        self.replicas = replicas
+        self.replicas = dict(replicas)
         self.state = state.State.own(ports.base)
         self._units: list[Unit] = []
         self._child_ended = asyncio.Event()
@@ -77,7 +78,7 @@ class Supervisor:
     async def _work(self) -> None:
         began = time.monotonic()
         broker, database = await self._start_servers()
-        amqp_urls = {user: broker.url_of(user) for user in topology.USERS}
+        amqp_urls = {user: broker.url_of(user) for user in topology.USERS} | await self._bots(broker)
         links = table.Links(amqp_urls, database.url, secret(self.home), self._login())
         replicas = table.services(self.home, self.ports, self.replicas, links)
         units = [self._add(service, process) for service, group in replicas.items() for process in group]
@@ -88,6 +89,17 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for unit in self._units:
                 group.create_task(self._keep(unit))
+
+    async def _bots(self, broker: Broker) -> dict[str, str]:
+        """Give the bots their logins; return where each connects."""
+        wanted = [name for name in table.BOTS if self.replicas[name]]
+        if not isinstance(broker, RabbitMQ):
+            for name in wanted:
+                say(f"The bot {name} does not run: its login is the operator's to make on this broker (docs/bots.md).")
+                self.replicas[name] = 0
+            return {}
+        given = [asyncio.to_thread(bots.give, self.home, broker, name, table.BOTS[name]) for name in wanted]
+        return dict(zip(wanted, await asyncio.gather(*given), strict=True))
 
     def _login(self) -> Login:
         address = f"http://{HOST}:{self.ports.service('ui', 1)}"
@@ -169,11 +181,12 @@ class Supervisor:
             return "  ".join(u.process.url for u in self._units if u.service == service)
 
         say(f"Warren is up after {seconds:.1f} s.")
-        say(f"  chat      {urls('ui')}")
-        say(f"  gateways  {urls('gateway')}")
-        say(f"  RabbitMQ  {_without_password(links.amqp_urls[topology.ADMINISTRATOR])}")
-        say(f"  MongoDB   {_without_password(links.mongo_url)}")
-        say(f"  logs      {self.home / 'logs'}")
+        say(f"  chat        {urls('ui')}")
+        say(f"  operations  {urls('operations')}")
+        say(f"  gateways    {urls('gateway')}")
+        say(f"  RabbitMQ    {_without_password(links.amqp_urls[topology.ADMINISTRATOR])}")
+        say(f"  MongoDB     {_without_password(links.mongo_url)}")
+        say(f"  logs        {self.home / 'logs'}")
 
 
 def _without_password(url: str) -> str:

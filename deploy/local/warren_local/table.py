@@ -8,7 +8,7 @@ from warren.contract.users import login_of
 
 from .errors import LocalError
 from .login import Login
-from .ports import MOST_REPLICAS, Ports
+from .ports import HOST, MOST_REPLICAS, Ports
 from .service import Service
 
 
@@ -24,11 +24,14 @@ class Kind:
 SERVICES = {
     "gateway": Kind("warren_gateway", 2),
     "ui": Kind("warren_ui", 1, "/_stcore/health"),
+    "operations": Kind("warren_ui.operations", 1, "/_stcore/health"),
+    "echo": Kind("bots.echo.bot", 1, "/metrics"),
     "presence": Kind("warren_presence", 2),
     "persistence": Kind("warren_persistence", 2),
 }
-"""In the order in which they stop: whoever takes work in goes before whoever does it. A bot gets a line here (and a
-port in `ports.Ports.service`)."""
+"""In the order in which they stop: whoever takes work in goes before whoever does it."""
+BOTS = {"echo": ["general"]}
+"""Those of the services that are bots, and the rooms that each is given."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,10 @@ def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
 
 def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, str]:
     """What a service is told beyond its name and port; a service gets what it needs and no more."""
-    gateways = [f"http://127.0.0.1:{ports.service('gateway', i + 1)}" for i in range(replicas["gateway"])]
+
+    def urls(of: str) -> list[str]:
+        return [f"http://{HOST}:{ports.service(of, i + 1)}" for i in range(replicas[of])]
+
     match service:
         case "gateway":
             return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_SECRET": links.secret, **links.login.gateway}
@@ -72,7 +78,16 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
         case "presence":
             return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_MONGO_URL": links.mongo_url}
         case "ui":
-            return {"WARREN_GATEWAYS": ",".join(gateways), **links.login.ui}
+            return {"WARREN_GATEWAYS": ",".join(urls("gateway")), **links.login.ui}
+        case "operations":
+            watched = [f"{of}={url}" for of in ("gateway", "persistence", "presence", "echo") for url in urls(of)]
+            return {"WARREN_TARGETS": ",".join(watched)}
+        case "echo":
+            port = str(ports.service("echo", 1))
+            rooms = ",".join(BOTS["echo"])
+            return {
+                "WARREN_AMQP_URL": links.amqp_urls["echo"], "WARREN_ECHO_ROOMS": rooms, "WARREN_METRICS_PORT": port,
+            }  # fmt: skip
     raise LocalError(f"there is no service {service!r}")
 
 

@@ -17,10 +17,12 @@ def main() -> None:
     """Run one replica until SIGTERM."""
     settings = read_settings("gateway", Settings)
     Socket.outbox_bytes = settings.outbox_bytes
+    app = create_app(settings)
     serve(
         "gateway",
         settings,
-        create_app(settings),
+        app,
+        app.state.gateway.drain,
         http=Listener,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,

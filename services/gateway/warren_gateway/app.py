@@ -1,27 +1,34 @@
 """The wiring of the service: what is made of what, started and stopped in which order."""
 
 import asyncio
+import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from warren.broker.link import Link
 from warren.contract.frames import FRAME_LIMIT
-from warren.ops.health import health_router
+from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
 from warren_gateway import files, http, people, poll, problems, rooms, sse, ws
 from warren_gateway.config import Settings
-from warren_gateway.edge import BodyLimit, SecurityHeaders
+from warren_gateway.edge import BodyLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
 from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
 
+UNTRACED = frozenset({"/v1/sse", "/v1/poll", "/healthz", "/readyz", "/metrics"})
+START_WITHIN = 5.0
+"""Seconds until it listens though something is missing, for `/readyz` to say what."""
+LOOK_EVERY = 0.05
+"""Seconds."""
 PREFLIGHT = 7_200
 """Seconds for which a browser need not ask again whether a page may; Chromium takes no more."""
 
@@ -30,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the gateway's app; it connects to the broker when it starts."""
     gateway = Gateway(settings)
     links = _links(gateway)
+    checks = _checks(gateway, links)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -43,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         _freeze()
         async with background(*tasks):
+            await _until(checks)
             yield
             await gateway.live.goodbye()
 
@@ -53,9 +62,10 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
+        telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway
-    app.include_router(health_router(_checks(gateway, links)))
+    app.include_router(health_router(checks))
     app.include_router(http.router)
     app.include_router(rooms.router)
     app.include_router(people.router)
@@ -66,6 +76,19 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     _add_middleware(app, gateway)
     return app
+
+
+async def _until(checks: Checks) -> None:
+    """Wait until it can serve, for a while: a proxy passes over who does not listen, but not over who is not ready."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_WITHIN):
+            while not all(check() for check in checks.values()):  # noqa: ASYNC110  what they look at has no event
+                await asyncio.sleep(LOOK_EVERY)
+
+
+def _untraced(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request is no part of a trace: connections that last, each of whose commands is one; and probes."""
+    return scope["type"] == "websocket" or scope["path"] in UNTRACED
 
 
 def _freeze() -> None:
@@ -92,12 +115,16 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
         max_age=PREFLIGHT,
     )
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
+    app.add_middleware(Parting, leaving=lambda: gateway.draining)
 
 
-def _checks(gateway: Gateway, links: list[Link]) -> dict[str, Callable[[], bool]]:
+def _checks(gateway: Gateway, links: list[Link]) -> Checks:
     keys = gateway.key_set
-    broker = {"broker": lambda: all(link.up for link in links) and gateway.mailbox.open}
-    return broker if keys is None else {**broker, "keys": lambda: keys.ready}
+    checks = {
+        "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,
+        "serving": lambda: not gateway.draining,
+    }
+    return checks if keys is None else {**checks, "keys": lambda: keys.ready}
 
 
 def _links(gateway: Gateway) -> list[Link]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Coroutine, Iterable
 
@@ -9,8 +10,8 @@ from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
 from warren.broker.submitter import Submitter
 from warren.contract import commands as c
-from warren.contract.codes import Code
-from warren.contract.frames import Error, Join, Left, ServerFrame
+from warren.contract.codes import Close, Code
+from warren.contract.frames import Bye, Error, Join, Left, ServerFrame
 from warren.contract.ids import new_id
 from warren.contract.presence import Here
 from warren.contract.wire import utc_now
@@ -34,7 +35,7 @@ from warren_gateway.session import (
     error_reply,
 )
 from warren_gateway.standings import may_write
-from warren_gateway.subscriber import Transport
+from warren_gateway.subscriber import RETURN_WITHIN, Transport
 from warren_gateway.tokens import TokenRefused, User
 from warren_gateway.view import Chunk, Frame
 
@@ -56,6 +57,8 @@ class Client:
         self._live = live
         self._submitter = submitter
         self._tasks: set[asyncio.Task[None]] = set()
+        self.leaving = False
+        """Whether it was sent away."""
 
     async def receive(self, data: str | None) -> None:
         """Take a frame; None is a binary one."""
@@ -92,6 +95,17 @@ class Client:
             task.cancel()
         self._live.close(self, linger)
         self._unsubscribe(self._session.rooms)
+
+    def dismiss(self) -> None:
+        """Send the client to another gateway, which serves it as well; what it has sent is answered before the end."""
+        if not self.leaving:
+            self.leaving = True
+            self.tell(Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN)))
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.leaving and not self._session.unanswered:
+            self.transport.end(Close.GOING_AWAY, "going away")
 
     def tick(self, now: float, wall: float) -> None:
         """Let the session notice the time."""
@@ -169,7 +183,12 @@ class Client:
             reply_to=frame.reply_to,
         )
         log.debug("frame", extra={"correlation_id": command.id, "room": frame.room, "key": frame.key})
-        self._submitter.submit(command, lambda answer: self._perform(self._session.answered(frame, answer)))
+
+        def done(answer: c.Accepted | c.Refused) -> None:
+            self._perform(self._session.answered(frame, answer))
+            self._leave()
+
+        self._submitter.submit(command, done)
 
     def _subscribe(self, action: Subscribe) -> None:
         self._spawn(self._join(action))

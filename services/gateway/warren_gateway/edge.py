@@ -1,7 +1,7 @@
 """What every HTTP exchange has: headers for browsers, a bound on the body, and a problem when all else fails."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +55,28 @@ class SecurityHeaders:
         if path.startswith("/v1/"):
             headers += API
         return headers
+
+
+class Parting:
+    """Ends each connection with its answer once `leaving` holds.
+
+    Proxies keep connections for further requests. One that comes as the connection is closed is lost, and nobody may
+    repeat it for its sender if it is a POST.
+    """
+
+    def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
+        self._app = app
+        self._leaving = leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._leaving():
+                message.setdefault("headers", []).append((b"connection", b"close"))
+            await send(message)
+
+        await self._app(scope, receive, sending)
 
 
 class BodyLimit:

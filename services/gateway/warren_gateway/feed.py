@@ -1,7 +1,6 @@
 """The events of the rooms that somebody here follows, as they come from the broker."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from opentelemetry.trace import Span
 from pydantic_core import from_json
-from warren.broker.consumer import ack_through
-from warren.broker.errors import Unavailable, translated
+from warren.broker.consumer import Acks
+from warren.broker.tracing import TRACEPARENT, receiving
 from warren.contract.ids import INBOX, is_inbox, shown
 from warren.contract.topology import EVENTS
 
@@ -37,7 +37,9 @@ class Feed:
         self._unacked: tuple[UnderlayChannel | None, int | None] | None = None
         self._arrived: dict[tuple[str, str], list[Chunk]] = {}
         self._stored: list[float] = []
-        self._acks: set[asyncio.Task[None]] = set()
+        self._spans: list[Span] = []
+        """Of those messages of this turn that are traced: they end when all readers' frames are written."""
+        self._acks: Acks | None = None
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Consume on this connection until it goes away."""
@@ -55,6 +57,8 @@ class Feed:
         self._unacked = (self._queue.channel, message.delivery_tag)
         self._arrived.setdefault((room, str(headers["epoch"])), []).append(chunk)
         self._stored.append(headers["stored"] / 1_000)
+        if TRACEPARENT in headers:
+            self._spans.append(receiving(EVENTS, headers))
 
     def _flush(self) -> None:
         arrived, self._arrived = self._arrived, {}
@@ -65,12 +69,16 @@ class Feed:
         for stored in self._stored:
             metrics.DELIVERY.observe(max(0.0, now - stored))
         self._stored.clear()
+        for span in self._spans:
+            span.end()
+        self._spans.clear()
         channel, tag = self._unacked or (None, None)
         self._unacked = None
-        if tag is not None and channel is not None and not channel.is_closed:
-            task = asyncio.create_task(_ack(channel, tag))
-            self._acks.add(task)
-            task.add_done_callback(self._acks.discard)
+        if tag is None or channel is None:
+            return
+        if self._acks is None or self._acks.channel is not channel:
+            self._acks = Acks(channel)
+        self._acks.through(tag)
 
 
 def _renamed(room: str, body: bytes) -> bytes:
@@ -81,8 +89,3 @@ def _renamed(room: str, body: bytes) -> bytes:
 def _turns(headers: dict[str, Any], name: str) -> tuple[Turn, ...]:
     found = headers.get(name)
     return tuple((seq, user, kind) for seq, user, kind in from_json(found)) if found else ()
-
-
-async def _ack(channel: UnderlayChannel, tag: int) -> None:
-    with contextlib.suppress(Unavailable), translated():
-        await ack_through(channel, tag)

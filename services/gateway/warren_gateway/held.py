@@ -16,7 +16,6 @@ from warren.contract.wire import Strict
 from warren_gateway import metrics
 from warren_gateway.cursors import Cursors, Place
 from warren_gateway.deps import Here, Me
-from warren_gateway.listener import Listener
 from warren_gateway.problems import ProblemError
 from warren_gateway.session import CROWDED_MS
 from warren_gateway.state import Gateway
@@ -45,22 +44,13 @@ def places(cursors: Mapping[str, RoomCursor], here: Gateway) -> Cursors:
 
 
 @contextmanager
-def held(
-    listener: Listener, receive: Receive, stopping: Callable[[], None], gone: Callable[[], None]
-) -> Iterator[None]:
-    """Hold a request that came on this connection.
-
-    `stopping` is called when the process is told to stop, `gone` when the client has hung up.
-    """
-    if listener.stopping:  # since the request came
-        stopping()
-    listener.on_shutdown = stopping
+def held(receive: Receive, gone: Callable[[], None]) -> Iterator[None]:
+    """Hold a request; `gone` is called when its client has hung up."""
     watching = asyncio.create_task(_watch(receive, gone))
     try:
         yield
     finally:
         watching.cancel()
-        listener.on_shutdown = None
 
 
 async def _watch(receive: Receive, gone: Callable[[], None]) -> None:

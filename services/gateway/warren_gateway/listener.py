@@ -1,11 +1,10 @@
 """HTTP below ASGI: how large a request's head may be and how long it may take. ASGI hears of it only at its end.
 
-And what answers that take long need: to hear that the process stops, and a way to be rid of a peer that does not read.
+And what answers that take long need: a way to be rid of a peer that does not read.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -31,10 +30,6 @@ class Listener(HttpToolsProtocol):
     _in_head = True
     _deadline: asyncio.TimerHandle | None = None
     _serving: RequestResponseCycle | None = None
-    stopping = False
-    """Whether the process was told to stop."""
-    on_shutdown: Callable[[], None] | None = None
-    """Called when that happens while this connection's request is being answered."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head.
@@ -79,13 +74,6 @@ class Listener(HttpToolsProtocol):
         self._in_head = False
         self._head_is_done()
         super().on_headers_complete()
-
-    def shutdown(self) -> None:
-        """Stop: what is being answered is told so."""
-        super().shutdown()
-        self.stopping = True
-        if self.on_shutdown is not None:
-            self.on_shutdown()
 
     @property
     def waiting(self) -> int:

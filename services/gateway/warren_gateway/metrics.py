@@ -24,3 +24,8 @@ TOKENS_REFUSED = Counter("warren_tokens_refused_total", "Tokens that were checke
 JWKS = Counter("warren_jwks_reads_total", "Readings of the token issuer's keys, by what came of them.", ["outcome"])
 ANNOUNCED = Counter("warren_presence_announced_total", "Joins, leaves and changes of status that were announced.")
 PRESENCE_LOST = Counter("warren_presence_lost_total", "Frames of presence that did not follow on what was known.")
+
+# Prometheus counts no increase from nothing to one, and alerts look at these.
+for outcome in ("read", "failed"):
+    JWKS.labels(outcome)
+COMMANDS.labels("unavailable")

@@ -15,7 +15,6 @@ from warren_gateway.answer import Answer
 from warren_gateway.deps import Here
 from warren_gateway.held import RoomCursor, Stayer, held, places
 from warren_gateway.limits import address_of
-from warren_gateway.listener import EXTENSION
 from warren_gateway.problems import READING, responses
 
 router = APIRouter(prefix="/v1")
@@ -111,7 +110,7 @@ async def poll(body: PollRequest, user: Stayer, here: Here, request: Request) ->
             client.close(LINGER)
             answer.hurry()
 
-        with held(request.scope["extensions"][EXTENSION], request.receive, stopping=answer.hurry, gone=gone):
+        with held(request.receive, gone):
             await client.settled()
             await answer.wait(min(body.wait, user.expires - time.time()))
     return JSONResponse(answer.body())

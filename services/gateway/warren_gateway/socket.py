@@ -5,17 +5,16 @@ is the outbox instead: a frame is encoded once and handed to each socket, and wh
 is cut. Here, too, a later fast path finds its place.
 """
 
-import random
 from typing import Any
 
 import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from warren.contract.codes import Close
-from warren.contract.frames import Bye, ServerFrame
+from warren.contract.frames import ServerFrame
 from websockets.frames import Opcode
 
 from warren_gateway import metrics
-from warren_gateway.subscriber import CLOSE_GRACE, RETURN_WITHIN
+from warren_gateway.subscriber import CLOSE_GRACE
 from warren_gateway.view import Frame
 
 EXTENSION = "warren.socket"
@@ -152,12 +151,3 @@ class Socket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_GRACE, self.transport.abort)
-
-    def shutdown(self) -> None:
-        """Send the client away: the process is stopping, another gateway serves it as well."""
-        if self.handshake_complete and not self.gone:
-            bye = Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN))
-            self.tell(bye)
-            self.end(Close.GOING_AWAY, "going away")
-        else:
-            super().shutdown()

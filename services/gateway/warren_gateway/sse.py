@@ -59,7 +59,7 @@ class EventStream(Response):
         with self._here.serving(stream, address_of(scope), one_way=True) as client:
             client.admit(self._user)
             client.follow(self._cursors.joins, self._status)
-            with held(listener, receive, stream.shutdown, stream.gone):
+            with held(receive, stream.gone):
                 await _last(stream, self._here.limits.keep_alive)
         await send({"type": "http.response.body", "body": b""})
 

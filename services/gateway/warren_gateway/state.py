@@ -1,6 +1,9 @@
 """What the routes and sockets work with, made once in `app`."""
 
 import asyncio
+import contextlib
+import logging
+import math
 import secrets
 import time
 from collections import Counter
@@ -11,6 +14,7 @@ from warren.broker.asker import Asker
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter, by_shard
+from warren.contract.codes import Close
 from warren.contract.commands import Accepted, Refused
 
 from warren_gateway import metrics
@@ -24,6 +28,12 @@ from warren_gateway.live import Live
 from warren_gateway.session import Session, SessionLimits
 from warren_gateway.subscriber import TRANSPORTS, Transport
 
+log = logging.getLogger(__name__)
+
+BATCH_EVERY = 0.5
+"""Seconds between two batches of clients that are sent away."""
+GONE_WITHIN = 5.0
+"""Seconds for clients that were sent away to get their last answers."""
 TICK = 1.0
 """Seconds between looks at the clock: what hello, silence and expiry are precise to."""
 
@@ -48,7 +58,12 @@ class Gateway:
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
         self.hub = Hub(self.asker, self.live)
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}
+        """In the order they came, which is the order in which they are sent away."""
+        self._gone = asyncio.Event()
+        self.draining = False
+        """Whether the process is about to stop; what comes is served, and sent on like all others."""
+        self._closed = False
         self.limits = SessionLimits(
             frames=settings.rate("frames"),
             messages=settings.rate("messages"),
@@ -71,12 +86,45 @@ class Gateway:
         """
         session = Session(self.limits, self.people, time.monotonic(), one_way)
         client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
-        self._clients.add(client)
+        self._clients[client] = None
+        if self._closed:
+            client.dismiss()
         try:
             yield client
         finally:
-            self._clients.discard(client)
+            del self._clients[client]
             client.close(linger)
+            if not self._clients:
+                self._gone.set()
+
+    async def drain(self) -> None:
+        """Send all clients away, some every half a second, and wait until they have gone, within a bound."""
+        self.draining = True
+        log.info("draining", extra={"clients": len(self._clients), "seconds": self.settings.drain_seconds})
+        try:
+            await self._dismiss_in_batches()
+        finally:  # at once, if that was cut short
+            self._closed = True
+            for client in tuple(self._clients):
+                client.dismiss()
+        await self._all_gone()
+
+    async def _dismiss_in_batches(self) -> None:
+        for batches in range(math.ceil(self.settings.drain_seconds / BATCH_EVERY), 0, -1):
+            staying = [client for client in self._clients if not client.leaving]
+            for client in staying[: math.ceil(len(staying) / batches)]:
+                client.dismiss()
+            await asyncio.sleep(BATCH_EVERY)
+
+    async def _all_gone(self) -> None:
+        """Wait for what clients had begun when they were sent away."""
+        self._gone.clear()
+        if self._clients:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GONE_WITHIN):
+                    await self._gone.wait()
+        for client in tuple(self._clients):
+            client.transport.end(Close.GOING_AWAY, "going away")
 
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""

@@ -13,7 +13,6 @@ from warren.contract.frames import Bye, Joined, Left, ServerFrame
 
 from warren_gateway import metrics
 from warren_gateway.cursors import Cursors
-from warren_gateway.subscriber import RETURN_WITHIN
 from warren_gateway.view import Chunk, Frame
 
 COMMENT = b":\n\n"
@@ -103,11 +102,6 @@ class Stream:
         if not self._said_bye:
             self.tell(Bye(code=code, after_ms=0))
         self.gone()
-
-    def shutdown(self) -> None:
-        """Send the client away: the process is stopping, another gateway serves it as well."""
-        self.tell(Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN)))
-        self.end(Close.GOING_AWAY, "going away")
 
     def gone(self) -> None:
         """Write nothing more."""

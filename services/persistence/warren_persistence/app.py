@@ -77,20 +77,24 @@ class Persistence:
                     group.create_task(publisher.serve(connection))
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
-        self._links = [
-            Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing),
+        publish = Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing)
+        taking = [
             Link(self._settings.amqp_url, f"persistence/{replica}/commands", shards.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/queries", reader.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/bots", bots.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/bots-queries", reader.serve_bots),
         ]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(writer.run())
-            group.create_task(courier.run())
-            group.create_task(relay.run())
-            group.create_task(self._watch_store())
-            for link in self._links:
-                group.create_task(link.run())
+        self._links = [publish, *taking]
+        # The inner ones end first: what they have in hand is answered through the outer one.
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(publish.run())
+            outer.create_task(self._watch_store())
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(writer.run())
+                inner.create_task(courier.run())
+                inner.create_task(relay.run())
+                for link in taking:
+                    inner.create_task(link.run())
 
     async def _prepare(self) -> str:
         for wait in backoff():

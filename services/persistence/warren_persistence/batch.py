@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.trace import INVALID_SPAN, Span
 from pamqp.commands import Basic
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
+from warren.broker.tracing import receiving
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Commands, Notify, Refused
-from warren.contract.topology import shard
+from warren.contract.topology import shard, shard_queue
 
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
@@ -54,6 +56,7 @@ class Decoded:
     commands: list[RoomCommand]
     poison: list[Poison]
     refused: list[Refused]
+    span: Span = INVALID_SPAN
 
 
 @dataclass(slots=True)
@@ -61,6 +64,11 @@ class Batch:
     """Deliveries that are committed together, in the order they came."""
 
     parts: list[Decoded] = field(default_factory=list)
+
+    @property
+    def spans(self) -> list[Span]:
+        """Those of the deliveries."""
+        return [part.span for part in self.parts]
 
     def commands(self) -> Iterable[RoomCommand]:
         """Yield the commands in order."""
@@ -85,9 +93,11 @@ def publisher_of(properties: Basic.Properties, own: str) -> str | None:
 
 def decode(delivery: Delivery, trust: Trust) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
-    publisher = publisher_of(delivery.message.header.properties, trust.own)
+    properties = delivery.message.header.properties
+    publisher = publisher_of(properties, trust.own)
     found, poison = parse(delivery.message.body, publisher)
-    decoded = Decoded(delivery, publisher, [], poison, [])
+    span = receiving(shard_queue(delivery.lease.shard), properties.headers)
+    decoded = Decoded(delivery, publisher, [], poison, [], span)
     for command in found:
         if shard(command.room) != delivery.lease.shard:
             decoded.poison.append(_poison(command.model_dump(mode="json"), "sent to the wrong shard", publisher))

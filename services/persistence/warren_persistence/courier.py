@@ -1,4 +1,4 @@
-"""Tells people in their inboxes what befell them elsewhere, at least once and, by its key, once.
+"""Tells people in their inboxes what concerns them elsewhere, at least once and, by its key, once.
 
 A notice is a command to another room, perhaps of another writer, and that one's queue may be full: so the writer does
 not wait for it. An event that concerns somebody is stored with the mark `unsent`, in the same insert; a courier

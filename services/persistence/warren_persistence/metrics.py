@@ -26,3 +26,7 @@ QUERIES_DROPPED = Counter(
     "warren_queries_dropped_total", "Queries of a broker user that sent too many, not read.", ["user"]
 )
 QUERIES = Counter("warren_queries_total", "Queries answered, by type and outcome.", ["type", "outcome"])
+
+# Prometheus counts no increase from nothing to one, and alerts look at these.
+for index in ("key", "seq"):
+    CONFLICTS.labels(index)

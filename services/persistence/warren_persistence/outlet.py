@@ -4,15 +4,17 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from opentelemetry.trace import Span
 from pydantic_core import to_json
 from warren.broker.backoff import backoff
 from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import PERSISTENT, Publisher
+from warren.broker.tracing import speaking_for
 from warren.contract.commands import Accepted, Refused, Replies
 from warren.contract.events import About, ChangesStanding, EndsReading, Events
 from warren.contract.topology import COMMANDS, EVENTS, event_key, shard_key, shard_queue
@@ -42,10 +44,11 @@ class Outlet:
         Returns whether the deliveries may be acknowledged.
         """
         sends = runs((*plan.new, *plan.again), RUN_LIMIT)
+        spans = {command.id: part.span for part in batch.parts for command in part.commands if part.span.is_recording()}
         for wait in backoff():
             try:
                 await asyncio.gather(
-                    *(self._event(run) for run in sends),
+                    *(self._event(run, spans) for run in sends),
                     *(self.reply(to, replies) for to, replies in _replies(batch, plan).items()),
                     *(
                         self.bury(poison, shard_queue(shard), COMMANDS, shard_key(shard))
@@ -66,7 +69,11 @@ class Outlet:
             _trace(sends)
         return True
 
-    async def _event(self, run: Run) -> None:
+    async def _event(self, run: Run, spans: Mapping[str, Span]) -> None:
+        with speaking_for(spans[event.id] for event in run.events if event.id in spans):
+            await self._publish_run(run)
+
+    async def _publish_run(self, run: Run) -> None:
         body = Events(room=run.room, events=run.events).model_dump_json(exclude_none=True).encode()
         headers: dict[str, Any] = {
             "first": run.events[0].seq,

@@ -32,6 +32,8 @@ PREFETCH = 100
 """Queries in work at once …"""
 BOTS_PREFETCH = 20
 """… and of bots, besides."""
+STOP_WITHIN = 5.0
+"""Seconds to answer what is in hand when told to stop: nobody waits for longer."""
 ALONE = Rate(100, 500)
 """Queries of a broker user that asks for itself alone. People's limits are the gateways'."""
 RANGE_CHARACTERS = 200_000
@@ -53,7 +55,6 @@ class Reader:
         self._gateways = gateways
         self._rates = Buckets(ALONE)
         self._sights = Sights(store)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
             q.RoomAccess: self._access,
             q.EventRange: self._range,
@@ -77,14 +78,22 @@ class Reader:
     async def _consume(self, connection: AbstractConnection, queue: str, prefetch: int) -> None:
         channel = await open_channel(connection, prefetch)
         underlay = await channel.get_underlay_channel()
+        in_hand: set[asyncio.Task[None]] = set()
 
         def sink(message: DeliveredMessage) -> None:
             task = asyncio.create_task(self._handle(underlay, message))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            in_hand.add(task)
+            task.add_done_callback(in_hand.discard)
 
-        await consume(channel, queue, sink)
-        await channel.closed()
+        consumer = await consume(channel, queue, sink)
+        try:
+            await channel.closed()
+        finally:
+            # Told to stop: what is in hand is answered first, or else whoever asked would wait in vain.
+            with contextlib.suppress(Unavailable), translated():
+                await underlay.basic_cancel(consumer, timeout=STOP_WITHIN)
+            if in_hand:
+                await asyncio.wait(in_hand, timeout=STOP_WITHIN)
 
     async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         properties = message.header.properties

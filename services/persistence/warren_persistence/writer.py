@@ -12,6 +12,7 @@ import logging
 import time
 
 from warren.broker.backoff import backoff
+from warren.broker.tracing import within
 from warren.contract.commands import CreateDirect, CreateRoom, Join
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
@@ -55,13 +56,22 @@ class Writer:
         """Write until cancelled."""
         while True:
             batch = await self._take()
-            started = time.perf_counter()
+            spans = batch.spans  # also of what drops out on the way
+            try:
+                await self._write(batch)
+            finally:
+                for span in spans:
+                    span.end()
+
+    async def _write(self, batch: Batch) -> None:
+        started = time.perf_counter()
+        with within(batch.spans, "commit"):
             plan = await self._commit(batch)
-            metrics.COMMIT.observe(time.perf_counter() - started)
-            if await self._outlet.tell(batch, plan):
-                await settle([part.delivery for part in batch.parts])
-                if any(concerned(event) for _, event, _ in plan.new):
-                    self._courier.wake()
+        metrics.COMMIT.observe(time.perf_counter() - started)
+        if await self._outlet.tell(batch, plan):
+            await settle([part.delivery for part in batch.parts])
+            if any(concerned(event) for _, event, _ in plan.new):
+                self._courier.wake()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""

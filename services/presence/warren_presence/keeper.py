@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import ack_through, consume, declare_own_queue, open_channel
-from warren.broker.errors import Unavailable, translated
+from warren.broker.consumer import consume, declare_own_queue, open_channel
+from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Lease, Shards
 from warren.contract import presence as p
@@ -103,7 +103,7 @@ class Keeper:
             if isinstance(said, p.Announcement):
                 self._announced(held.shard, said, now)
         if message.delivery_tag is not None:
-            self._spawn(_ack(lease, message.delivery_tag))
+            lease.acks.through(message.delivery_tag)
 
     def _announced(self, shard: Shard, said: p.Announcement, now: float) -> None:
         if self._leases.stopped(said.gateway):
@@ -250,8 +250,3 @@ def _kind(frame: p.Presence) -> str:
 def _refused(error: ValidationError) -> None:
     metrics.REFUSED.inc()
     log.warning("message refused", extra={"error": str(error.errors(include_url=False, include_input=False))})
-
-
-async def _ack(lease: Lease, tag: int) -> None:
-    with contextlib.suppress(Unavailable), translated():
-        await ack_through(lease.channel, tag)

@@ -59,8 +59,7 @@ export class Chat {
     this.list = new RoomList(this.parts.list);
     this.head = new Head(this.parts);
     this.desk = new Desk(this.parts.notices, this.client, this.memory, {
-      draw: () => this.#draw(), isMember: (room) => Boolean(this.rooms.get(room)),
-      visit: (room) => this.#visit(room), befell: (notice) => this.#befell(notice),
+      draw: () => this.#draw(), visit: (room) => this.#visit(room), befell: (notice) => this.#befell(notice),
     });
     this.panel = new Panel(this.parts, this.client.api, this.names, {
       talk: async (user) => this.#visit((await this.client.api.direct(user)).room),
@@ -267,12 +266,12 @@ export class Chat {
     this.#open("");
   }
 
-  /** Something befell us elsewhere, just now. @param {import("./inbox.js").Notice} notice */
+  /** Something befell us elsewhere, just now, or another device of ours accepted an invitation. @param {import("./inbox.js").Notice} notice */
   #befell({ what, of_room: room, of_seq: seq }) {
     const timeline = this.rooms.get(room);
     const ends = what === "member.removed" || what === "member.banned";
     if (ends && timeline && !(timeline.seq > seq && this.client.isJoined(room))) this.#dismiss(room, seq, what);
-    if (what === "room.created") this.#askRooms();
+    if (what === "room.created" || (what === "member.joined" && !timeline)) this.#askRooms();
     if (timeline && !ends && !this.client.isJoined(room)) this.#learn(timeline);
   }
 

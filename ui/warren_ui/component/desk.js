@@ -6,7 +6,7 @@ import { Notices, isDismissible } from "./notices.js";
 
 /** @typedef {import("./inbox.js").Notice} Notice */
 /**
- * @typedef {{draw: () => void, isMember: (room: string) => boolean, visit: (room: string) => Promise<void>,
+ * @typedef {{draw: () => void, visit: (room: string) => Promise<void>,
  *   befell: (notice: Notice) => void}} Owner  `befell` gets what is news, `visit` opens a room
  */
 
@@ -22,7 +22,7 @@ export class Desk {
   }
 
   draw() {
-    this.notices.draw(this.#open());
+    this.notices.draw(this.inbox.open());
   }
 
   /** The subscription stands. What came before it is read as history. @param {number} number @param {number} read @param {boolean} fresh */
@@ -42,7 +42,7 @@ export class Desk {
 
   /** The person has come where a notice would lead them. @param {string} room */
   visited(room) {
-    this.#dismiss(this.#open().filter(({ what, of_room }) => of_room === room && what === "room.created"));
+    this.#dismiss(this.inbox.open().filter(({ what, of_room }) => of_room === room && what === "room.created"));
   }
 
   /** Why one was muted there; "" if it is not known. @param {string} room */
@@ -53,7 +53,7 @@ export class Desk {
   /** What the person pressed. @param {string} act @param {number} number of the notice */
   act(act, number) {
     const notice = this.inbox.get(number);
-    if (act === "dismiss-all") this.#dismiss(this.#open().filter(isDismissible));
+    if (act === "dismiss-all") this.#dismiss(this.inbox.open().filter(isDismissible));
     if (!notice) return;
     if (act === "dismiss") this.#dismiss([notice]);
     if (act === "accept" || act === "decline" || act === "visit") this.#answer(act, notice);
@@ -76,14 +76,10 @@ export class Desk {
     this.owner.draw();
   }
 
-  #open() {
-    return this.inbox.open(this.owner.isMember);
-  }
-
   /** @param {Notice[]} notices */
   #dismiss(notices) {
     if (notices.length === 0) return;
-    this.inbox.dismiss(notices, this.owner.isMember);
+    this.inbox.dismiss(notices);
     this.owner.draw();
   }
 }

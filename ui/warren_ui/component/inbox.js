@@ -10,11 +10,15 @@
 /** One's inbox room, as clients name it. */
 export const INBOX = "@me";
 const KEPT_NOTICES = 200;
-/** Of each topic and room the last notice counts: a mute that was lifted needs no telling. */
+/** Of each topic and room the last notice counts: a mute that was lifted needs no telling, nor an answered invitation. */
 const TOPICS = /** @type {Record<string, string>} */ ({
   "member.invited": "place", "member.removed": "place", "member.banned": "place", "member.unbanned": "place",
+  "member.joined": "place", "member.left": "place",
   "member.muted": "mute", "member.unmuted": "mute", "member.role": "role", "room.created": "start",
 });
+
+/** One's own answers to invitations: they settle what came before, and are not shown. */
+const ANSWERS = ["member.joined", "member.left"];
 
 export class Inbox {
   /** By number. @type {Map<number, Notice>} */ #notices = new Map();
@@ -43,21 +47,20 @@ export class Inbox {
     return found;
   }
 
-  /** What is to be shown, the last first. @param {(room: string) => boolean} isMember @returns {Notice[]} */
-  open(isMember) {
-    const settled = (/** @type {Notice} */ { what, of_room }) => what === "member.invited" && isMember(of_room);
+  /** What is to be shown, the last first. @returns {Notice[]} */
+  open() {
     const dismissed = new Set(this.memory.dismissed());
     const read = this.#read;
-    return this.#latest(dismissed)
-      .filter((notice) => notice.number > read && !dismissed.has(notice.number) && !settled(notice))
+    return this.#latest()
+      .filter(({ number, what }) => number > read && !dismissed.has(number) && !ANSWERS.includes(what))
       .sort((a, b) => b.number - a.number);
   }
 
-  /** The person has seen these. @param {Notice[]} notices @param {(room: string) => boolean} isMember */
-  dismiss(notices, isMember) {
+  /** The person has seen these. @param {Notice[]} notices */
+  dismiss(notices) {
     const dismissed = [...this.memory.dismissed(), ...notices.map(({ number }) => number)];
     this.memory.keepDismissed(dismissed);
-    const open = this.open(isMember).map(({ number }) => number);
+    const open = this.open().map(({ number }) => number);
     const read = Math.max(this.#read, Math.min(this.number, ...open.map((number) => number - 1)));
     this.memory.keepRead(INBOX, read);
     this.memory.keepDismissed(dismissed.filter((number) => number > read));
@@ -82,16 +85,19 @@ export class Inbox {
     return [...this.#notices.values()].sort((a, b) => a.number - b.number);
   }
 
-  /** The last notice of each topic and room; tomorrow's kinds are not shown by today's page. @param {Set<number>} dismissed */
-  #latest(dismissed) {
+  /**
+   * The last notice of each topic and room, by the room's order: of two that were published at once, the later one may have
+   * come first. Tomorrow's kinds are not shown by today's page.
+   */
+  #latest() {
     /** @type {Map<string, Notice>} */
     const latest = new Map();
-    for (const notice of this.#sorted()) {
+    for (const notice of [...this.#notices.values()].sort((a, b) => a.of_seq - b.of_seq)) {
       const topic = TOPICS[notice.what];
       if (!topic) continue;
       const before = latest.get(`${topic} ${notice.of_room}`);
-      const unanswered = before?.what === "member.invited" && !dismissed.has(before.number) && before.number > this.#read;
-      latest.set(`${topic} ${notice.of_room}`, { ...notice, revoked: notice.what === "member.removed" && unanswered });
+      const revoked = notice.what === "member.removed" && before?.what === "member.invited";
+      latest.set(`${topic} ${notice.of_room}`, { ...notice, revoked });
     }
     return [...latest.values()];
   }

@@ -58,6 +58,8 @@ class Engine:
         self._chatter: defaultdict[str, int] = defaultdict(int)
         self.timers = asyncio.Event()
         """Set whenever timers were set or are done with."""
+        for route in bot.routes.found:  # Prometheus counts no increase from nothing to one
+            metrics.GIVEN_UP.labels(route.name)
 
     async def handle(self, room: str, epoch: str, data: dict[str, Any]) -> None:
         """Run the handlers for an event, and keep what they changed together with the bot's place in the room."""

@@ -175,6 +175,8 @@ class Runner:
             return True
         if not await self._follower.take(room, str(headers.get("epoch")), events):
             return False
+        if room in self._bot.rooms and any(event["seq"] == 1 for event in events):
+            await self._join(room)  # which had no room to join until now
         if room == inbox_room(self._bot.user):
             for wanted in sorted(_invited(events) & self._bot.rooms):
                 await self._join(wanted)

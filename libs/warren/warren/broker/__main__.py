@@ -16,6 +16,7 @@ from warren.broker.bots import bot_definitions, declare_bot
 from warren.broker.dead import Letter, Letters, looking
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
+from warren.broker.management import import_definitions
 from warren.contract.bots import ANY_ROOM, bot_user
 from warren.contract.users import BROKER_USERS
 
@@ -44,9 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     shown = add("definitions", help="print users and rights; passwords from WARREN_OPERATOR_PASSWORD and its like")
     shown.add_argument("--template", action="store_true", help="leave the passwords to be filled in")
     shown.set_defaults(act=_definitions)
-    bot = add("bot", help="make a bot's queues, and print the definitions of its login, to be imported")
+    bot = add("bot", help="make a bot's queues, and print the definitions of its login, to be imported, or import them")
     bot.add_argument("name")
     bot.add_argument("--room", action="append", default=[], help=f"a room that it is given; {ANY_ROOM} is all of them")
+    bot.add_argument("--management", metavar="URL", help="import them there: RabbitMQ's management API, http://…:15672")
     bot.set_defaults(act=_bot)
     dead = add("dead", help="dead letters: list, show, replay, drop")
     dead.add_argument("what", choices=["list", "show", "replay", "drop"])
@@ -76,8 +78,13 @@ def _definitions(given: argparse.Namespace) -> int:
 def _bot(given: argparse.Namespace) -> int:
     url, password = _operator_url(None), os.environ.get("WARREN_BOT_PASSWORD") or secrets.token_urlsafe(24)
     _run(url, declare_bot(url, given.name, given.room))
-    print(json.dumps(bot_definitions(given.name, given.room, password), indent=2))
+    found = bot_definitions(given.name, given.room, password)
     said = "" if os.environ.get("WARREN_BOT_PASSWORD") else f" with the password {password}"
+    if given.management:
+        import_definitions(given.management, url, found)
+        print(f"{bot_user(given.name)} can log in{said}.", file=sys.stderr)
+        return 0
+    print(json.dumps(found, indent=2))
     print(f"{bot_user(given.name)} logs in{said} once the definitions are imported.", file=sys.stderr)
     return 0
 

@@ -1,5 +1,7 @@
 """Consuming in order, and stopping so that the order holds for the next consumer."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +9,14 @@ from aio_pika.abc import AbstractChannel as PikaChannel
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
 
 DECLARE_TIMEOUT = 10.0
 """Seconds."""
+OPEN_TIMEOUT = 5.0
+"""Seconds. When its socket is congested, aiormq forgets to confirm that the broker has closed a channel. The broker
+then passes over what comes with that number, until this has passed and aiormq closes it, too."""
 
 Sink = Callable[[DeliveredMessage], None]
 
@@ -18,8 +24,8 @@ Sink = Callable[[DeliveredMessage], None]
 async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaChannel:
     """Return an open channel without confirms; `prefetch` bounds what is delivered and not yet acked."""
     channel = connection.channel(publisher_confirms=False)
-    await channel.initialize()
-    await channel.set_qos(prefetch_count=prefetch)
+    await channel.initialize(timeout=OPEN_TIMEOUT)
+    await channel.set_qos(prefetch_count=prefetch, timeout=OPEN_TIMEOUT)
     return channel
 
 
@@ -42,8 +48,10 @@ async def consume(
     exclusive: bool = False,
     no_ack: bool = False,
     arguments: dict[str, Any] | None = None,
-) -> None:
-    """Hand every delivery to `sink`, in order, until the channel is closed; closing it is the way to stop.
+) -> str:
+    """Hand every delivery to `sink`, in order, until the channel is closed; return the consumer's tag.
+
+    Closing the channel is the way to stop where the order matters.
 
     `sink` is synchronous because aiormq runs the callback as a task a message: order holds only for what happens
     before the first await. A `basic.cancel` would leave the unacked messages behind while the next consumer starts;
@@ -58,9 +66,37 @@ async def consume(
         await channel.close()
 
     underlay.on_consumer_cancel_callbacks.add(cancelled)
-    await underlay.basic_consume(queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments)
+    consumer = await underlay.basic_consume(queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments)
+    return str(consumer.consumer_tag)
 
 
 async def ack_through(channel: AbstractChannel, tag: int) -> None:
     """Acknowledge every delivery of the channel up to `tag`, without waiting for the socket."""
     await channel.basic_ack(tag, multiple=True, wait=False)
+
+
+class Acks:
+    """Acknowledges a channel's deliveries in order, for those who cannot wait for the socket.
+
+    One at a time: of two that wait for the socket, the later may get through first, and the broker closes a channel on
+    which a delivery is acknowledged that already is.
+    """
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self.channel = channel
+        self._due = 0
+        self._done = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def through(self, tag: int) -> None:
+        """Acknowledge every delivery up to `tag`, soon; what is lost with the channel is delivered again."""
+        self._due = max(self._due, tag)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._acknowledge())
+
+    async def _acknowledge(self) -> None:
+        with contextlib.suppress(Unavailable), translated():
+            while self._done < self._due and not self.channel.is_closed:
+                tag = self._due
+                await ack_through(self.channel, tag)
+                self._done = tag

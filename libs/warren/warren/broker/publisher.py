@@ -7,8 +7,10 @@ from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
+from warren.broker.consumer import OPEN_TIMEOUT
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
+from warren.broker.tracing import sending
 
 PERSISTENT = 2
 
@@ -32,7 +34,7 @@ class Publisher:
     async def serve(self, connection: AbstractConnection) -> None:
         """Publish on a channel of this connection until it closes, then raise Unavailable."""
         channel = connection.channel(publisher_confirms=self._confirm, on_return_raises=self._confirm)
-        await channel.initialize()
+        await channel.initialize(timeout=OPEN_TIMEOUT)
         self._channel = cast(Channel, await channel.get_underlay_channel())
         self._login = login(connection)
         self._attached.set()
@@ -50,10 +52,10 @@ class Publisher:
 
         `mandatory`: a message that no queue takes is an error. Raises Unavailable.
         """
-        with translated():
+        with translated(), sending(exchange, key, properties) as traced:
             async with asyncio.timeout(self._timeout), self._window:
                 await self._attached.wait()
-                await self._publish(exchange, key, body, mandatory, Basic.Properties(**properties))
+                await self._publish(exchange, key, body, mandatory, Basic.Properties(**traced))
 
     async def _publish(
         self, exchange: str, key: str, body: bytes, mandatory: bool, properties: Basic.Properties

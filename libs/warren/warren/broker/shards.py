@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from warren.broker.backoff import backoff
-from warren.broker.consumer import consume, open_channel
+from warren.broker.consumer import Acks, consume, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
 
@@ -28,6 +28,7 @@ class Lease:
     def __init__(self, shard: int, channel: AbstractChannel) -> None:
         self.shard = shard
         self.channel = channel
+        self.acks = Acks(channel)
         self.fenced = asyncio.Event()
 
     @property

@@ -13,8 +13,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opentelemetry.trace import Span
+
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
+from warren.broker.tracing import begin, finish, speaking_for
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Commands, Refused, Replies
 from warren.contract.topology import BOT_COMMANDS, COMMANDS, shard, shard_key
@@ -53,6 +56,7 @@ class _Pending:
     command: AnyCommand
     done: Done
     submitted: float
+    span: Span
     batch: "_Batch | None" = None
 
 
@@ -95,16 +99,23 @@ class Submitter:
     def submit(self, command: AnyCommand, done: Done) -> None:
         """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
         if self.reply_to is None:
-            done(_temporary(command.id, Code.UNAVAILABLE, "the broker is not reached at the moment"))
+            self._refuse(command, done, Code.UNAVAILABLE, "the broker is not reached at the moment")
             return
         if len(self._pending) >= PENDING_LIMIT:
-            done(_temporary(command.id, Code.TOO_MANY, "too many commands wait already"))
+            self._refuse(command, done, Code.TOO_MANY, "too many commands wait already")
             return
-        pending = self._pending[command.id] = _Pending(command, done, time.perf_counter())
+        span = begin(f"command {command.type}", command=command.id)
+        pending = self._pending[command.id] = _Pending(command, done, time.perf_counter(), span)
         way = self._way(command.room)
         self._waiting[way].append(pending)
         if way not in self._senders:
             self._senders[way] = asyncio.create_task(self._send(way))
+
+    def _refuse(self, command: AnyCommand, done: Done, code: Code, detail: str) -> None:
+        answer = _temporary(command.id, code, detail)
+        if self._observe is not None:
+            self._observe(answer, 0.0)
+        done(answer)
 
     async def call(self, command: AnyCommand) -> Accepted | Refused:
         """Send the command and return its answer."""
@@ -148,7 +159,8 @@ class Submitter:
         for pending in found:
             pending.batch = batch
         try:
-            await self._publish(way, [pending.command for pending in found])
+            with speaking_for(pending.span for pending in found):
+                await self._publish(way, [pending.command for pending in found])
         except Unavailable as error:
             log.warning("commands not taken", extra={"way": way, "error": str(error)})
             detail = "the broker did not take it; send it again with the same key"
@@ -177,6 +189,8 @@ class Submitter:
             pending.batch.settle()
         if self._observe is not None:
             self._observe(answer, time.perf_counter() - pending.submitted)
+        code = answer.code if isinstance(answer, Refused) else None
+        finish(pending.span, code or "stored", failed=code is not None)
         pending.done(answer)
 
 

@@ -135,7 +135,7 @@ class SetRole(Upon):
 
 
 class Notify(_Command):
-    """Put a notice into an inbox room: what `sender` did to its owner. From the persistence service alone."""
+    """Put a notice of what `sender` did into the inbox room of whom it concerns. From the persistence service alone."""
 
     type: Literal["notify"] = "notify"
     what: str = Field(max_length=64)

@@ -75,12 +75,16 @@ class MemberJoined(About):
     """`user` became a member."""
 
     type: Literal["member.joined"] = "member.joined"
+    invited: bool | None = None
+    """Whether that was to accept an invitation."""
 
 
 class MemberLeft(About):
     """`user` is no member any more, or declined an invitation."""
 
     type: Literal["member.left"] = "member.left"
+    invited: bool | None = None
+    """Whether that was to decline an invitation."""
 
 
 class MemberInvited(About):
@@ -132,6 +136,8 @@ class RoleChanged(About):
 
 class Notice(_Event):
     """In an inbox room: `sender` did something that concerns its owner, in another room. Numbered like messages.
+
+    The owner's own answers to invitations are told, too: it may be another device that they were given on.
 
     `what` is the type of the event at `of_seq` in the log of `of_room`; the rest says of it what its reader needs
     who may have no access to that room (any more).

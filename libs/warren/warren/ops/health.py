@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 Checks = Mapping[str, Callable[[], bool]]
+READY = Gauge("warren_ready", "1 while the check holds, 0 while something is missing.", ["check"])
 
 
 def health_router(checks: Checks) -> APIRouter:
@@ -14,6 +15,8 @@ def health_router(checks: Checks) -> APIRouter:
     Liveness asks nothing of broker or database: restarting a process does not bring those back.
     """
     router = APIRouter(tags=["operations"])
+    for name, check in checks.items():
+        READY.labels(name).set_function(check)
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:

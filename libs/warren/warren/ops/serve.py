@@ -1,12 +1,14 @@
-"""Runs a service without an API of its own: its work, and its health endpoints, in one event loop."""
+"""Runs a service: uvicorn, what works beside it in its event loop, and how both end."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,9 +16,15 @@ from fastapi import FastAPI
 from warren.ops.health import Checks, health_router
 from warren.ops.logs import configure_logs
 from warren.ops.settings import ServiceSettings
+from warren.ops.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
 
+Drain = Callable[[], Awaitable[None]]
+SIGNAL_WITHIN = 0.2
+"""Seconds after which a second signal is noticed."""
+ASKED_WITHIN = 0.5
+"""Seconds from a connection to its request: a proxy connects when it has one."""
 Work = Callable[[], AbstractAsyncContextManager[Checks]]
 """Starts the service's work, gives its readiness checks, and stops it on leaving."""
 
@@ -33,9 +41,13 @@ def health_app(work: Work) -> FastAPI:
     return FastAPI(lifespan=lifespan, openapi_url=None)
 
 
-def serve(name: str, settings: ServiceSettings, app: FastAPI, **options: object) -> None:
-    """Serve `app` with uvicorn on uvloop until SIGTERM or SIGINT; `options` go to uvicorn.Config."""
+def serve(name: str, settings: ServiceSettings, app: FastAPI, drain: Drain | None = None, **options: object) -> None:
+    """Serve `app` with uvicorn on uvloop until SIGTERM or SIGINT; `options` go to uvicorn.Config.
+
+    `drain` is what comes before the end; all goes on being served meanwhile. A second signal cuts it short.
+    """
     configure_logs(name, settings.replica, settings.log_level)
+    configure_tracing(name, settings.replica)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -46,16 +58,36 @@ def serve(name: str, settings: ServiceSettings, app: FastAPI, **options: object)
         **options,  # type: ignore[arg-type]
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
-    _Server(config).run()
+    _Server(config, drain).run()
     log.info("stopped")
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, drain: Drain | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note of a signal."""
+        self._signals += 1
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop. What was accepted at the last moment becomes a connection first, so that it is told like the others."""
+        """Drain, then stop. What was accepted at the last moment becomes a connection first, to be told like others."""
+        if self._drain is not None:
+            draining = asyncio.ensure_future(self._drain())
+            while not draining.done() and self._signals < 2:
+                await asyncio.wait({draining}, timeout=SIGNAL_WITHIN)
+            draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await draining
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
+        if self.server_state.connections:
+            # Whoever has just connected is yet to ask; uvicorn is about to close what is idle, and a proxy answers 502.
+            await asyncio.sleep(ASKED_WITHIN)
         await super().shutdown(sockets)
 
 
@@ -79,4 +111,5 @@ def _stop_process_if_failed(task: asyncio.Task[None]) -> None:
     if task.cancelled():
         return
     log.critical("a task ended", extra={"task": task.get_name()}, exc_info=task.exception())
-    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(2):  # the second cuts the drain short: clients are better off elsewhere
+        os.kill(os.getpid(), signal.SIGTERM)

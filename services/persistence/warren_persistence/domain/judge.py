@@ -72,5 +72,6 @@ def _event(room: Room, command: RoomCommand, now: datetime) -> LogEvent:
             about = command.model_dump(include=_SAME | {"what", "of_room", "of_seq", "kind"})
             return e.Notice(**common, number=room.number + 1, **about)
         case c.Join() | c.Leave():
-            return _EVENTS[type(command)](**common, user=command.sender)
+            invited = room.standing(command.sender, now).state == "invited" or None
+            return _EVENTS[type(command)](**common, user=command.sender, invited=invited)
     return _EVENTS[type(command)](**common, **command.model_dump(include=_SAME))

@@ -1,4 +1,4 @@
-"""Who is told in their inbox that something befell them in another room."""
+"""Who is told in their inbox of what happened in another room."""
 
 from hashlib import sha256
 
@@ -10,7 +10,13 @@ from warren_persistence.domain.room import LogEvent
 
 
 def concerned(event: LogEvent) -> str | None:
-    """Return whom the event befalls by somebody else's doing; who acts upon themselves knows it."""
+    """Return whom the event befalls by somebody else's doing, or who answers an invitation by it.
+
+    Who acts upon themselves knows it. But an invitation is told in the inbox, so it is there that it has to end:
+    nothing else tells their other devices, and nothing at all tells whoever has left the room since.
+    """
+    if isinstance(event, e.MemberJoined | e.MemberLeft) and event.invited:
+        return event.user
     user = event.user if isinstance(event, e.About | e.RoomCreated) else None
     return None if user == event.sender else user
 

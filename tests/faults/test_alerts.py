@@ -1,0 +1,377 @@
+"""Every alert fires when what it is for befalls a real stack, and none before that.
+
+Prometheus, its configuration and the rules are those of deploy/prometheus, thresholds and all, with seconds where the
+rules have minutes.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pymongo
+import pytest
+from conftest import BASE_PORT
+from harness.beside import beside
+from harness.bots import end, give_logins, start, until
+from harness.bus import bus, send_command
+from harness.crowd import Crowd, gather_crowd, talking
+from harness.jwks import KeyServer
+from harness.late import insert_late
+from harness.member import bearer, fresh_room, make_room
+from harness.operator import metric
+from harness.plugins import serving
+from harness.prometheus import MISSING, Prometheus, alerts, prometheus
+from harness.raw import message, raw_sign_in
+from harness.stack import Stack
+from harness.tokens import SigningKey, token
+from warren.contract.topology import COMMANDS, shard, shard_key
+from warren_local.ports import HOST
+from warren_local.service import Service
+
+PROGRAM = prometheus()
+if PROGRAM is None:
+    pytest.skip(MISSING, allow_module_level=True)
+
+BASE = BASE_PORT + 3_000
+HEARTBEAT = 2
+WITHIN = 60.0
+"""Seconds for an alert to fire, or to end; a bound, not an expectation."""
+PAUSE = 2.0
+"""Seconds: longer than the alerts on latency allow, shorter than a broker's patience with a silent consumer."""
+PATIENCE = HEARTBEAT * 4
+"""Seconds after which the broker has given a silent consumer up."""
+ROOMS = 20
+"""So many have holes when a gateway has lost its queue: more than one a second, over the rules' window."""
+LOOKS = 30
+"""That Prometheus takes at each target before an alert would count: a few more than the rules look back on."""
+BACKLOG = 1_100
+SLOW = 12
+"""Clients that do not read: more than one a second, over the rules' window."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What befalls things, and whoever watches."""
+
+    stack: Stack
+    prometheus: Prometheus
+    crowd: Crowd
+    keyed: Service
+    """A gateway that takes an issuer's tokens."""
+    keys: KeyServer
+    bots: dict[str, str]
+    """Where each bot connects."""
+    folder: Path
+
+    @property
+    def room(self) -> str:
+        """One of the crowd's rooms."""
+        return next(iter(self.crowd.members[0].logs))
+
+    async def again(self, services: Sequence[Service]) -> None:
+        """Start these, and wait until they can work."""
+        for service in services:
+            service.start()
+        for service in services:
+            await asyncio.to_thread(service.wait_ready, WITHIN)
+
+
+Cause = Callable[[World], AbstractAsyncContextManager[None]]
+CAUSES: dict[str, tuple[Cause, set[str]]] = {}
+"""What may happen, by name, and the alerts that must fire while it does."""
+
+
+def fires(*names: str) -> Callable[[Callable[[World], AsyncIterator[None]]], Cause]:
+    def register(happening: Callable[[World], AsyncIterator[None]]) -> Cause:
+        cause = asynccontextmanager(happening)
+        CAUSES[happening.__name__.replace("_", " ")] = cause, set(names)
+        return cause
+
+    return register
+
+
+async def repeat(act: Callable[[], Awaitable[object]], every: float = 0.2) -> None:
+    """Do it over and over."""
+    while True:
+        await act()
+        await asyncio.sleep(every)  # how often it happens, not a wait for something
+
+
+async def halt(services: Sequence[Service], seconds: float) -> None:
+    """Halt these where they stand, all of them, since clients go to whichever works."""
+    for service in services:
+        service.pause()
+    try:
+        await asyncio.sleep(seconds)  # the length of the halt
+    finally:
+        for service in services:
+            service.resume()
+
+
+@fires("WarrenReplicaDown")
+async def a_gateway_is_killed(world: World) -> AsyncIterator[None]:
+    gateway = world.stack.gateways[1]
+    gateway.kill()
+    try:
+        yield
+    finally:
+        await world.again([gateway])
+
+
+@fires("WarrenServiceGone")
+async def presence_is_not_found_any_more(world: World) -> AsyncIterator[None]:
+    everything = world.prometheus.targets
+    world.prometheus.aim({**everything, "presence": []})
+    try:
+        yield
+    finally:
+        world.prometheus.aim(everything)
+
+
+@fires(
+    "WarrenReplicaNotReady", "WarrenStoreAway", "WarrenNothingIsStored", "WarrenSendsFail", "WarrenAcksSlow",
+)  # fmt: skip
+async def mongodb_is_away(world: World) -> AsyncIterator[None]:
+    await asyncio.to_thread(world.stack.mongodb.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(world.stack.mongodb.start)
+
+
+@fires("WarrenBacklog", "WarrenNothingIsStored")
+async def nobody_writes(world: World) -> AsyncIterator[None]:
+    for service in world.stack.persistence:
+        await asyncio.to_thread(service.stop)
+    try:
+        async with bus(world.stack.amqp_url("gateway")) as gateway:
+            user = world.crowd.members[0].user
+            await asyncio.gather(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
+        yield
+    finally:
+        await world.again(world.stack.persistence)
+
+
+@fires("WarrenDeliverySlow")
+async def gateways_halt_now_and_then(world: World) -> AsyncIterator[None]:
+    async with beside(repeat(lambda: halt(world.stack.gateways, PAUSE), every=1.0)):
+        yield
+
+
+@fires("WarrenHoles")
+async def gateways_halt_for_so_long_that_their_queues_are_gone(world: World) -> AsyncIterator[None]:
+    await halt(world.stack.gateways, PATIENCE)
+    yield
+
+
+@fires("WarrenWritersDispute")
+async def another_writer_is_there_first(world: World) -> AsyncIterator[None]:
+    """As a writer does that was paused past its heartbeat, in the middle of its commit."""
+    room, user = fresh_room("disputed"), "ann"
+    async with httpx.AsyncClient() as http, bus(world.stack.amqp_url("gateway")) as gateway:
+        await make_room(http, world.stack.gateways[0].url, room, token(user))
+        head = await gateway.fill(room, user, ["cached"])
+        for number in range(6):
+            url, said = world.stack.mongodb.url, {"type": "message", "number": 2 * number + 2, "text": "late"}
+            await asyncio.to_thread(lambda: insert_late(url, room, head + 1, user, **said))  # noqa: B023
+            head = await gateway.fill(room, user, ["and on"])
+        yield
+
+
+@fires("WarrenDeadLetters")
+async def somebody_sends_what_is_no_command(world: World) -> AsyncIterator[None]:
+    async with bus(world.stack.amqp_url("gateway")) as gateway:
+        await gateway.publish(COMMANDS, shard_key(shard(world.room)), b"no command")
+        yield
+
+
+@fires("WarrenBotGivesUp")
+async def a_bot_fails_at_everything(world: World) -> AsyncIterator[None]:
+    port = BASE + 251
+    env = {
+        "WARREN_AMQP_URL": world.bots["raises"], "WARREN_METRICS_PORT": str(port), "WARREN_ROGUE_ROOM": world.room,
+    }  # fmt: skip
+    bot = start(sys.executable, "-m", "harness.rogues", "raises", log=world.folder / "raises.log", **env)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(end, bot)
+
+
+@fires("WarrenBotRefused")
+async def a_stolen_login_speaks_for_others(world: World) -> AsyncIterator[None]:
+    async with AsyncExitStack() as exits:
+        thief = await exits.enter_async_context(bus(world.bots["thief"]))
+        said = send_command(world.room, "ann", "I never said that")
+        await exits.enter_async_context(beside(repeat(lambda: thief.command(said))))
+        yield
+
+
+@fires("WarrenSlowConsumers")
+async def clients_do_not_read(world: World) -> AsyncIterator[None]:
+    service, person = world.stack.gateways[0], world.crowd.members[0]
+
+    async def cut() -> bool:
+        await gateway.fill(world.room, person.user, ["x" * 4_000] * 200)
+        return await metric(service.url, "warren_slow_consumers_total") >= before + SLOW
+
+    async with AsyncExitStack() as exits, bus(world.stack.amqp_url("gateway")) as gateway:
+        for _ in range(SLOW):
+            client = await raw_sign_in(service.url, person.token, receive_buffer=4_096)
+            exits.callback(client.abort)
+            await client.push(message(type="join", room=world.room))
+            await client.read_json("joined")
+            client.stop_reading()
+        before = await metric(service.url, "warren_slow_consumers_total")
+        await until(cut)
+        yield
+
+
+@fires("WarrenPresenceMissing")
+async def presence_stops(world: World) -> AsyncIterator[None]:
+    await asyncio.to_thread(world.stack.presence[0].stop)
+    try:
+        yield
+    finally:
+        await world.again(world.stack.presence)
+
+
+@fires("WarrenTokensRefused")
+async def somebody_tries_tokens(world: World) -> AsyncIterator[None]:
+    async with httpx.AsyncClient(base_url=world.stack.gateways[0].url, headers=bearer("guessed")) as http:
+
+        async def guess() -> None:
+            answers = await asyncio.gather(*(http.get("/v1/rooms") for _ in range(10)))
+            assert {answer.status_code for answer in answers} == {401}
+
+        async with beside(repeat(guess)):
+            yield
+
+
+@fires("WarrenKeysNotRead")
+async def the_issuers_keys_cannot_be_read(world: World) -> AsyncIterator[None]:
+    world.keys.broken = True
+    try:
+        yield
+    finally:
+        world.keys.broken = False
+
+
+@fires("WarrenDatabaseReplaced")
+async def a_backup_is_restored(world: World) -> AsyncIterator[None]:
+    """As docs/operations.md has it; what the backup holds does not matter here."""
+    for service in (*world.stack.persistence, *world.stack.presence):
+        await asyncio.to_thread(service.stop)
+    client: pymongo.MongoClient[dict[str, object]]
+    with pymongo.MongoClient(world.stack.mongodb.url) as client:
+        assert client.get_default_database().meta.delete_one({"_id": "epoch"}).deleted_count == 1
+    await world.again([*world.stack.persistence, *world.stack.presence])
+    yield
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[KeyServer]:
+    with KeyServer().running() as server:
+        server.publish(SigningKey("k1"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path, keys: KeyServer) -> Iterator[Stack]:
+    """Start a stack of its own, since this one is not spared."""
+    stack = Stack(home / "alerts", BASE, presence=1, heartbeat=HEARTBEAT)
+    with stack.running(), serving(stack, {"rabbitmq_prometheus": BASE + 351}):
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def keyed(stack: Stack, keys: KeyServer) -> Iterator[Service]:
+    """Run a gateway that takes an issuer's tokens."""
+    env = {
+        "WARREN_AUTH": "jwt", "WARREN_SECRET": "", "WARREN_JWKS": keys.url, "WARREN_ISSUER": "tests",
+        "WARREN_JWKS_SECONDS": "0.5",
+    }  # fmt: skip
+    with stack.extra("gateway", 3, **env) as service:
+        service.wait_ready(WITHIN)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def watching(stack: Stack, keyed: Service) -> Iterator[Prometheus]:
+    """Have Prometheus watch all of it."""
+    assert PROGRAM is not None
+
+    def places(services: Sequence[Service]) -> list[str]:
+        return [f"{HOST}:{service.port}" for service in services]
+
+    targets = {
+        "gateway": places([*stack.gateways, keyed]),
+        "persistence": places(stack.persistence),
+        "presence": places(stack.presence),
+        "bot": [f"{HOST}:{BASE + 251}"],
+        "rabbitmq": [f"{HOST}:{BASE + 351}"],
+        "rabbitmq-queues": [f"{HOST}:{BASE + 351}"],
+    }
+    with Prometheus(PROGRAM, stack.home, BASE + 450, targets) as process:
+        process.wait_ready()
+        yield process
+
+
+@pytest.fixture(scope="module")
+async def world(
+    stack: Stack, keyed: Service, keys: KeyServer, watching: Prometheus, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """Have people chat all the time."""
+    gateways = [gateway.url for gateway in stack.gateways]
+    members = await gather_crowd(gateways, rooms=ROOMS, per_room=2)
+    room = next(iter(members[0].logs))
+    bots = await asyncio.to_thread(give_logins, stack, {"raises": [room], "thief": [room]})
+    async with talking(members, gateways, pause=1.0) as crowd:
+        await crowd.everyone_says(1)
+        yield World(stack, watching, crowd, keyed, keys, bots, tmp_path_factory.mktemp("alerts"))
+
+
+async def test_none_fires_while_nothing_is_wrong(world: World) -> None:
+    async def looked() -> bool:
+        seen = await world.prometheus.ask("count_over_time(up[1m])")
+        return min((count for _, count in seen), default=0) > LOOKS
+
+    await until(looked)
+    down = await world.prometheus.ask('up{job!="bot"} == 0')
+    assert down == []
+    assert await world.prometheus.fired(10) == set()
+
+
+@pytest.mark.parametrize("name", CAUSES)
+async def test_it_fires_when_it_should(world: World, name: str) -> None:
+    cause, wanted = CAUSES[name]
+    found: set[str] = set()
+
+    async def over() -> bool:
+        return not wanted & await world.prometheus.firing()
+
+    async def firing() -> bool:
+        found.update(await world.prometheus.firing())
+        return wanted <= found
+
+    await until(over)
+    async with cause(world):
+        try:
+            await until(firing)
+        except TimeoutError:
+            pytest.fail(f"{wanted - found} did not fire, only {found}")
+    await world.crowd.everyone_says(1)
+
+
+def test_each_has_a_cause() -> None:
+    assert set(alerts()) == set().union(*(names for _, names in CAUSES.values()))
+
+
+def test_each_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| `Warren")]
+    assert rows == [f"`{name}` ({rule['labels']['severity']})" for name, rule in alerts().items()]

@@ -1,0 +1,204 @@
+"""Roll-outs and changes of scale that nobody notices: people chat through nginx while replicas come and go.
+
+Nobody may meet with an error, be shown anything twice, out of order or not at all, or lose what was acknowledged; all
+that may be noticed is a message that takes longer, and how long is what these tests print: pytest -rP shows it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import BASE_PORT
+from harness.bots import rabbitmqctl, until
+from harness.bus import bus
+from harness.crowd import Crowd, settle, talking
+from harness.line import TRANSPORTS
+from harness.member import fresh_room
+from harness.nginx import MISSING, Nginx, nginx, recommended_site
+from harness.operator import metric
+from harness.stack import Stack
+from harness.trixie import MISSING as NO_RABBITMQ_4
+from harness.trixie import rabbitmq_4
+from warren.contract.topology import QUERY_QUEUE, SHARDS, command_queue
+from warren_local.ports import HOST
+from warren_local.service import Service
+
+CLIENTS = 60
+LONG_CLIENTS = 500
+PER_ROOM = 10
+RATE = 40.0
+"""Messages a second, of all clients together; each is shown to ten."""
+STAY = 4.0
+"""Seconds after which a client takes another connection, where new gateways are to get some."""
+DRAIN = "3"
+ENDINGS = ("exit code 0", "signal SIGTERM")
+"""Uvicorn, when all is done, ends by the signal that it was told to end by; a replica that hangs gets another one."""
+SHARES = (0.5, 0.99, 0.999, 1.0)
+WITHIN = 120.0
+"""Seconds for a step; a bound, not an expectation."""
+
+
+@pytest.fixture
+def clients(request: pytest.FixtureRequest) -> int:
+    return LONG_CLIENTS if request.config.getoption("--long") else CLIENTS
+
+
+@contextmanager
+def proxied(stack: Stack, gateways: Sequence[Service]) -> Iterator[str]:
+    """Put nginx before the gateways, with the lines that the docs recommend but for TLS; yield its base URL."""
+    program = nginx()
+    if program is None:
+        pytest.fail(MISSING, pytrace=False)
+    port = stack.base + 460
+    first, *others = [f"server {HOST}:{gateway.port} max_fails=0;" for gateway in gateways]
+    site = recommended_site(
+        {
+            "server 127.0.0.1:8000 max_fails=0;": first,
+            "server 127.0.0.1:8010 max_fails=0;": "\n    ".join(others),
+            "listen 443 ssl http2;": f"listen {HOST}:{port};",
+            "ssl_certificate     /etc/ssl/chat.example.org.pem;": "",
+            "ssl_certificate_key /etc/ssl/chat.example.org.key;": "",
+        }
+    )
+    with Nginx(program, stack.home / "proxy", port, site) as running:
+        running.wait_ready()
+        yield f"http://{HOST}:{port}"
+
+
+@asynccontextmanager
+async def chat(stack: Stack, url: str, clients: int, stay: float | None = None) -> AsyncIterator[Crowd]:
+    """Let so many chat over all transports; in the end nobody may have noticed anything but delays."""
+    rooms = [fresh_room("rollout") for _ in range(clients // PER_ROOM)]
+    members = await settle([url], rooms, per_room=PER_ROOM, transports=TRANSPORTS, stay=stay)
+    async with asyncio.timeout(WITHIN * 2), talking(members, [url], pause=clients / RATE) as crowd:
+        await crowd.everyone_says(1)
+        settled = time.monotonic()
+        yield crowd
+        await crowd.everyone_says(1)
+        await crowd.finish()
+        violations = await crowd.violations(stack.mongodb.url)
+    assert violations == []
+    assert crowd.setbacks() == {}
+    delays = crowd.delays(settled)
+    slow = ", ".join(f"p{100 * share:g} {1_000 * delays[int(share * (len(delays) - 1))]:.0f} ms" for share in SHARES)
+    print(f"{clients} clients, {len(delays)} times a message was shown; from the first try to send it: {slow}")
+
+
+async def begin(*services: Service) -> None:
+    for service in services:
+        service.start()
+    for service in services:
+        await asyncio.to_thread(service.wait_ready, WITHIN)
+
+
+async def end(*services: Service) -> None:
+    for service in services:
+        await asyncio.to_thread(service.stop)
+        assert service.ending in ENDINGS, service.log
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path) -> Iterator[Stack]:
+    env = {"WARREN_DRAIN_SECONDS": DRAIN}
+    stack = Stack(home / "rollout", BASE_PORT + 3_500, presence=2, env=env)
+    with stack.running():
+        yield stack
+
+
+@pytest.mark.parametrize("kind", ["gateway", "persistence", "presence"])
+async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients: int) -> None:
+    """One replica after the other ends and is started anew, as a roll-out does it."""
+    with proxied(stack, stack.gateways) as url:
+        async with chat(stack, url, clients) as crowd:
+            for service in stack.services:
+                if service.name.startswith(kind):
+                    await end(service)
+                    await begin(service)
+                    await crowd.everyone_says(1)
+
+
+@pytest.fixture(params=["RabbitMQ of this machine", "RabbitMQ 4"])
+def small(request: pytest.FixtureRequest, home: Path) -> Iterator[tuple[Stack, bool]]:
+    """Start one of each, and tell whether shards spread by themselves."""
+    four = request.param == "RabbitMQ 4"
+    programs = rabbitmq_4() if four else None
+    if four and programs is None:
+        pytest.skip(NO_RABBITMQ_4)
+    env = {"WARREN_DRAIN_SECONDS": DRAIN}
+    stack = Stack(
+        home / ("scale-4" if four else "scale"), BASE_PORT + 4_000 + 500 * four, gateways=1, persistence=1, presence=1,
+        env=env, programs=programs,
+    )  # fmt: skip
+    with stack.running():
+        yield stack, four
+
+
+async def held(presence: Service) -> float:
+    return await metric(presence.url, "warren_presence_shards")
+
+
+async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, bool], clients: int) -> None:
+    """1 to 3 gateways, 1 to 2 of the others, and back; those that go are the ones that were there first."""
+    stack, spreads = small
+    new = [stack.extra("gateway", number) for number in (2, 3)]
+    writer, keeper = stack.extra("persistence", 2), stack.extra("presence", 2)
+    gateways = [*stack.gateways, *new]
+
+    async def used() -> bool:
+        return all([await metric(gateway.url, "warren_connections") > 0 for gateway in gateways])
+
+    async def spread() -> bool:
+        shares = [await held(each) for each in (*stack.presence, keeper)]
+        written = [await metric(each.url, "warren_commands_total", outcome="stored") for each in (writer,)]
+        return all(shares) and sum(shares) == SHARDS and all(written)
+
+    async def over() -> bool:
+        return await held(keeper) == SHARDS
+
+    try:
+        with proxied(stack, gateways) as url:
+            async with chat(stack, url, clients, stay=STAY) as crowd:
+                await begin(*new)
+                await until(used)
+                await begin(writer, keeper)
+                if spreads:
+                    await until(spread)
+                await crowd.everyone_says(1)
+                await end(*stack.gateways, *stack.persistence, *stack.presence)
+                await until(over)
+                await crowd.everyone_says(1)
+                await end(new[0])
+                await crowd.everyone_says(1)
+                assert await metric(new[1].url, "warren_connections") > 0
+    finally:
+        for service in (*new, writer, keeper):
+            service.stop()
+
+
+async def test_who_asked_a_replica_that_stops_is_answered(stack: Stack) -> None:
+    """What is in hand is answered before it ends, even if that takes the database a while."""
+    stopping, other = stack.persistence
+    await end(other)  # so that nobody else can answer
+    async with bus(stack.amqp_url("gateway")) as people, asyncio.TaskGroup() as group:
+
+        async def in_hand() -> bool:
+            listed = rabbitmqctl(stack, "list_queues", "name", "messages_unacknowledged")
+            return [QUERY_QUEUE, "1"] in map(str.split, listed.splitlines())
+
+        async def stopping_to_write() -> bool:
+            return command_queue(0).name not in rabbitmqctl(stack, "list_consumers", "queue_name")
+
+        stack.mongodb.pause()
+        try:
+            asked = group.create_task(people.ask({"type": "directory"}))
+            await until(in_hand)
+            stopping.tell_to_stop()
+            await until(stopping_to_write)
+        finally:
+            stack.mongodb.resume()
+        assert (await asked)["type"] == "directory_page"
+    await end(stopping)
+    await begin(*stack.persistence)

@@ -1,0 +1,94 @@
+"""A bot's login by RabbitMQ's management API, which containers use: they have no rabbitmqctl at hand."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import aio_pika
+import httpx
+import pytest
+import yaml
+from conftest import BASE_PORT
+from harness.manifests import KUBERNETES
+from harness.plugins import serving
+from harness.stack import Stack
+from prometheus_client.parser import text_string_to_metric_families
+from warren.contract.topology import SHARDS
+from warren_local.ports import HOST
+
+COMPONENTS = KUBERNETES / "components"
+PASSWORD = "let-me-in-0123456789"
+PORTS = {"rabbitmq_management": BASE_PORT + 350, "rabbitmq_prometheus": BASE_PORT + 351}
+WITHIN = 120
+"""Seconds for a command; an Erlang VM starts for each."""
+
+
+@pytest.fixture(scope="module")
+def plugins(stack: Stack) -> Iterator[None]:
+    """Have the broker serve its management API and its metrics."""
+    with serving(stack, PORTS):
+        yield
+
+
+@pytest.fixture
+def management(plugins: None) -> str:
+    """Return where the management API is."""
+    return f"http://{HOST}:{PORTS['rabbitmq_management']}"
+
+
+def give(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "warren.broker", "bot", "imported", "--room", "general", *arguments]
+    env = {**os.environ, "WARREN_AMQP_URL": url, "WARREN_BOT_PASSWORD": PASSWORD}
+    return subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=WITHIN)
+
+
+async def test_a_bot_gets_its_login_and_may_get_it_again(stack: Stack, management: str) -> None:
+    for _ in range(2):
+        done = give(stack.amqp_url("operator"), "--management", management)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "bot.imported can log in.\n")
+    operator = urlsplit(stack.amqp_url("operator"))
+    async with await aio_pika.connect(f"amqp://bot.imported:{PASSWORD}@{HOST}:{operator.port}/") as connection:
+        channel = await connection.channel()
+        await channel.get_queue("bot.imported")
+
+
+async def test_whoever_is_no_operator_imports_nothing(stack: Stack, management: str) -> None:
+    operator, gateway = stack.amqp_url("operator"), stack.amqp_url("gateway")
+    done = give(operator.replace("@", "x@"), "--management", management)
+    assert done.returncode == 1
+    done = give(gateway, "--management", management)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+async def test_what_cannot_be_reached_is_said_without_passwords(stack: Stack) -> None:
+    for url, said in (
+        (f"http://{HOST}:1", f"warren: http://{HOST}:1/api/definitions is not to be had: "),
+        ("ftp://rabbitmq", "warren: ftp://rabbitmq is no http or https URL\n"),
+    ):
+        done = give(stack.amqp_url("operator"), "--management", url)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+        assert PASSWORD not in done.stderr
+
+
+async def test_without_it_the_definitions_are_printed(stack: Stack) -> None:
+    done = give(stack.amqp_url("operator"))
+    assert [user["name"] for user in json.loads(done.stdout)["users"]] == ["bot.imported"]
+
+
+async def test_scalers_find_what_waits_in_each_queue(plugins: None, http: httpx.AsyncClient) -> None:
+    monitors = (COMPONENTS / "monitoring" / "monitors.yaml").read_text()
+    ((path, params),) = re.findall(r"path: (/metrics/detailed)\n +params: (\{.*\})", monitors)
+    address = f"http://{HOST}:{PORTS['rabbitmq_prometheus']}{path}"
+    text = (await http.get(address, params=yaml.safe_load(params))).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    scalers = (COMPONENTS / "keda" / "scalers.yaml").read_text()
+    queries = re.findall(r'query: .*?(rabbitmq_\w+)\{.*queue=~"([^"]+)"', scalers)
+    assert len(queries) == 2
+    for name, pattern in queries:
+        queues = {sample.labels["queue"] for sample in samples if sample.name == name}
+        assert len([queue for queue in queues if re.fullmatch(pattern, queue)]) == SHARDS

@@ -1,0 +1,102 @@
+"""A gateway that is told to stop: unready at once, then rid of its clients bit by bit, each with its answers."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import pytest
+from harness.bus import Bus
+from harness.line import TRANSPORTS, TransportName
+from harness.operator import errors, until
+from harness.stack import Stack
+from harness.talker import Talker, talk_over
+from integration.conftest import Place, seqs
+from warren_local.service import Service
+
+WITHIN = 60.0
+"""Seconds; a bound, not an expectation."""
+DRAIN = "60"
+"""Longer than the test: what is left when it has seen enough is cut short by a second signal."""
+MEMBERS = 6
+"""Of each transport."""
+
+
+@pytest.fixture
+def gateway(stack: Stack) -> Iterator[Service]:
+    service = stack.extra("gateway", 9, WARREN_DRAIN_SECONDS=DRAIN)
+    service.start()
+    service.wait_ready(WITHIN)
+    yield service
+    service.stop()
+    assert errors([service]) == []
+
+
+@asynccontextmanager
+async def members(gateway: Service, place: Place) -> AsyncIterator[list[tuple[TransportName, Talker]]]:
+    """Have members follow the room over all transports."""
+    async with AsyncExitStack() as exits:
+        found = []
+        for transport in itertools.islice(itertools.cycle(TRANSPORTS), MEMBERS * len(TRANSPORTS)):
+            talker = await exits.enter_async_context(talk_over(transport, gateway.url, place.bob.token))
+            assert (await talker.join(place.room))["type"] == "joined"
+            found.append((transport, talker))
+        yield found
+
+
+async def told_to_stop(gateway: Service, http: httpx.AsyncClient) -> None:
+    """Tell it, and return when it knows."""
+    gateway.tell_to_stop()
+    async with asyncio.timeout(WITHIN):
+        while (await http.get(f"{gateway.url}/readyz")).json()["serving"]:
+            pass
+
+
+async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
+    gateway: Service, place: Place, http: httpx.AsyncClient, broker: Bus
+) -> None:
+    async with asyncio.timeout(WITHIN), members(gateway, place) as clients:
+        ends = {asyncio.create_task(client.closed()) for transport, client in clients if transport != "polling"}
+        gateway.tell_to_stop()
+        done, staying = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        assert {task.result() for task in done} == {4001}
+        assert staying
+        ready = await http.get(f"{gateway.url}/readyz")
+        assert (ready.status_code, ready.json()["serving"]) == (503, False)
+        async with talk_over("websocket", gateway.url, place.bob.token) as late:
+            assert (await late.join(place.room))["type"] == "joined"  # from a balancer that has not noticed yet
+            head = await broker.fill(place.room, place.ann.id, ["still here"])
+            assert seqs(await late.events(place.room, head))[-1] == head
+            gateway.tell_to_stop()
+            assert await late.closed() == 4001
+        await asyncio.wait(staying)
+        assert {task.result() for task in staying} == {4001}
+        for transport, client in clients:
+            byes = [frame for frame in client.passed if frame["type"] == "bye"]
+            assert [bye["code"] for bye in byes] == ([] if transport == "polling" else [4001])
+
+
+async def test_who_is_sent_away_gets_the_answers_to_what_was_sent(
+    stack: Stack, gateway: Service, place: Place, http: httpx.AsyncClient
+) -> None:
+    async with asyncio.timeout(WITHIN), talk_over("websocket", gateway.url, place.bob.token) as bob:
+        await bob.join(place.room)
+        for writer in stack.persistence:
+            writer.pause()
+        try:
+            await bob.say(type="send", room=place.room, key="last", text="before it goes")
+            await told_to_stop(gateway, http)
+            gateway.tell_to_stop()  # no batches any more: all at once
+            await bob.expect("bye")
+        finally:
+            for writer in stack.persistence:
+                writer.resume()
+        assert (await bob.expect("ack"))["key"] == "last"
+        assert await bob.closed() == 4001
+
+
+async def test_a_second_signal_ends_it_where_nobody_is_left(gateway: Service, http: httpx.AsyncClient) -> None:
+    await told_to_stop(gateway, http)
+    gateway.tell_to_stop()
+    await asyncio.to_thread(until, lambda: not gateway.answers())

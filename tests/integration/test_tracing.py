@@ -1,0 +1,88 @@
+"""One trace of one message, from the frame to the last socket, over both hops of the broker."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import BASE_PORT
+from harness.collector import Collector, Span, collecting
+from harness.operator import until
+from harness.stack import Stack
+from harness.talker import talk
+from harness.waterfall import waterfall
+from integration.conftest import Place, new_place
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "trace.svg"
+PATH = [
+    ("warren-gateway", "command send"),
+    ("warren-gateway", "send warren.commands"),
+    ("warren-persistence", "process warren.commands.NN"),
+    ("warren-persistence", "commit"),
+    ("warren-persistence", "send warren.events"),
+    ("warren-gateway", "process warren.events"),
+    ("warren-gateway", "process warren.events"),
+]
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path, collector: Collector) -> Iterator[Stack]:
+    """A stack of its own, since this one tells what it does."""
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    stack = Stack(home / "traced", BASE_PORT + 1_500, persistence=1, env=env)
+    with stack.running():
+        yield stack
+
+
+@pytest.fixture
+async def place(http: httpx.AsyncClient, gateways: list[str]) -> Place:
+    return await new_place(http, gateways[0])
+
+
+def named(span: Span) -> tuple[str, str]:
+    name = span.name
+    return span.service, name[:-2] + "NN" if name.startswith("process warren.commands.") else name
+
+
+async def test_a_message_can_be_followed_from_the_frame_to_the_last_socket(
+    place: Place, gateways: list[str], collector: Collector, http: httpx.AsyncClient
+) -> None:
+    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+        await ann.join(place.room)
+        await bob.join(place.room)
+        sent = await ann.send(place.room, "follow me")
+        await ann.events(place.room, sent["seq"])
+        await bob.events(place.room, sent["seq"])
+
+    def mine() -> list[list[Span]]:
+        return [trace for trace in collector.traces() if any(span.name == "command send" for span in trace)]
+
+    until(lambda: [named(span) for trace in mine() for span in trace].count(PATH[-1]) == 2)
+    (trace,) = mine()
+    assert sorted(map(named, trace)) == sorted(PATH)
+    by_name = {named(span): span for span in trace}
+    frame, published, processed, committed, told = (by_name[step] for step in PATH[:5])
+    assert frame.parent == b""
+    assert frame.attributes["warren.outcome"] == "stored"
+    assert published.parent == frame.id
+    assert processed.parent == published.id
+    assert (committed.parent, told.parent) == (processed.id, processed.id)
+    assert {span.parent for span in trace if named(span) == PATH[-1]} == {told.id}
+    assert published.attributes["messaging.system"] == "rabbitmq"
+    assert frame.start <= published.start <= committed.end <= told.start
+    await http.post(f"{gateways[0]}/v1/rooms/{place.room}/messages", json={"text": "me too"}, headers=place.ann.headers)
+    until(lambda: len(mine()) == 2)
+    request, *rest = mine()[1]
+    assert request.name == "POST /v1/rooms/{room}/messages"
+    assert next(span for span in rest if span.name == "command send").parent == request.id
+    texts = [value for span in trace for value in span.attributes.values()]
+    assert not [text for text in texts if "follow me" in text or place.ann.id in text]  # nor what was said, nor by whom
+    if os.environ.get("WARREN_SCREENSHOTS"):
+        PICTURE.write_text(waterfall(trace))

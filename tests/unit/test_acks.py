@@ -1,0 +1,57 @@
+"""Acknowledging in order: what the broker would close the channel for does not happen, however slow the socket is."""
+
+import asyncio
+from typing import Any, cast
+
+from aiormq.abc import AbstractChannel
+from warren.broker.consumer import Acks
+
+
+class Congested:
+    """A channel whose socket lets one acknowledgement through at a time, the latest first."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.acked: list[int] = []
+        self._waiting: list[tuple[int, asyncio.Event]] = []
+
+    async def basic_ack(self, tag: int, **_: Any) -> None:
+        through = asyncio.Event()
+        self._waiting.append((tag, through))
+        await through.wait()
+        assert tag > max(self.acked, default=0), "unknown delivery tag"
+        self.acked.append(tag)
+
+    async def flow(self) -> None:
+        """Let through what waits, until nothing does."""
+        while not await self._idle():
+            self._waiting.pop()[1].set()
+
+    async def _idle(self) -> bool:
+        for _ in range(5):  # turns of the event loop until whoever may go on has
+            await asyncio.sleep(0)
+        return not self._waiting
+
+
+async def test_one_at_a_time_and_each_delivery_once() -> None:
+    channel = Congested()
+    acks = Acks(cast(AbstractChannel, channel))
+    for tag in range(1, 6):
+        acks.through(tag)
+    await channel.flow()
+    assert channel.acked[-1] == 5
+    acks.through(6)
+    await asyncio.sleep(0)
+    acks.through(9)
+    acks.through(8)
+    await channel.flow()
+    assert channel.acked[-1] == 9
+
+
+async def test_a_closed_channel_is_left_alone() -> None:
+    channel = Congested()
+    acks = Acks(cast(AbstractChannel, channel))
+    channel.is_closed = True
+    acks.through(1)
+    await channel.flow()
+    assert channel.acked == []

@@ -1,0 +1,216 @@
+"""Looks at all replicas over and over, and keeps what the figures show of the last minutes."""
+
+import functools
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import httpx
+
+from warren_ui.operations.config import Settings
+from warren_ui.operations.figures import CPU, MEMORY, READY, SECTIONS, STARTED, UP, Figure
+from warren_ui.operations.rates import Pair, values
+from warren_ui.operations.scrape import Look, NoAnswer, Replica, Samples, Target, client, read, replicas
+
+EVERY = 2.0
+"""Seconds between two looks."""
+WINDOW = 6
+"""Looks over which growth is measured."""
+KEPT = 450
+"""Looks that are kept: a quarter of an hour."""
+MOST_REPLICAS = 200
+"""Further ones are not looked at."""
+MOST_GONE = 20
+"""Replicas that are no longer there and still spoken of."""
+MOST_LINES = 20
+"""In one figure; further ones are left out."""
+AT_ONCE = 16
+"""Replicas that are read at the same time."""
+
+State = Literal["ready", "leaving", "gone", "not ready", "no answer"]
+_LEAVING = frozenset({"serving"})
+"""What a gateway misses that was told to stop and sends its clients away."""
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a replica is, since when (seconds since 1970), and more words about it. What is not known is None.
+
+    `cpu`: of one core; `memory`: bytes.
+    """
+
+    replica: Replica
+    state: State
+    why: str = ""
+    since: float = 0.0
+    started: float | None = None
+    cpu: float | None = None
+    memory: float | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is remembered of a replica: the last looks, the oldest first, and how it was."""
+
+    standing: Standing
+    looks: deque[tuple[float, Samples]] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def add(self, now: float, samples: Samples) -> None:
+        """Remember a look. What another process counted before is of no use."""
+        if self.looks and _one(self.looks[-1][1], STARTED) != _one(samples, STARTED):
+            self.looks.clear()
+        self.looks.append((now, samples))
+
+    def pair(self) -> Pair | None:
+        """Return the oldest look and the newest."""
+        if len(self.looks) < 2:
+            return None
+        (first, before), (last, now) = self.looks[0], self.looks[-1]
+        return Pair(self.standing.replica.service, last - first, before, now)
+
+
+class Watch:
+    """What is known; a thread of its own keeps it up to date from `start` on, as long as the process lives."""
+
+    def __init__(self, targets: Sequence[Target], clock: Callable[[], float] = time.time) -> None:
+        self._targets = targets
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[Replica, _Seen] = {}
+        self._told: frozenset[str] = frozenset()
+        self._left_out = 0
+        self._times: deque[float] = deque(maxlen=KEPT)
+        self._lines: dict[Figure, dict[str, deque[float | None]]] = {
+            figure: {} for figures in SECTIONS.values() for figure in figures
+        }
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    @property
+    def looked(self) -> float | None:
+        """When all replicas were last looked at, in seconds since 1970."""
+        with self._lock:
+            return self._times[-1] if self._times else None
+
+    @property
+    def left_out(self) -> int:
+        """How many replicas are too many to be looked at."""
+        return self._left_out
+
+    def standings(self) -> list[Standing]:
+        """Return how all replicas are, in the targets' order."""
+        with self._lock:
+            return [seen.standing for seen in self._seen.values()]
+
+    def told(self, figure: Figure) -> bool:
+        """Whether any replica has a metric of it, be it that nothing was counted yet."""
+        with self._lock:
+            return any(line.metric in self._told for line in figure.lines)
+
+    def lines(self, figure: Figure) -> tuple[list[float], dict[str, list[float | None]]]:
+        """Return when it was looked at, in seconds since 1970, and what each line was then; None: nothing measured."""
+        with self._lock:
+            return list(self._times), {name: list(found) for name, found in self._lines[figure].items()}
+
+    def _run(self) -> None:
+        with client() as http, ThreadPoolExecutor(AT_ONCE) as pool:
+            while True:
+                began = time.monotonic()
+                try:
+                    self.look(http, pool)
+                except Exception:
+                    _LOG.exception("a look failed")  # the page says that its figures are old
+                time.sleep(max(0.0, EVERY - (time.monotonic() - began)))
+
+    def look(self, http: httpx.Client, pool: ThreadPoolExecutor) -> None:
+        """Look once."""
+        known = list(itertools.chain.from_iterable(pool.map(lambda one: list(replicas([one])), self._targets)))
+        everybody = list(dict.fromkeys(known))[:MOST_REPLICAS]
+        found = dict(zip(everybody, pool.map(lambda replica: _try(http, replica), everybody), strict=True))
+        with self._lock:
+            now = self._clock()
+            self._left_out = len(known) - len(everybody)
+            self._told = frozenset({UP}).union(*(look.told for look in found.values() if isinstance(look, Look)))
+            gone = [_gone(seen, now) for replica, seen in self._seen.items() if replica.found and replica not in found]
+            self._seen = {replica: self._saw(replica, look, now) for replica, look in found.items()}
+            recent = (seen for seen in reversed(gone) if seen.standing.since > now - KEPT * EVERY)
+            self._seen |= {seen.standing.replica: seen for seen in itertools.islice(recent, MOST_GONE)}
+            self._times.append(now)
+            self._draw()
+
+    def _saw(self, replica: Replica, look: Look | NoAnswer, now: float) -> _Seen:
+        seen = self._seen.get(replica) or _Seen(Standing(replica, "ready", since=now))
+        if isinstance(look, Look):
+            seen.add(now, {**look.samples, (UP, ()): 1.0})
+            fresh = _answered(replica, look.samples, seen.pair())
+        else:
+            seen.looks.clear()
+            fresh = Standing(replica, "no answer", str(look))
+        seen.standing = _since(fresh, seen.standing, now)
+        return seen
+
+    def _draw(self) -> None:
+        pairs = [pair for seen in self._seen.values() if (pair := seen.pair()) is not None]
+        silent = [seen.standing for seen in self._seen.values() if seen.standing.state == "no answer"]
+        pairs += [Pair(standing.replica.service, 1.0, {}, {(UP, ()): 0.0}) for standing in silent]
+        for figure, lines in self._lines.items():
+            found = {name: value for line in figure.lines for name, value in values(line, pairs).items()}
+            for name in [*lines, *(name for name in found if name not in lines)][:MOST_LINES]:
+                line = lines.setdefault(name, deque([None] * (len(self._times) - 1), maxlen=KEPT))
+                line.append(found.get(name))
+            for name in [name for name, line in lines.items() if all(value is None for value in line)]:
+                del lines[name]
+
+
+@functools.cache
+def watch() -> Watch:
+    """Return the process's one watch, which the first call begins: all visitors look at the same."""
+    found = Watch(Settings().watched)
+    found.start()
+    return found
+
+
+def _try(http: httpx.Client, replica: Replica) -> Look | NoAnswer:
+    try:
+        return read(http, replica)
+    except NoAnswer as error:
+        return error
+
+
+def _answered(replica: Replica, samples: Samples, pair: Pair | None) -> Standing:
+    missing = frozenset(_missing(samples))
+    state: State = "ready" if not missing else "leaving" if missing == _LEAVING else "not ready"
+    why = f"misses {', '.join(sorted(missing - _LEAVING))}" if state == "not ready" else ""
+    cpu = None
+    if pair is not None and (used := _one(pair.now, CPU)) is not None:
+        cpu = (used - (_one(pair.before, CPU) or 0.0)) / pair.seconds
+    return Standing(replica, state, why, 0.0, _one(samples, STARTED), cpu, _one(samples, MEMORY))
+
+
+def _missing(samples: Samples) -> Iterator[str]:
+    for (name, labels), value in samples.items():
+        if name == READY and not value:
+            yield dict(labels).get("check", "a check")
+
+
+def _gone(seen: _Seen, now: float) -> _Seen:
+    replica, since = seen.standing.replica, seen.standing.since if seen.standing.state == "gone" else now
+    return _Seen(Standing(replica, "gone", "its name does not lead there any more", since))
+
+
+def _since(fresh: Standing, before: Standing, now: float) -> Standing:
+    same = (fresh.state, fresh.why) == (before.state, before.why)
+    return replace(fresh, since=before.since if same else now)
+
+
+def _one(samples: Samples, name: str) -> float | None:
+    return samples.get((name, ()))
