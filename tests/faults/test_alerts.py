@@ -101,15 +101,19 @@ async def repeat(act: Callable[[], Awaitable[object]], every: float = 0.2) -> No
         await asyncio.sleep(every)  # how often it happens, not a wait for something
 
 
-async def halt(services: Sequence[Service], seconds: float) -> None:
-    """Halt these where they stand, all of them, since clients go to whichever works."""
-    for service in services:
-        service.pause()
-    try:
-        await asyncio.sleep(seconds)  # the length of the halt
-    finally:
-        for service in services:
-            service.resume()
+async def halt(world: World, seconds: float) -> None:
+    """Halt the gateways, all of them since clients go to whichever works; others go on talking meanwhile."""
+    async with bus(world.stack.amqp_url("gateway")) as other:
+        for gateway in world.stack.gateways:
+            gateway.pause()
+        try:
+            for member in world.crowd.members:
+                for room in member.logs:
+                    await other.command(send_command(room, member.user, "while nobody looks"))
+            await asyncio.sleep(seconds)  # the length of the halt
+        finally:
+            for gateway in world.stack.gateways:
+                gateway.resume()
 
 
 @fires("WarrenReplicaDown")
@@ -158,13 +162,13 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
 
 @fires("WarrenDeliverySlow")
 async def gateways_halt_now_and_then(world: World) -> AsyncIterator[None]:
-    async with beside(repeat(lambda: halt(world.stack.gateways, PAUSE), every=1.0)):
+    async with beside(repeat(lambda: halt(world, PAUSE), every=1.0)):
         yield
 
 
 @fires("WarrenHoles")
 async def gateways_halt_for_so_long_that_their_queues_are_gone(world: World) -> AsyncIterator[None]:
-    await halt(world.stack.gateways, PATIENCE)
+    await halt(world, PATIENCE)
     yield
 
 

@@ -91,6 +91,7 @@ class _Server(uvicorn.Server):
             draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await draining
+        await asyncio.sleep(0)  # whoever waits to be accepted is, rather than cut
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
