@@ -100,6 +100,9 @@ class RestLine(ABC):
 
     def _refused(self, response: httpx.Response) -> int | None:
         """Put what an error says as frames; return the close code."""
+        if not _is_problem(response):
+            self._why = f"{response.status_code} from a proxy"
+            return None
         problem = response.json()
         self._why = f"{response.status_code} {problem['code']}: {problem['detail']}"
         if response.status_code == 422:
@@ -167,8 +170,16 @@ class RestLine(ABC):
             return None
         if response.is_success:
             return response
+        if not _is_problem(response):
+            self._close(None, f"{response.status_code} from a proxy")
+            return None
         self._put(_error(frame, response.json(), response.headers.get("retry-after")))
         return None
+
+
+def _is_problem(response: httpx.Response) -> bool:
+    """Whether it is a gateway's answer: what a proxy says itself is none."""
+    return str(response.headers.get("content-type", "")).startswith("application/problem+json")
 
 
 def _error(frame: Frame, problem: dict[str, Any], retry_after: str | None = None) -> Frame:

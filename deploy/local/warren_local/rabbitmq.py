@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import binaries, topology
@@ -32,6 +32,8 @@ class RabbitMQ(Process):
     ) -> None:
         self.port = port
         self.programs = programs
+        self.plugins: dict[str, int] = {}
+        """Those that it starts with, by name, and where they listen."""
         self._home = home
         self.data = home / f"rabbitmq-{port}"
         log = home / "logs" / f"rabbitmq-{port}.log"
@@ -93,9 +95,14 @@ class RabbitMQ(Process):
         loaded = self.data / "definitions.json"
         loaded.touch(0o600)
         loaded.write_text(topology.users(self._home))
-        (self.data / "rabbitmq.conf").write_text(CONFIG.format(definitions=loaded))
-        (self.data / "enabled_plugins").write_text("[].\n")
+        (self.data / "rabbitmq.conf").write_text(CONFIG.format(definitions=loaded) + "".join(self._listeners()))
+        (self.data / "enabled_plugins").write_text(f"[{','.join(self.plugins)}].\n")
         (self.data / "rabbitmq-env.conf").write_text("")
+
+    def _listeners(self) -> Iterator[str]:
+        for plugin, port in self.plugins.items():
+            key = plugin.removeprefix("rabbitmq_")
+            yield f"{key}.tcp.port = {port}\n{key}.tcp.ip = {HOST}\n"
 
     def _environment(self, name: str) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_", "XDG_"))}

@@ -23,6 +23,7 @@ def main() -> None:
         settings,
         app,
         app.state.gateway.drain,
+        app.state.gateway.gone,
         http=Listener,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,

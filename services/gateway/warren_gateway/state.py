@@ -98,7 +98,7 @@ class Gateway:
                 self._gone.set()
 
     async def drain(self) -> None:
-        """Send all clients away, some every half a second, and wait until they have gone, within a bound."""
+        """Send all clients away, some every half a second; who comes after that is sent away at once."""
         self.draining = True
         log.info("draining", extra={"clients": len(self._clients), "seconds": self.settings.drain_seconds})
         try:
@@ -107,7 +107,6 @@ class Gateway:
             self._closed = True
             for client in tuple(self._clients):
                 client.dismiss()
-        await self._all_gone()
 
     async def _dismiss_in_batches(self) -> None:
         for batches in range(math.ceil(self.settings.drain_seconds / BATCH_EVERY), 0, -1):
@@ -116,8 +115,8 @@ class Gateway:
                 client.dismiss()
             await asyncio.sleep(BATCH_EVERY)
 
-    async def _all_gone(self) -> None:
-        """Wait for what clients had begun when they were sent away."""
+    async def gone(self) -> None:
+        """Wait for what clients had begun when they were sent away, within a bound; then end their connections."""
         self._gone.clear()
         if self._clients:
             with contextlib.suppress(TimeoutError):

@@ -20,7 +20,7 @@ from warren.ops.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
 
-Drain = Callable[[], Awaitable[None]]
+Wait = Callable[[], Awaitable[None]]
 SIGNAL_WITHIN = 0.2
 """Seconds after which a second signal is noticed."""
 ASKED_WITHIN = 0.5
@@ -41,10 +41,18 @@ def health_app(work: Work) -> FastAPI:
     return FastAPI(lifespan=lifespan, openapi_url=None)
 
 
-def serve(name: str, settings: ServiceSettings, app: FastAPI, drain: Drain | None = None, **options: object) -> None:
+def serve(
+    name: str,
+    settings: ServiceSettings,
+    app: FastAPI,
+    drain: Wait | None = None,
+    gone: Wait | None = None,
+    **options: object,
+) -> None:
     """Serve `app` with uvicorn on uvloop until SIGTERM or SIGINT; `options` go to uvicorn.Config.
 
-    `drain` is what comes before the end; all goes on being served meanwhile. A second signal cuts it short.
+    `drain` is what comes before the end; all goes on being served meanwhile. A second signal cuts it short. `gone`
+    waits, within a bound, until those who came in the meantime have gone, too: nobody else comes by then.
     """
     configure_logs(name, settings.replica, settings.log_level)
     configure_tracing(name, settings.replica)
@@ -58,14 +66,15 @@ def serve(name: str, settings: ServiceSettings, app: FastAPI, drain: Drain | Non
         **options,  # type: ignore[arg-type]
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
-    _Server(config, drain).run()
+    _Server(config, drain, gone).run()
     log.info("stopped")
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, drain: Drain | None) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Wait | None, gone: Wait | None) -> None:
         super().__init__(config)
         self._drain = drain
+        self._gone = gone
         self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -82,12 +91,15 @@ class _Server(uvicorn.Server):
             draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await draining
+        await asyncio.sleep(0)  # whoever waits to be accepted is, rather than cut
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)
         if self.server_state.connections:
             # Whoever has just connected is yet to ask; uvicorn is about to close what is idle, and a proxy answers 502.
             await asyncio.sleep(ASKED_WITHIN)
+        if self._gone is not None:
+            await self._gone()
         await super().shutdown(sockets)
 
 
