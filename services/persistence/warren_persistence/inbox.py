@@ -1,13 +1,11 @@
 """What waits for the writer, over all the shards of the command queue that this replica consumes; or for the relay."""
 
 import asyncio
-import contextlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
-from warren.broker.consumer import ack_through
-from warren.broker.errors import Unavailable, translated
+from aiormq.abc import DeliveredMessage
 from warren.broker.shards import Lease
 
 PREFETCH = 16
@@ -58,13 +56,8 @@ class Inbox:
         return None
 
 
-async def settle(deliveries: list[Delivery]) -> None:
+def settle(deliveries: Iterable[Delivery]) -> None:
     """Acknowledge whole deliveries, in the order they came; those of a closed channel are not ours any more."""
-    last: dict[AbstractChannel, int] = {}
     for delivery in deliveries:
-        tag = delivery.message.delivery_tag
-        if tag is not None:
-            last[delivery.lease.channel] = max(tag, last.get(delivery.lease.channel, 0))
-    for channel, tag in last.items():
-        with contextlib.suppress(Unavailable), translated():
-            await ack_through(channel, tag)
+        if delivery.message.delivery_tag is not None:
+            delivery.lease.acks.through(delivery.message.delivery_tag)

@@ -56,7 +56,7 @@ class Relay:
             lines = parcels(messages)
             left = await asyncio.gather(*(self._carry(number, line) for number, line in lines.items()))
             if await self._tell(deliveries, messages, [parcel for line in left for parcel in line]):
-                await settle(deliveries)
+                settle(deliveries)
 
     async def _take(self) -> list[Delivery]:
         deliveries = [await self._inbox.take()]

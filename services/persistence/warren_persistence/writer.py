@@ -69,7 +69,7 @@ class Writer:
             plan = await self._commit(batch)
         metrics.COMMIT.observe(time.perf_counter() - started)
         if await self._outlet.tell(batch, plan):
-            await settle([part.delivery for part in batch.parts])
+            settle(part.delivery for part in batch.parts)
             if any(concerned(event) for _, event, _ in plan.new):
                 self._courier.wake()
 

@@ -70,11 +70,6 @@ async def consume(
     return str(consumer.consumer_tag)
 
 
-async def ack_through(channel: AbstractChannel, tag: int) -> None:
-    """Acknowledge every delivery of the channel up to `tag`, without waiting for the socket."""
-    await channel.basic_ack(tag, multiple=True, wait=False)
-
-
 class Acks:
     """Acknowledges a channel's deliveries in order, for those who cannot wait for the socket.
 
@@ -98,5 +93,5 @@ class Acks:
         with contextlib.suppress(Unavailable), translated():
             while self._done < self._due and not self.channel.is_closed:
                 tag = self._due
-                await ack_through(self.channel, tag)
+                await self.channel.basic_ack(tag, multiple=True, wait=False)
                 self._done = tag
