@@ -43,15 +43,7 @@ def ways(stack: Stack, home: Path) -> Iterator[Ways]:
     bare, chain, recommended = range(BASE_PORT + 1_460, BASE_PORT + 1_463)
     one, other = stack.gateways
     certificate, key = make_certificate(home / "e2e-proxy")
-    lines = recommended_site(
-        {
-            "server 127.0.0.1:8000 max_fails=0;": f"server {HOST}:{one.port};",
-            "server 127.0.0.1:8010 max_fails=0;": f"server {HOST}:{other.port};",
-            "listen 443 ssl http2;": f"listen {HOST}:{recommended} ssl http2;",
-            "/etc/ssl/chat.example.org.pem": str(certificate),
-            "/etc/ssl/chat.example.org.key": str(key),
-        }
-    )
+    lines = recommended_site(recommended, [one, other], (certificate, key))
     sites = [bare_site(bare, one.url), bare_site(chain, f"http://{HOST}:{bare}"), lines]
     with Nginx(program, home / "e2e-proxy", bare, "\n".join(sites)) as running:
         running.wait_ready(READY_WITHIN)

@@ -53,16 +53,7 @@ def proxied(stack: Stack, gateways: Sequence[Service]) -> Iterator[str]:
     if program is None:
         pytest.fail(MISSING, pytrace=False)
     port = stack.base + 460
-    first, *others = [f"server {HOST}:{gateway.port} max_fails=0;" for gateway in gateways]
-    site = recommended_site(
-        {
-            "server 127.0.0.1:8000 max_fails=0;": first,
-            "server 127.0.0.1:8010 max_fails=0;": "\n    ".join(others),
-            "listen 443 ssl http2;": f"listen {HOST}:{port};",
-            "ssl_certificate     /etc/ssl/chat.example.org.pem;": "",
-            "ssl_certificate_key /etc/ssl/chat.example.org.key;": "",
-        }
-    )
+    site = recommended_site(port, gateways)
     with Nginx(program, stack.home / "proxy", port, site) as running:
         running.wait_ready()
         yield f"http://{HOST}:{port}"

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from warren_local.home import repository
-from warren_local.ports import accepts, require_free
+from warren_local.ports import HOST, accepts, require_free
 from warren_local.process import Process
+from warren_local.service import Service
 
 MISSING = (
     "The tests of a proxy need nginx, and none was found: apt-get install nginx (Debian, Ubuntu; its own service "
@@ -85,14 +86,28 @@ def bare_site(port: int, gateway: str, *lines: str) -> str:
     )
 
 
-def recommended_site(replacements: Mapping[str, str]) -> str:
-    """Return the site that the docs recommend, with ports and paths of the test's own in place of the docs'.
+def recommended_lines() -> str:
+    """Return the lines of the docs, as they stand there."""
+    (text,) = re.findall(r"^```nginx\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def recommended_site(port: int, gateways: Sequence[Service], certificate: tuple[Path, Path] | None = None) -> str:
+    """Return the site that the docs recommend, before these gateways; over HTTP without a certificate and its key.
 
     Raises LookupError if what is to be replaced is not there, or not once.
     """
-    (text,) = re.findall(r"^```nginx\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
-    for old, new in replacements.items():
+    file, key = certificate or ("", "")
+    first, *others = [f"server {HOST}:{gateway.port} max_fails=0;" for gateway in gateways]
+    text = recommended_lines()
+    for old, new in {
+        "server 127.0.0.1:8000 max_fails=0;": first,
+        "server 127.0.0.1:8010 max_fails=0;": "\n    ".join(others),
+        "listen 443 ssl http2;": f"listen {HOST}:{port}{' ssl http2' if certificate else ''};",
+        "ssl_certificate     /etc/ssl/chat.example.org.pem;": f"ssl_certificate {file};" if certificate else "",
+        "ssl_certificate_key /etc/ssl/chat.example.org.key;": f"ssl_certificate_key {key};" if certificate else "",
+    }.items():
         if text.count(old) != 1:
             raise LookupError(f"{old!r} is {text.count(old)} times in the nginx lines of {DOCS.name}")
         text = text.replace(old, new)
-    return str(text)
+    return text

@@ -89,15 +89,7 @@ def proxies(program: str, home: Path, behind: tuple[Service, Service]) -> Iterat
     first = BASE_PORT + 460
     ports = range(first, first + 8)
     certificate, key = make_certificate(home / "proxy")
-    recommended = recommended_site(
-        {
-            "server 127.0.0.1:8000 max_fails=0;": f"server {HOST}:{gateway.port};",
-            "server 127.0.0.1:8010 max_fails=0;": f"server {HOST}:{gateway.port};",
-            "listen 443 ssl http2;": f"listen {HOST}:{ports[1]} ssl http2;",
-            "/etc/ssl/chat.example.org.pem": str(certificate),
-            "/etc/ssl/chat.example.org.key": str(key),
-        }
-    )
+    recommended = recommended_site(ports[1], [gateway, gateway], (certificate, key))
     timeout = f"proxy_read_timeout {SILENCE}s;"
     sites = [
         bare_site(ports[0], gateway.url),

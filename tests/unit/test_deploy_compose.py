@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 from harness.images import ROOT
-from harness.nginx import recommended_site
+from harness.nginx import recommended_lines
 from harness.settings import OTHERS, SETTINGS, known, read
 from warren.broker.definitions import password_variable
 from warren.contract.users import BROKER_USERS
@@ -193,7 +193,7 @@ def test_the_proxy_passes_on_to_services_that_it_shares_a_network_with() -> None
 def test_the_proxy_has_what_the_docs_recommend() -> None:
     """But for what says who the client is: nobody stands before this one."""
     ours = (ROOT / "deploy/nginx/nginx.conf").read_text()
-    lines = set(map(str.strip, recommended_site({}).splitlines()))
+    lines = set(map(str.strip, recommended_lines().splitlines()))
     who = ("Host", "X-Forwarded-For", "X-Forwarded-Proto")
     for line in lines:
         if line.startswith(("proxy_", "keepalive")) and "proxy_pass " not in line and line.split()[1] not in who:
