@@ -17,13 +17,14 @@ MISSING = (
     "need not run), or set WARREN_NGINX to its path."
 )
 DOCS = repository() / "docs" / "configuration.md"
-# What Debian's nginx.conf sets; beyond it there are nginx's own defaults.
+# What Debian's nginx.conf sets, with room for a crowd; beyond it there are nginx's own defaults.
 MAIN = """\
 {user}daemon off;
 pid {home}/nginx.pid;
 error_log {home}/error.log;
+worker_rlimit_nofile 8192;
 events {{
-    worker_connections 768;
+    worker_connections 4096;
 }}
 http {{
     sendfile on;

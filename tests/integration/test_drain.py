@@ -13,6 +13,7 @@ from harness.operator import errors, until
 from harness.stack import Stack
 from harness.talker import Talker, talk_over
 from integration.conftest import Place, seqs
+from warren_local.ports import HOST
 from warren_local.service import Service
 
 WITHIN = 60.0
@@ -21,6 +22,8 @@ DRAIN = "60"
 """Longer than the test: what is left when it has seen enough is cut short by a second signal."""
 MEMBERS = 6
 """Of each transport."""
+AT_ONCE = 50
+"""Connections that the kernel has made before the gateway looks."""
 
 
 @pytest.fixture
@@ -100,3 +103,23 @@ async def test_a_second_signal_ends_it_where_nobody_is_left(gateway: Service, ht
     await told_to_stop(gateway, http)
     gateway.tell_to_stop()
     await asyncio.to_thread(until, lambda: not gateway.answers())
+
+
+async def test_who_has_connected_is_answered_although_it_was_about_to_go(
+    gateway: Service, http: httpx.AsyncClient
+) -> None:
+    """What the kernel has accepted for it, a proxy has sent a request to: one that may not be sent elsewhere again."""
+    await told_to_stop(gateway, http)
+    gateway.pause()
+    async with AsyncExitStack() as exits:
+        readers = []
+        for _ in range(AT_ONCE):
+            reader, writer = await asyncio.open_connection(HOST, gateway.port)
+            exits.callback(writer.close)
+            writer.write(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            readers.append(reader)
+        gateway.tell_to_stop()
+        gateway.resume()
+        async with asyncio.timeout(WITHIN):
+            answers = [await reader.read() for reader in readers]
+    assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}

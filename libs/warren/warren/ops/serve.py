@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import socket
+import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
@@ -91,16 +93,35 @@ class _Server(uvicorn.Server):
             draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await draining
-        await asyncio.sleep(0)  # whoever waits to be accepted is, rather than cut
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(0)
+        await self._close_listeners()
         if self.server_state.connections:
             # Whoever has just connected is yet to ask; uvicorn is about to close what is idle, and a proxy answers 502.
             await asyncio.sleep(ASKED_WITHIN)
         if self._gone is not None:
             await self._gone()
         await super().shutdown(sockets)
+
+    async def _close_listeners(self) -> None:
+        """Accept whom the kernel has answered already: it resets their connections as the listener goes."""
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        for _ in range(self.config.backlog):
+            if not any(map(_waiting, listeners)):
+                break
+            await asyncio.sleep(0)  # libuv accepts one each time
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+
+
+def _waiting(listener: socket.socket) -> int:
+    """Return how many connections are established but not accepted yet; 0 where the system does not tell (not Linux).
+
+    That is tcpi_unacked in struct tcp_info of linux/tcp.h, if the socket listens.
+    """
+    if sys.platform != "linux":
+        return 0
+    (waiting,) = struct.unpack("24xI", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28))
+    return int(waiting)
 
 
 @asynccontextmanager
