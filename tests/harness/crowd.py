@@ -47,8 +47,9 @@ class Crowd:
             raise AssertionError(f"who is not acked: {late}") from None
 
     async def talk(self, number: int) -> None:
-        """Say one thing after the other, until told to stop; the last one is acked, too."""
+        """Say one thing after the other, until told to stop; the last one is acked, too. Not all at once."""
         member = self.members[number]
+        await asyncio.sleep(self._pause * number / len(self.members))
         rooms = list(member.logs)
         while self._talking:
             room = rooms[self.said[number] % len(rooms)]

@@ -91,6 +91,10 @@ class Member:
                         self._line = None
                         self._ready.clear()
                         self._fail_answers()
+            except LineClosed as closed:
+                self.close_codes.append(closed.code)
+                if closed.code != Close.GOING_AWAY:
+                    self.setbacks[f"{transport} at {gateway}: {closed}"] += 1
             except (OSError, WebSocketException) as error:
                 self.setbacks[repr(error)] += 1
             await asyncio.sleep(next(waits))
@@ -131,21 +135,17 @@ class Member:
         return f"{self.user} {where}, at {heads}, {len(self._answers)} unanswered, {dict(self.setbacks)}"
 
     async def _serve(self, line: Line, where: tuple[TransportName, str]) -> None:
+        """Follow the rooms until the line is closed, which raises LineClosed."""
         self._line = line
         waiting = set(self.logs)
-        try:
-            for room, log in self.logs.items():
-                epoch = {"epoch": log.epoch} if log.epoch else {}
-                await line.say({"type": "join", "room": room, "since": log.cursor, **epoch})
-            while True:
-                self._take(await line.hear(), waiting)
-                if not waiting and not self._ready.is_set():
-                    self._ready.set()
-                    self.visits[where] += 1
-        except LineClosed as closed:
-            self.close_codes.append(closed.code)
-            if closed.code != Close.GOING_AWAY:
-                self.setbacks[f"{where[0]} at {where[1]}: {closed}"] += 1
+        for room, log in self.logs.items():
+            epoch = {"epoch": log.epoch} if log.epoch else {}
+            await line.say({"type": "join", "room": room, "since": log.cursor, **epoch})
+        while True:
+            self._take(await line.hear(), waiting)
+            if not waiting and not self._ready.is_set():
+                self._ready.set()
+                self.visits[where] += 1
 
     def _take(self, frame: Frame, waiting: set[str]) -> None:
         match frame["type"]:

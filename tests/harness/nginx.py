@@ -4,9 +4,11 @@ import os
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from warren_local.home import repository
 from warren_local.ports import HOST, accepts, require_free
 from warren_local.process import Process
@@ -112,3 +114,14 @@ def recommended_site(port: int, gateways: Sequence[Service], certificate: tuple[
             raise LookupError(f"{old!r} is {text.count(old)} times in the nginx lines of {DOCS.name}")
         text = text.replace(old, new)
     return text
+
+
+@contextmanager
+def proxied(home: Path, port: int, gateways: Sequence[Service]) -> Iterator[str]:
+    """Put nginx before the gateways, with the lines that the docs recommend but for TLS; yield its base URL."""
+    program = nginx()
+    if program is None:
+        pytest.fail(MISSING, pytrace=False)
+    with Nginx(program, home, port, recommended_site(port, gateways)) as running:
+        running.wait_ready()
+        yield f"http://{HOST}:{port}"

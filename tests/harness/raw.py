@@ -176,14 +176,19 @@ async def raw_request(
     return sent
 
 
+def handshake(host: str) -> bytes:
+    """Return the request that makes a connection a WebSocket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET /v1/ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
 async def raw_connect(url: str, *, receive_buffer: int | None = None, source: str | None = None) -> RawClient:
     """Connect to a gateway's `/v1/ws`."""
     reader, writer = await raw_open(url, receive_buffer=receive_buffer, source=source)
-    key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET /v1/ws HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    writer.write(handshake(urlsplit(url).netloc))
     answer = await reader.readuntil(b"\r\n\r\n")
     assert b" 101 " in answer.splitlines()[0], answer
     return RawClient(reader, writer)

@@ -2,17 +2,25 @@
 
 import asyncio
 import itertools
+import socket
+import struct
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
+from conftest import BASE_PORT
 from harness.bus import Bus
 from harness.line import TRANSPORTS, TransportName
+from harness.nginx import proxied
 from harness.operator import errors, until
+from harness.raw import CLOSE, frame, handshake, message
 from harness.stack import Stack
 from harness.talker import Talker, talk_over
 from integration.conftest import Place, seqs
+from warren.contract.codes import Close
 from warren_local.ports import HOST
 from warren_local.service import Service
 
@@ -22,8 +30,10 @@ DRAIN = "60"
 """Longer than the test: what is left when it has seen enough is cut short by a second signal."""
 MEMBERS = 6
 """Of each transport."""
+LATE = 5
+LAST_WORDS = 1_000
 AT_ONCE = 50
-"""Connections that the kernel has made before the gateway looks."""
+"""Connections."""
 
 
 @pytest.fixture
@@ -123,3 +133,43 @@ async def test_who_has_connected_is_answered_although_it_was_about_to_go(
         async with asyncio.timeout(WITHIN):
             answers = [await reader.read() for reader in readers]
     assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
+
+
+def not_accepted(gateway: Service) -> int:
+    """Return how many connections the kernel holds for it."""
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        _, local, _, state, queues, *_ = line.split()
+        if state == "0A" and local.endswith(f":{gateway.port:04X}"):  # it listens
+            return int(queues.partition(":")[2], 16)
+    raise LookupError(f"nobody listens on {gateway.port}")
+
+
+def speak_after_the_end(port: int) -> None:
+    """Read the gateway's close frame, say what one was about to say, and answer it. Raises OSError where one cannot."""
+    with socket.create_connection((HOST, port), timeout=WITHIN) as client:
+        client.sendall(handshake(HOST))
+        heard = b""
+        while struct.pack("!H", Close.GOING_AWAY) not in heard:
+            heard += client.recv(4_096) or pytest.fail(f"the connection ended with {heard!r}")
+        for _ in range(LAST_WORDS):
+            client.sendall(message(type="ping"))
+        client.sendall(frame(struct.pack("!H", Close.GOING_AWAY), CLOSE))
+        while client.recv(4_096):
+            pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many connections are not accepted yet")
+async def test_who_connects_at_the_last_moment_and_speaks_is_not_cut_by_a_proxy(
+    gateway: Service, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """One breaks both its connections as soon as one breaks: whoever writes then does not hear why it ended."""
+    port = BASE_PORT + 360
+    with proxied(tmp_path, port, [gateway]):
+        await told_to_stop(gateway, http)
+        gateway.pause()
+        async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
+            for _ in range(LATE):
+                group.create_task(asyncio.to_thread(speak_after_the_end, port))
+            await asyncio.to_thread(until, lambda: not_accepted(gateway) == LATE)
+            gateway.tell_to_stop()
+            gateway.resume()

@@ -27,6 +27,8 @@ NOT_UTF8 = 1007
 """The close code, as RFC 6455 has it."""
 FRAGMENTS = 1_000
 """Fragments of one message."""
+ON_THE_WAY = 64 * 1024
+"""Bytes that a peer may have sent before it hears that it is the end."""
 
 
 def encode(frame: Frame) -> bytes:
@@ -45,6 +47,7 @@ class Socket(WebSocketsSansIOProtocol):
 
     outbox_bytes = 2 * 1024 * 1024
     """What may wait in the buffer; set once at start from the settings."""
+    _on_the_way = ON_THE_WAY
 
     def handle_connect(self, event: Any) -> None:
         """Make the socket known to the application."""
@@ -53,17 +56,31 @@ class Socket(WebSocketsSansIOProtocol):
             self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Parse no more at once than a client may send, and nothing after the end.
+        """Parse no more at once than a client may send.
 
         The application runs between reads, not between frames, so its own limit would come after a whole read has
         been parsed and queued.
         """
         for start in range(0, len(data), SLICE):
             if self.close_sent:
+                self._await_close(data[start:])
                 return
             super().data_received(data[start : start + SLICE])
             if self.queue.qsize() > QUEUED_FRAMES:
                 self.end(Close.FLOODING, "too many frames")
+
+    def _await_close(self, data: bytes) -> None:
+        """Look for the answer to our close, behind what the peer had sent before; in a flood nobody looks."""
+        if self._on_the_way < 0:
+            return
+        self._on_the_way -= len(data)
+        if self._on_the_way < 0:
+            self.transport.write_eof()
+            return
+        self.conn.receive_data(data)
+        for event in self.conn.events_received():
+            if isinstance(event, websockets.frames.Frame) and event.opcode is Opcode.CLOSE:
+                self.handle_close(event)
 
     def handle_ping(self) -> None:
         """Answer a ping, unless the answers pile up because nobody reads them."""
@@ -105,6 +122,13 @@ class Socket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # else uvicorn logs an error for each, as if there had been no answer
 
+    def shutdown(self) -> None:
+        """End what is open as the process does; uvicorn waits for the answer, within its bound."""
+        if self.handshake_complete:
+            self.end(Close.GOING_AWAY, "going away")
+        else:
+            super().shutdown()
+
     @property
     def gone(self) -> bool:
         """Whether nothing can be sent any more."""
@@ -135,7 +159,11 @@ class Socket(WebSocketsSansIOProtocol):
         return not self.gone
 
     def end(self, code: int, reason: str) -> None:
-        """Close with this code, without waiting; abort if the peer does not answer."""
+        """Close with this code, without waiting; abort if the peer does not answer.
+
+        Until it does, the connection stays. A proxy lets go of both sides when one ends, and a client that was just
+        sending something would be told of a broken connection instead of the code.
+        """
         if self.gone:
             return
         metrics.CLOSED.labels(code).inc()
@@ -144,9 +172,6 @@ class Socket(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        if self.transport.can_write_eof():
-            # The close frame and the end of the stream reach the peer before an abort could overtake them.
-            self.transport.write_eof()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
