@@ -17,7 +17,7 @@ from harness.stack import Stack
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 """Which of the processes that share the tests this is; each has servers of its own."""
-BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "21000")) + 5_000 * WORKER
+BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "16000")) + 5_000 * WORKER
 """The first port of the tests' processes; each stack takes 500."""
 
 
@@ -39,7 +39,8 @@ def home() -> Path:
 @pytest.fixture(scope="session")
 def stack(home: Path) -> Iterator[Stack]:
     """Start all of Warren once for the tests that kill nothing."""
-    stack = Stack(home / "stack", BASE_PORT, presence=2, env={"WARREN_LOG_LEVEL": "debug"})
+    plugins = ("rabbitmq_management", "rabbitmq_prometheus")
+    stack = Stack(home / "stack", BASE_PORT, presence=2, env={"WARREN_LOG_LEVEL": "debug"}, plugins=plugins)
     with stack.running():
         yield stack
 

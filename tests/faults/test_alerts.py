@@ -6,6 +6,7 @@ rules have minutes.
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from harness.stack import Stack
 from harness.tokens import SigningKey, token
 from warren.contract.topology import COMMANDS, shard, shard_key
 from warren_local.ports import HOST
-from warren_local.rabbitmq import RabbitMQ
 from warren_local.service import Service
 
 PROGRAM = prometheus()
@@ -80,16 +80,27 @@ class World:
             await asyncio.to_thread(service.wait_ready, WITHIN)
 
 
-Cause = Callable[[World], AbstractAsyncContextManager[None]]
-CAUSES: dict[str, tuple[Cause, set[str]]] = {}
-"""What may happen, by name, and the alerts that must fire while it does."""
+Happening = Callable[[World], AsyncIterator[None]]
 
 
-def fires(*names: str) -> Callable[[Callable[[World], AsyncIterator[None]]], Cause]:
-    def register(happening: Callable[[World], AsyncIterator[None]]) -> Cause:
-        cause = asynccontextmanager(happening)
-        CAUSES[happening.__name__.replace("_", " ")] = cause, set(names)
-        return cause
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What may happen, and the alerts that must fire while it does."""
+
+    happens: Callable[[World], AbstractAsyncContextManager[None]]
+    alerts: frozenset[str]
+    alone: bool
+    """Whether it would be in the way of others, or bring their alerts, too."""
+
+
+CAUSES: dict[str, Cause] = {}
+
+
+def fires(*alerts: str, alone: bool = False) -> Callable[[Happening], Happening]:
+    def register(happening: Happening) -> Happening:
+        name = happening.__name__.replace("_", " ")
+        CAUSES[name] = Cause(asynccontextmanager(happening), frozenset(alerts), alone)
+        return happening
 
     return register
 
@@ -126,7 +137,7 @@ async def a_gateway_is_killed(world: World) -> AsyncIterator[None]:
         await world.again([gateway])
 
 
-@fires("WarrenServiceGone")
+@fires("WarrenServiceGone", alone=True)
 async def presence_is_not_found_any_more(world: World) -> AsyncIterator[None]:
     everything = world.prometheus.targets
     world.prometheus.aim({**everything, "presence": []})
@@ -138,6 +149,7 @@ async def presence_is_not_found_any_more(world: World) -> AsyncIterator[None]:
 
 @fires(
     "WarrenReplicaNotReady", "WarrenStoreAway", "WarrenNothingIsStored", "WarrenSendsFail", "WarrenAcksSlow",
+    alone=True,
 )  # fmt: skip
 async def mongodb_is_away(world: World) -> AsyncIterator[None]:
     await asyncio.to_thread(world.stack.mongodb.stop)
@@ -147,7 +159,7 @@ async def mongodb_is_away(world: World) -> AsyncIterator[None]:
         await asyncio.to_thread(world.stack.mongodb.start)
 
 
-@fires("WarrenBacklog", "WarrenNothingIsStored")
+@fires("WarrenBacklog", "WarrenNothingIsStored", alone=True)
 async def nobody_writes(world: World) -> AsyncIterator[None]:
     for service in world.stack.persistence:
         await asyncio.to_thread(service.stop)
@@ -160,13 +172,13 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
         await world.again(world.stack.persistence)
 
 
-@fires("WarrenDeliverySlow")
+@fires("WarrenDeliverySlow", alone=True)
 async def gateways_halt_now_and_then(world: World) -> AsyncIterator[None]:
     async with beside(repeat(lambda: halt(world, PAUSE), every=1.0)):
         yield
 
 
-@fires("WarrenHoles")
+@fires("WarrenHoles", alone=True)
 async def gateways_halt_for_so_long_that_their_queues_are_gone(world: World) -> AsyncIterator[None]:
     await halt(world, PATIENCE)
     yield
@@ -265,7 +277,7 @@ async def the_issuers_keys_cannot_be_read(world: World) -> AsyncIterator[None]:
         world.keys.broken = False
 
 
-@fires("WarrenDatabaseReplaced")
+@fires("WarrenDatabaseReplaced", alone=True)
 async def a_backup_is_restored(world: World) -> AsyncIterator[None]:
     """As docs/operations.md has it; what the backup holds does not matter here."""
     for service in (*world.stack.persistence, *world.stack.presence):
@@ -287,10 +299,7 @@ def keys() -> Iterator[KeyServer]:
 @pytest.fixture(scope="module")
 def stack(home: Path, keys: KeyServer) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
-    stack = Stack(home / "alerts", BASE, presence=1, heartbeat=HEARTBEAT)
-    if not isinstance(stack.rabbitmq, RabbitMQ):
-        pytest.skip("RabbitMQ runs in a container here, and its metrics are not reached")
-    stack.rabbitmq.plugins = {"rabbitmq_prometheus": BASE + 351}
+    stack = Stack(home / "alerts", BASE, presence=1, heartbeat=HEARTBEAT, plugins=["rabbitmq_prometheus"])
     with stack.running():
         yield stack
 
@@ -315,13 +324,14 @@ def watching(stack: Stack, keyed: Service) -> Iterator[Prometheus]:
     def places(services: Sequence[Service]) -> list[str]:
         return [f"{HOST}:{service.port}" for service in services]
 
+    broker = [stack.plugin_address("rabbitmq_prometheus")]
     targets = {
         "gateway": places([*stack.gateways, keyed]),
         "persistence": places(stack.persistence),
         "presence": places(stack.presence),
         "bot": [f"{HOST}:{BASE + 251}"],
-        "rabbitmq": [f"{HOST}:{BASE + 351}"],
-        "rabbitmq-queues": [f"{HOST}:{BASE + 351}"],
+        "rabbitmq": broker,
+        "rabbitmq-queues": broker,
     }
     with Prometheus(PROGRAM, stack.home, BASE + 450, targets) as process:
         process.wait_ready()
@@ -353,29 +363,40 @@ async def test_none_fires_while_nothing_is_wrong(world: World) -> None:
     assert await world.prometheus.fired(10) == set()
 
 
-@pytest.mark.parametrize("name", CAUSES)
-async def test_it_fires_when_it_should(world: World, name: str) -> None:
-    cause, wanted = CAUSES[name]
-    found: set[str] = set()
+async def caused(world: World, names: Sequence[str]) -> None:
+    """Have all of this happen at once, and wait for its alerts."""
+    wanted = frozenset[str]().union(*(CAUSES[name].alerts for name in names))
 
     async def over() -> bool:
         return not wanted & await world.prometheus.firing()
 
     async def firing() -> bool:
-        found.update(await world.prometheus.firing())
-        return wanted <= found
+        return wanted <= await world.prometheus.fired(time.monotonic() - begun)
 
     await until(over)
-    async with cause(world):
+    begun = time.monotonic()
+    async with AsyncExitStack() as exits:
+        for name in names:
+            await exits.enter_async_context(CAUSES[name].happens(world))
         try:
             await until(firing)
         except TimeoutError:
-            pytest.fail(f"{wanted - found} did not fire, only {found}")
+            fired = await world.prometheus.fired(time.monotonic() - begun)
+            pytest.fail(f"{wanted - fired} did not fire, only {fired}")
     await world.crowd.everyone_says(1)
 
 
+async def test_they_fire_when_they_should(world: World) -> None:
+    await caused(world, [name for name, cause in CAUSES.items() if not cause.alone])
+
+
+@pytest.mark.parametrize("name", [name for name, cause in CAUSES.items() if cause.alone])
+async def test_it_fires_when_it_should(world: World, name: str) -> None:
+    await caused(world, [name])
+
+
 def test_each_has_a_cause() -> None:
-    assert set(alerts()) == set().union(*(names for _, names in CAUSES.values()))
+    assert set(alerts()) == set().union(*(cause.alerts for cause in CAUSES.values()))
 
 
 def test_each_is_explained() -> None:

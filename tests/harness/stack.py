@@ -1,12 +1,15 @@
 """All of Warren as real processes on ports of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import pytest
 from warren.contract.users import login_of
 from warren_local.binaries import RabbitMQPrograms
+from warren_local.ports import HOST
 from warren_local.rabbitmq import RabbitMQ
 from warren_local.servers import broker, database
 from warren_local.service import Service
@@ -33,17 +36,19 @@ PORTS = {"gateway": (0, 10), "persistence": (101, 1), "presence": (201, 1)}
 class Stack:
     """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499).
 
-    `programs`: those of another RabbitMQ than this machine's.
+    `programs`: those of another RabbitMQ than this machine's. `plugins`: those of the broker's.
     """
 
     def __init__(
         self, home: Path, base: int, *, gateways: int = 2, persistence: int = 2, presence: int = 0, heartbeat: int = 10,
-        env: dict[str, str] | None = None, programs: RabbitMQPrograms | None = None,
+        env: dict[str, str] | None = None, programs: RabbitMQPrograms | None = None, plugins: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.home = home
         self.base = base
         port = base + 300
         self.rabbitmq = broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
+        if isinstance(self.rabbitmq, RabbitMQ):
+            self.rabbitmq.plugins = {name: port + 50 + number for number, name in enumerate(plugins)}
         self.mongodb = database(home, base + 400)
         self._heartbeat = heartbeat
         self._env = {
@@ -61,6 +66,12 @@ class Stack:
         """Return where one of the broker's users connects: `gateway`, `persistence`, `presence` or `operator`."""
         return self.rabbitmq.url_of(user).replace("heartbeat=10", f"heartbeat={self._heartbeat}")
 
+    def plugin_address(self, name: str) -> str:
+        """Return where a plugin of the broker listens (host:port); skips the test where a container is the broker."""
+        if not isinstance(self.rabbitmq, RabbitMQ):
+            pytest.skip("RabbitMQ runs in a container here, whose image has no plugins")
+        return f"{HOST}:{self.rabbitmq.plugins[name]}"
+
     @property
     def services(self) -> list[Service]:
         """Every replica, gateways first."""
@@ -68,8 +79,8 @@ class Stack:
 
     def start(self) -> None:
         """Start everything and wait until it is ready."""
-        self.rabbitmq.start()
-        self.mongodb.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.start(), (self.rabbitmq, self.mongodb)))
         declare(self.rabbitmq.url)
         for service in self.services:
             service.start()

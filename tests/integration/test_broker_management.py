@@ -5,16 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import aio_pika
 import httpx
 import pytest
 import yaml
-from conftest import BASE_PORT
 from harness.manifests import KUBERNETES
-from harness.plugins import serving
 from harness.stack import Stack
 from prometheus_client.parser import text_string_to_metric_families
 from warren.contract.topology import SHARDS
@@ -22,22 +19,14 @@ from warren_local.ports import HOST
 
 COMPONENTS = KUBERNETES / "components"
 PASSWORD = "let-me-in-0123456789"
-PORTS = {"rabbitmq_management": BASE_PORT + 350, "rabbitmq_prometheus": BASE_PORT + 351}
 WITHIN = 120
 """Seconds for a command; an Erlang VM starts for each."""
 
 
-@pytest.fixture(scope="module")
-def plugins(stack: Stack) -> Iterator[None]:
-    """Have the broker serve its management API and its metrics."""
-    with serving(stack, PORTS):
-        yield
-
-
 @pytest.fixture
-def management(plugins: None) -> str:
+def management(stack: Stack) -> str:
     """Return where the management API is."""
-    return f"http://{HOST}:{PORTS['rabbitmq_management']}"
+    return f"http://{stack.plugin_address('rabbitmq_management')}"
 
 
 def give(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,10 +69,10 @@ async def test_without_it_the_definitions_are_printed(stack: Stack) -> None:
     assert [user["name"] for user in json.loads(done.stdout)["users"]] == ["bot.imported"]
 
 
-async def test_scalers_find_what_waits_in_each_queue(plugins: None, http: httpx.AsyncClient) -> None:
+async def test_scalers_find_what_waits_in_each_queue(stack: Stack, http: httpx.AsyncClient) -> None:
     monitors = (COMPONENTS / "monitoring" / "monitors.yaml").read_text()
     ((path, params),) = re.findall(r"path: (/metrics/detailed)\n +params: (\{.*\})", monitors)
-    address = f"http://{HOST}:{PORTS['rabbitmq_prometheus']}{path}"
+    address = f"http://{stack.plugin_address('rabbitmq_prometheus')}{path}"
     text = (await http.get(address, params=yaml.safe_load(params))).text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     scalers = (COMPONENTS / "keda" / "scalers.yaml").read_text()

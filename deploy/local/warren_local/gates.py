@@ -21,13 +21,13 @@ LINTS = {
 }
 
 
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15")
-"""Half of the time tests wait, for a grace, a lease or a server: so two processes share them, file by file.
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15")
+"""Most of the time tests wait, for a grace, a lease or a server: so three processes share them, file by file, on two cores.
 
-In pytest's order, which has the unit tests last: small files, so that both processes end at the same time.
+In pytest's order, which has the unit tests last: small files, so that all processes end at the same time.
 """
 LONG = ("tests/faults", *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")))
-"""What has a long form."""
+"""What has a long form: the fault suite, and the races and guesses beside it."""
 
 IMAGES = {
     "build": "--only-group build",
@@ -71,8 +71,9 @@ def format_code() -> int:
 
 
 def faults(arguments: Sequence[str]) -> int:
-    """Run the fault suite, and the races and guesses beside it, at their full length."""
-    return _become("pytest", *LONG, "--long", *arguments)
+    """Run what has a long form at its full length, or only those files that the arguments name."""
+    named = any((repository() / argument.partition("::")[0]).exists() for argument in arguments)
+    return _become("pytest", *(() if named else LONG), "--long", *arguments)
 
 
 def bench(name: str, arguments: Sequence[str]) -> int:
