@@ -22,7 +22,7 @@ LINTS = {
 
 
 SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15")
-"""Most of the time tests wait, for a grace, a lease or a server: so three processes share them, file by file, on two cores.
+"""Most of the time tests wait, for a grace, a lease or a server: so three processes share them, file by file.
 
 In pytest's order, which has the unit tests last: small files, so that all processes end at the same time.
 """
