@@ -33,6 +33,7 @@ RATE = 40.0
 MOVES = 10.0
 """Clients a second that take another connection, where new gateways are to get some."""
 DRAIN = "3"
+LONG_DRAIN = "10"
 PROXY = 460
 """Its port, above a stack's own first."""
 ENDINGS = ("exit code 0", "signal SIGTERM")
@@ -80,9 +81,13 @@ async def end(*services: Service) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(home: Path) -> Iterator[Stack]:
-    env = {"WARREN_DRAIN_SECONDS": DRAIN}
-    stack = Stack(home / "rollout", BASE_PORT + 3_500, presence=2, env=env)
+def drain(request: pytest.FixtureRequest) -> dict[str, str]:
+    return {"WARREN_DRAIN_SECONDS": LONG_DRAIN if request.config.getoption("--long") else DRAIN}
+
+
+@pytest.fixture(scope="module")
+def stack(home: Path, drain: dict[str, str]) -> Iterator[Stack]:
+    stack = Stack(home / "rollout", BASE_PORT + 3_500, presence=2, env=drain)
     with stack.running():
         yield stack
 
@@ -100,7 +105,7 @@ async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients
 
 
 @pytest.fixture(params=["RabbitMQ of this machine", "RabbitMQ 4"])
-def small(request: pytest.FixtureRequest, home: Path) -> Iterator[tuple[Stack, bool]]:
+def small(request: pytest.FixtureRequest, home: Path, drain: dict[str, str]) -> Iterator[tuple[Stack, bool]]:
     """Start one of each, and tell whether shards spread by themselves."""
     four = request.param == "RabbitMQ 4"
     programs = rabbitmq_4()
@@ -108,10 +113,9 @@ def small(request: pytest.FixtureRequest, home: Path) -> Iterator[tuple[Stack, b
         pytest.skip(NO_RABBITMQ_4)
     if not four and programs is not None and not request.config.getoption("--long"):
         pytest.skip("RabbitMQ 4, which production runs, is enough for the short form")
-    env = {"WARREN_DRAIN_SECONDS": DRAIN}
     stack = Stack(
         home / ("scale-4" if four else "scale"), BASE_PORT + 4_000 + 500 * four, gateways=1, persistence=1, presence=1,
-        env=env, programs=programs if four else None,
+        env=drain, programs=programs if four else None,
     )  # fmt: skip
     with stack.running():
         yield stack, four

@@ -108,6 +108,6 @@ class Prometheus(Process):
 
     async def fired(self, seconds: float) -> set[str]:
         """Return the names of the alerts that have fired in these last seconds."""
-        window = f"{int(1_000 * seconds)}ms"
+        window = f"{max(1, int(1_000 * seconds))}ms"
         found = await self.ask(f'count by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{window}]))')
         return {labels["alertname"] for labels, _ in found}
