@@ -22,8 +22,9 @@ BASE_PORT = int(os.environ.get("WARREN_TEST_PORT", "16000")) + 5_000 * WORKER
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch between the short form of fault runs and the long one."""
+    """Add the switch between the short form of fault runs and the long one, and another version to upgrade from."""
     parser.addoption("--long", action="store_true", help="run the long form of fault and load tests")
+    parser.addoption("--older", type=Path, metavar="PATH", help="a checkout with its .venv, to be upgraded under load")
 
 
 @pytest.fixture(scope="session")

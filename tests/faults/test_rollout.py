@@ -104,6 +104,26 @@ async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients
                     await crowd.everyone_says(1)
 
 
+async def test_an_older_version_is_replaced_under_load(
+    home: Path, drain: dict[str, str], clients: int, request: pytest.FixtureRequest
+) -> None:
+    """In the order that docs/operations.md has: old and new run side by side meanwhile."""
+    older = request.config.getoption("--older")
+    if older is None:
+        pytest.skip("no older version to upgrade from: --older=PATH")
+    stack = Stack(home / "upgrade", BASE_PORT + 4_000, presence=2, env=drain)
+    new = stack.services[0].command[0]
+    for service in stack.services:
+        service.command[0] = str(older.absolute() / ".venv" / "bin" / "python")
+    with stack.running(), proxied(stack.home / "proxy", stack.base + PROXY, stack.gateways) as url:
+        async with chat(stack, url, clients) as crowd:
+            for service in (*stack.persistence, *stack.presence, *stack.gateways):
+                await end(service)
+                service.command[0] = new
+                await begin(service)
+                await crowd.everyone_says(1)
+
+
 @pytest.fixture(params=["RabbitMQ of this machine", "RabbitMQ 4"])
 def small(request: pytest.FixtureRequest, home: Path, drain: dict[str, str]) -> Iterator[tuple[Stack, bool]]:
     """Start one of each, and tell whether shards spread by themselves."""

@@ -69,7 +69,6 @@ def serve(
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
     _Server(config, drain, gone).run()
-    log.info("stopped")
 
 
 class _Server(uvicorn.Server):
@@ -100,6 +99,7 @@ class _Server(uvicorn.Server):
         if self._gone is not None:
             await self._gone()
         await super().shutdown(sockets)
+        log.info("stopped")  # here, since uvicorn ends the process by the signal that it was told to end by
 
     async def _close_listeners(self) -> None:
         """Accept whom the kernel has answered already: it resets their connections as the listener goes."""
