@@ -50,13 +50,16 @@ def ago(seconds: float) -> str:
 
 
 def table(times: Sequence[float], lines: Mapping[str, Sequence[float | None]], unit: Unit, span: float) -> pd.DataFrame:
-    """Return a chart's data: a row for each value of each line, whose legend says the last.
+    """Return a chart's data: a row for each value of each line, whose legend says the last, and its place in that.
 
     The first row has no value: the axis covers the same `span` of seconds always.
     """
     names = {name: f"{name}  {said(values[-1], unit)}" for name, values in lines.items()}
-    first = pd.DataFrame({"at": [times[-1] - span], "line": list(names.values())[:1], "value": [None]})
-    rest = (pd.DataFrame({"at": times, "line": names[name], "value": values}) for name, values in lines.items())
+    first = pd.DataFrame({"at": [times[-1] - span], "line": list(names.values())[:1], "value": [None], "place": [0]})
+    rest = (
+        pd.DataFrame({"at": times, "line": names[name], "value": values, "place": place})
+        for place, (name, values) in enumerate(lines.items())
+    )
     frame = pd.concat([first, *rest], ignore_index=True).astype({"value": "float64"})
     frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
     return frame
@@ -78,7 +81,8 @@ def chart(unit: Unit) -> dict[str, Any]:
         "encoding": {
             "x": {**at, "axis": {"title": None, "format": "%H:%M", "tickCount": 4, "grid": False}},
             "y": {**value, "scale": {"domainMin": 0}},
-            "color": {"field": "line", "type": "nominal", "sort": None, "legend": legend},
+            # Not by appearance: what has become old goes from the data, and its colour would go to another line.
+            "color": {"field": "line", "type": "nominal", "sort": {"field": "place", "op": "min"}, "legend": legend},
             "tooltip": [{**at, "format": "%H:%M:%S", "title": "at"}, {"field": "line", "title": "line, and now"},
                         {"field": "value", "type": "quantitative", "format": ".3~g", "title": "value"}],
         },
