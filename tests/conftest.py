@@ -13,6 +13,7 @@ from warren_local.pidfile import clear_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from harness.rest import http_client
 from harness.stack import Stack
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -55,6 +56,5 @@ def gateways(stack: Stack) -> list[str]:
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """Return an HTTP client."""
-    # Nothing here is encrypted; to read the certificates of the whole world takes 30 ms of each test.
-    async with httpx.AsyncClient(timeout=30, verify=False) as client:
+    async with http_client() as client:
         yield client

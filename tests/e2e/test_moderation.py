@@ -1,5 +1,6 @@
 """Rooms, people and rights at the page: what moderators do there, and what those see to whom it is done."""
 
+import re
 from asyncio import gather
 from functools import partial
 
@@ -84,7 +85,11 @@ async def test_invitations_are_answered_on_another_device(arrive: Arrive, regist
     orchard, meadow = await invited(registry, ana, guest, "Orchard", "Meadow")
     ben = await arrive(guest)
     await expect(ben.notice("member.invited")).to_have_count(2)
-    await registry.act(guest, "PUT", f"/{orchard}/members/me")
+    about = re.compile(rf"/v1/rooms/{orchard}$")
+    said = re.compile(rf"/v1/rooms/{orchard}/messages\?")
+    # What he has asked for is there before he leaves: it would be refused, which a browser writes to its console.
+    async with ben.page.expect_response(about), ben.page.expect_response(said):
+        await registry.act(guest, "PUT", f"/{orchard}/members/me")
     await expect(ben.notice("member.invited")).to_have_count(1)
     await ben.is_in(orchard)
     await registry.act(guest, "DELETE", f"/{orchard}/members/me")

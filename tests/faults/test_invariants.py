@@ -16,6 +16,7 @@ from harness.checker import check, read_store
 from harness.crowd import Crowd, gather_crowd, talking
 from harness.line import TRANSPORTS
 from harness.member import fresh_room, make_room
+from harness.rest import http_client
 from harness.stack import Stack
 from harness.tokens import token
 from warren_local.service import Service
@@ -82,7 +83,7 @@ async def restart(service: Service) -> None:
 
 async def stored_by(persistence: Service) -> float:
     """Return how many commands a replica has stored."""
-    async with httpx.AsyncClient(verify=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{persistence.url}/metrics")).text
     rows = (line for line in text.splitlines() if line.startswith('warren_commands_total{outcome="stored"}'))
     return float(next(rows, "x 0").split()[-1])

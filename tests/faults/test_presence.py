@@ -16,6 +16,7 @@ from conftest import BASE_PORT
 from harness.member import become_member, fresh_room, make_room, sign_in
 from harness.onlooker import Company, Onlooker, company
 from harness.operator import log_lines, metric
+from harness.rest import http_client
 from harness.stack import Stack
 from warren.contract.presence import GRACE, LEASE
 from warren.contract.topology import PRESENCE, presence_queue, shard, shard_key
@@ -133,7 +134,7 @@ async def party(stack: Stack) -> AsyncIterator[Party]:
     """Gather people who see each other; in the end all lists are right, and nobody who stayed was shown going."""
     gateways = [gateway.url for gateway in stack.gateways]
     rooms = [fresh_room("party") for _ in range(ROOMS)]
-    async with company() as guests, httpx.AsyncClient(timeout=30, verify=False) as http:
+    async with company() as guests, http_client() as http:
         token, user = await sign_in(http, gateways[0], "beacon")
         for room in rooms:
             await make_room(http, gateways[0], room, token)

@@ -19,7 +19,7 @@ POLL = 0.05
 
 async def metric(url: str, name: str, **labels: str) -> float:
     """Return a metric's value, the sum over the labels that are not given; 0 if there is none."""
-    async with httpx.AsyncClient(timeout=30, verify=False) as http:  # as in conftest.py
+    async with httpx.AsyncClient(timeout=30, verify=False) as http:
         lines = (await http.get(f"{url}/metrics")).text.splitlines(keepends=True)
     text = "".join(line for line in lines if line.startswith(name))  # to parse it all takes longer than to serve it
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)

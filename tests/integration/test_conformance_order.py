@@ -10,6 +10,7 @@ import httpx
 import pytest
 from harness.bus import Bus, bus
 from harness.line import TRANSPORTS, TransportName
+from harness.rest import http_client
 from harness.stack import Stack
 from harness.talker import Talker, talk, talk_over
 from integration.conftest import Place, new_place, seqs
@@ -92,7 +93,7 @@ async def test_who_missed_more_than_the_limit_is_told_to_reload(
 @pytest.fixture(scope="module")
 async def long(stack: Stack) -> AsyncIterator[Place]:
     """A room with a replay's fill of texts that are as long as may be; nobody writes there any more."""
-    async with httpx.AsyncClient(timeout=30, verify=False) as http, bus(stack.amqp_url("gateway")) as broker:
+    async with http_client() as http, bus(stack.amqp_url("gateway")) as broker:
         place = await new_place(http, stack.gateways[0].url)
         for start in range(0, len(LONG), 200):
             await broker.fill(place.room, place.ann.id, LONG[start : start + 200])

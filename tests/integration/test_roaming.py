@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 
-import httpx
 import pytest
 from harness.crowd import talking
 from harness.line import TRANSPORTS
 from harness.member import Member, become_member, fresh_room, make_room, sign_in
+from harness.rest import http_client
 from harness.stack import Stack
 
 ROOMS = 2
@@ -30,7 +30,7 @@ async def test_who_roams_over_transports_and_gateways_sees_each_event_once_and_i
     seconds, stay = form
     rooms = [fresh_room("roam") for _ in range(ROOMS)]
     members = []
-    async with httpx.AsyncClient(timeout=30, verify=False) as http:
+    async with http_client() as http:
         for number in range(ROAMERS + SETTLED):
             token, user = await sign_in(http, gateways[0], f"m{number}")
             for room in rooms:

@@ -8,6 +8,8 @@ import httpx
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 """Seconds. A room is created with a write that waits for the store, so an answer may take some."""
+_IDLE = 4.0
+"""Seconds for which a connection is kept: gateways close theirs after five, and what is sent at that moment is lost."""
 _DIRECTORY_LIMIT = 1_000
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Gateway:
 
     def __init__(self, urls: list[str], transport: httpx.BaseTransport | None = None) -> None:
         self._urls = urls
+        transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=_IDLE))
         self._http = httpx.Client(timeout=_TIMEOUT, transport=transport)
 
     def guest(self, name: str) -> dict[str, Any]:
