@@ -1,18 +1,8 @@
 """Gateways are killed while people chat; nobody reloads, nothing is lost, doubled or out of order."""
 
-import asyncio
-
 from e2e.conftest import Meet
 from e2e.person import Person
-from harness.stack import READY_WITHIN, Stack
-from warren_local.service import Service
-
-
-async def restart(*services: Service) -> None:
-    for service in services:
-        service.start()
-    for service in services:
-        await asyncio.to_thread(service.wait_ready, READY_WITHIN)
+from harness.stack import Stack, begin
 
 
 async def two_in_a_room(meet: Meet) -> tuple[Person, Person]:
@@ -49,7 +39,7 @@ async def test_the_gateway_in_use_is_killed(meet: Meet, stack: Stack) -> None:
         await check_same(ana, ben, texts)
         assert await ana.gateway() != used
         await ana.banner_was(*["wait", "good", ""] * (turn + 1))
-        await restart(service)
+        await begin(service)
     assert await ana.page.evaluate("window.same") is True
     assert await ben.page.evaluate("window.same") is True
 
@@ -67,7 +57,7 @@ async def test_all_gateways_are_killed(meet: Meet, stack: Stack) -> None:
         for text in texts:
             await person.message(text, "pending").wait_for()
     await ben.page.reload()  # with the server away: what was said is kept all the same
-    await restart(*stack.gateways)
+    await begin(*stack.gateways)
     await ana.banner_was("wait", "good", "")
     await check_same(ana, ben, {"Before", *said["Ana"], *said["Ben"]})
     assert await ana.page.evaluate("window.same") is True

@@ -26,7 +26,7 @@ from harness.member import bearer, fresh_room, make_room
 from harness.operator import metric
 from harness.prometheus import MISSING, Prometheus, alerts, prometheus
 from harness.raw import message, raw_sign_in
-from harness.stack import Stack
+from harness.stack import Stack, begin
 from harness.tokens import SigningKey, token
 from warren.contract.topology import COMMANDS, shard, shard_key
 from warren_local.ports import HOST
@@ -71,13 +71,6 @@ class World:
     def room(self) -> str:
         """One of the crowd's rooms."""
         return next(iter(self.crowd.members[0].logs))
-
-    async def again(self, services: Sequence[Service]) -> None:
-        """Start these, and wait until they can work."""
-        for service in services:
-            service.start()
-        for service in services:
-            await asyncio.to_thread(service.wait_ready, WITHIN)
 
 
 Happening = Callable[[World], AsyncIterator[None]]
@@ -134,7 +127,7 @@ async def a_gateway_is_killed(world: World) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await world.again([gateway])
+        await begin(gateway)
 
 
 @fires("WarrenServiceGone", alone=True)
@@ -169,7 +162,7 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
             await asyncio.gather(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
         yield
     finally:
-        await world.again(world.stack.persistence)
+        await begin(*world.stack.persistence)
 
 
 @fires("WarrenDeliverySlow", alone=True)
@@ -253,7 +246,7 @@ async def presence_stops(world: World) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await world.again(world.stack.presence)
+        await begin(*world.stack.presence)
 
 
 @fires("WarrenTokensRefused")
@@ -285,7 +278,7 @@ async def a_backup_is_restored(world: World) -> AsyncIterator[None]:
     client: pymongo.MongoClient[dict[str, object]]
     with pymongo.MongoClient(world.stack.mongodb.url) as client:
         assert client.get_default_database().meta.delete_one({"_id": "epoch"}).deleted_count == 1
-    await world.again([*world.stack.persistence, *world.stack.presence])
+    await begin(*world.stack.persistence, *world.stack.presence)
     yield
 
 

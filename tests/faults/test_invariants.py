@@ -17,7 +17,7 @@ from harness.crowd import Crowd, gather_crowd, talking
 from harness.line import TRANSPORTS
 from harness.member import fresh_room, make_room
 from harness.rest import http_client
-from harness.stack import Stack
+from harness.stack import Stack, begin
 from harness.tokens import token
 from warren_local.service import Service
 
@@ -77,8 +77,7 @@ async def conversing(stack: Stack, rooms: int) -> AsyncIterator[Crowd]:
 
 async def restart(service: Service) -> None:
     service.kill()
-    service.start()
-    await asyncio.to_thread(service.wait_ready, WITHIN)
+    await begin(service, within=WITHIN)
 
 
 async def stored_by(persistence: Service) -> float:

@@ -17,7 +17,7 @@ from harness.member import become_member, fresh_room, make_room, sign_in
 from harness.onlooker import Company, Onlooker, company
 from harness.operator import log_lines, metric
 from harness.rest import http_client
-from harness.stack import Stack
+from harness.stack import Stack, begin
 from warren.contract.presence import GRACE, LEASE
 from warren.contract.topology import PRESENCE, presence_queue, shard, shard_key
 from warren_local import binaries
@@ -175,11 +175,6 @@ def holder(stack: Stack, room: str) -> Service:
     return max(stack.presence, key=taken_at)
 
 
-async def restart(service: Service) -> None:
-    service.start()
-    await asyncio.to_thread(service.wait_ready, WITHIN)
-
-
 async def acquainted(stack: Stack) -> None:
     """Wait until every replica has heard of every gateway."""
     async with asyncio.timeout(WITHIN):
@@ -223,7 +218,7 @@ async def test_a_gateway_is_killed(stack: Stack, rounds: int, record: Record) ->
             record("offline after a gateway's death", time.monotonic() - killed)
             gone = found.company.gone([found.leaver.user], since=killed)
             assert min(shown.at for shown in gone) - killed > GRACE
-            await restart(gateway)
+            await begin(gateway)
             await found.swap()
 
 
@@ -239,7 +234,7 @@ async def test_the_active_replica_is_killed(stack: Stack, rounds: int, record: R
             record("offline after a replica's death", time.monotonic() - killed)
             gone = found.company.gone([found.leaver.user], since=killed)
             assert min(shown.at for shown in gone) - killed > GRACE - SAME_MOMENT
-            await restart(replica)
+            await begin(replica)
             await found.swap()
 
 
@@ -255,7 +250,7 @@ async def test_a_gateway_that_answers_late_is_waited_for(stack: Stack, rounds: i
             gateway.pause()
             try:
                 replica.kill()
-                await restart(replica)
+                await begin(replica)
                 await asyncio.sleep(LATE)  # not a wait for something: by how much the answer is late
             finally:
                 gateway.resume()
@@ -341,8 +336,8 @@ async def test_a_gateway_is_stopped_and_then_the_active_replica_killed(stack: St
         replica = holder(stack, next(iter(found.joiner.lists)))
         replica.kill()
         record("right after goodbye and a replica's death", await found.seen(await found.change(), WITHIN))
-        await restart(gateway)
-        await restart(replica)
+        await begin(gateway)
+        await begin(replica)
 
 
 @pytest.mark.usefixtures("in_long_form")
@@ -353,7 +348,7 @@ async def test_both_replicas_are_killed(stack: Stack, record: Record) -> None:
             replica.kill()
         killed = await found.change()
         for replica in stack.presence:
-            await restart(replica)
+            await begin(replica)
         record("right after the death of all replicas", await found.seen(killed, WITHIN))
 
 
@@ -378,7 +373,7 @@ async def test_people_come_and_go_while_replicas_die(stack: Stack, rounds: int) 
         for number in range(rounds):
             replica = stack.presence[number % 2]
             replica.kill()
-            await restart(replica)
+            await begin(replica)
             await asyncio.sleep(random.uniform(0, GRACE))  # any moment is as good as any other
         running.clear()
         await asyncio.gather(*lives)

@@ -20,7 +20,7 @@ from harness.member import fresh_room, make_room
 from harness.nginx import proxied
 from harness.operator import metric
 from harness.rest import http_client
-from harness.stack import Stack
+from harness.stack import Stack, begin
 from harness.trixie import MISSING as NO_RABBITMQ_4
 from harness.trixie import rabbitmq_4
 from warren.contract.topology import QUERY_QUEUE, SHARDS, command_queue
@@ -68,13 +68,6 @@ async def chat(stack: Stack, url: str, clients: int, stay: float | None = None) 
     assert crowd.setbacks() == {}, "what members had to try again"
 
 
-async def begin(*services: Service) -> None:
-    for service in services:
-        service.start()
-    for service in services:
-        await asyncio.to_thread(service.wait_ready, WITHIN)
-
-
 async def end(*services: Service) -> None:
     for service in services:
         await asyncio.to_thread(service.stop)
@@ -101,7 +94,7 @@ async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients
             for service in stack.services:
                 if service.name.startswith(kind):
                     await end(service)
-                    await begin(service)
+                    await begin(service, within=WITHIN)
                     await crowd.everyone_says(1)
 
 
@@ -121,7 +114,7 @@ async def test_an_older_version_is_replaced_under_load(
             for service in (*stack.persistence, *stack.presence, *stack.gateways):
                 await end(service)
                 service.command[0] = new
-                await begin(service)
+                await begin(service, within=WITHIN)
                 await crowd.everyone_says(1)
 
 
@@ -169,9 +162,9 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
     try:
         with proxied(stack.home / "proxy", stack.base + PROXY, gateways) as url:
             async with chat(stack, url, clients, stay=clients / MOVES) as crowd:
-                await begin(*new)
+                await begin(*new, within=WITHIN)
                 await until(used)
-                await begin(writer, keeper)
+                await begin(writer, keeper, within=WITHIN)
                 if spreads:
                     await until(spread)
                 await crowd.everyone_says(1)
@@ -209,4 +202,4 @@ async def test_who_asked_a_replica_that_stops_is_answered(stack: Stack) -> None:
             stack.mongodb.resume()
         assert (await asked)["type"] == "directory_page"
     await end(stopping)
-    await begin(*stack.persistence)
+    await begin(*stack.persistence, within=WITHIN)

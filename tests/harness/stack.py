@@ -1,5 +1,6 @@
 """All of Warren as real processes on ports of its own."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,18 @@ ROOMY |= {"WARREN_CONNECTIONS_PER_PERSON": "10000", "WARREN_CONNECTIONS_PER_ADDR
 
 PORTS = {"gateway": (0, 10), "persistence": (101, 1), "presence": (201, 1)}
 """The first replica's port, above a stack's own first, and how far it is to the next one's."""
+
+
+async def begin(*services: Service, within: float = READY_WITHIN) -> None:
+    """Start these, and wait until they can work, for so many seconds each."""
+    await asyncio.to_thread(_begin, services, within)
+
+
+def _begin(services: Sequence[Service], within: float) -> None:
+    for service in services:
+        service.start()
+    for service in services:
+        service.wait_ready(within)
 
 
 class Stack:
@@ -82,10 +95,7 @@ class Stack:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda server: server.start(), (self.rabbitmq, self.mongodb)))
         declare(self.rabbitmq.url)
-        for service in self.services:
-            service.start()
-        for service in self.services:
-            service.wait_ready(READY_WITHIN)
+        _begin(self.services, READY_WITHIN)
 
     @contextmanager
     def running(self) -> Iterator[Self]:
