@@ -9,7 +9,7 @@ from warren_client import bundle, enclosed
 
 _HERE = Path(__file__).parent
 _CHAT = (
-    "wording.js", "timeline.js", "draw.js", "dot.js",
+    "wording.js", "timeline.js", "emoji.js", "draw.js", "dot.js",
     "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
     "presence.js", "typing.js", "growing.js", "idle.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",

@@ -1,6 +1,7 @@
 // @ts-check
 /** From data to DOM nodes. Whatever a person wrote goes in as text, never as HTML. */
 
+import { isFewEmoji } from "./emoji.js";
 import { hueOf, initials } from "./timeline.js";
 
 /** @typedef {import("./timeline.js").Row} Row */
@@ -29,7 +30,6 @@ const ICONS = {
 };
 /** http and https alone; the last character can't be punctuation that ends the sentence around the link. */
 const LINK = /\bhttps?:\/\/[^\s<>"'`]*[^\s<>"'`.,;:!?)\]}]/giu;
-const FEW_EMOJI = /^(?:\p{Extended_Pictographic}[\p{Emoji_Modifier}\u200d\ufe0f\p{Extended_Pictographic}]*\s*){1,3}$/u;
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -103,7 +103,7 @@ function refusal(line) {
 function messageNode(line) {
   const { event, mine, first, last, state } = line;
   const text = event.text ?? "";
-  const classes = ["row", mine ? "mine" : "", first ? "first" : "", last ? "last" : "", FEW_EMOJI.test(text) ? "jumbo" : ""];
+  const classes = ["row", mine ? "mine" : "", first ? "first" : "", last ? "last" : "", isFewEmoji(text) ? "jumbo" : ""];
   const node = el("div", {
     class: classes.filter(Boolean).join(" "),
     role: "article",

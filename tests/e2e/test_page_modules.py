@@ -1,0 +1,175 @@
+"""The parts of the page by themselves, in a browser and without a server."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import warren_client
+import warren_ui.component
+from harness.site import Site
+from playwright.async_api import Browser, Page
+
+FOLDERS = (Path(warren_client.__file__).parent, Path(warren_ui.component.__file__).parent)
+HOSTILE = {
+    "hearts": ("❤", "x"),
+    "hearts that ask for colour": ("❤️", "x"),
+    "hearts, spread": ("❤ ", "x"),
+    "half flags": ("🇩", "x"),
+    "families": ("👨‍👩‍👧‍", "x"),
+    "keycaps": ("1️", "x"),
+    "tones": ("👍🏽🏽", "x"),
+    "blanks": (" ", "x"),
+    "lines": ("\n", "x"),
+    "backticks": ("`", ""),
+    "stars": ("**", ""),
+    "brackets": ("[(", ""),
+    "links": ("[a](http://b", "."),
+    "addresses": ("http://", "."),
+    "addresses of dots": ("https://....", "'"),
+    "an address of dots": (".", ""),
+    "marks": ("ć̂", "\\"),
+    "wide characters": ("🐇", "x"),
+    "halves of pairs": ("\ud83d", "x"),
+    "names": ("@a-", "!"),
+    "words": ("a ", "!"),
+    "nothing to see": ("\u200b\u2060", "x"),
+    "right to left": ("\u202eא", "x"),
+}
+"""What is repeated, and what comes after it, so that nothing of it matches after all."""
+USES = """
+const { rowNode, signature, worded, avatar } = await import("/draw.js");
+const { initials, hueOf } = await import("/timeline.js");
+const { noteText, noticeText, holdText, typingText } = await import("/wording.js");
+const { sentence } = await import("/http.js");
+const event = (text) => ({
+    seq: 1, number: 1, type: "message", id: "i", sender: text, name: text, key: text, user: text, title: text,
+    reason: text, at: "2026-01-01T00:00:00Z", text, what: "member.muted", kind: "public",
+});
+const row = (text) => ({
+    kind: "message", key: text, event: event(text), state: "failed", reason: text, first: true, last: true,
+});
+const muted = (text) => ({ until: Infinity, reason: text });
+const timeline = (text) => ({ title: text, kind: "public", number: 1, archived: false, muted: muted(text) });
+const USES = {
+    message: (text) => rowNode(row(text), timeline(text)),
+    signature: (text) => signature(row(text), timeline(text)),
+    start: (text) => rowNode({ kind: "start", key: "start" }, timeline(text)),
+    note: (text) => worded(noteText({ ...event(text), type: "member.muted" }, "me", (user) => user)),
+    notice: (text) => worded(noticeText(event(text))),
+    hold: (text) => holdText(timeline(text), text),
+    typing: (text) => worded(typingText([text, text])),
+    avatar: (text) => avatar(text, text),
+    initials, hueOf, sentence,
+};
+"""
+GROWTH = """async ([name, piece, end]) => {
+    const FLOOR_MS = 5; // what takes less is noise
+    const fastest = (use, text) => {
+        let best = Infinity;
+        for (let turn = 0; turn < 5; turn += 1) {
+            const before = performance.now();
+            use(text);
+            best = Math.min(best, performance.now() - before);
+        }
+        return best;
+    };
+    const wrong = [];
+    for (const [what, use] of Object.entries(USES)) {
+        let [before, length] = [Infinity, 0];
+        for (const size of [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000]) {
+            const text = piece.repeat(size / piece.length) + end;
+            const now = fastest(use, text);
+            if (now > 3 * Math.max(before, FLOOR_MS)) {
+                wrong.push(`${what} of ${name}: ${size} take ${now} ms, half of it ${before}`);
+                break; // what grows so would take minutes soon
+            }
+            before = now;
+        }
+    }
+    return wrong;
+}"""
+
+
+@pytest.fixture(scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    site = Site()
+    files = [file for folder in FOLDERS for file in folder.glob("*.js")]
+    site.pages = {f"/{file.name}": file.read_text() for file in files} | {"/": "<!doctype html>"}
+    async with site.running():
+        page = await browser.new_page()
+        await page.goto(site.url)
+        yield page
+        await page.close()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_twice_the_text_costs_twice_the_time(page: Page, name: str) -> None:
+    """Whatever somebody writes, everybody who opens the room draws it: all that looks at it is linear.
+
+    Doubling makes four times of what is quadratic, eight times of what is cubic.
+    """
+    found = await page.evaluate(GROWTH.replace("const FLOOR_MS", f"{USES}\nconst FLOOR_MS"), [name, *HOSTILE[name]])
+    assert found == []
+
+
+async def test_a_few_emoji_are_large_and_nothing_else_is(page: Page) -> None:
+    large = [
+        "👍",
+        "❤",
+        "❤️",
+        "👍🏽 👍",
+        "🇩🇪",
+        "🇩🇪🇫🇷 🇮🇹",
+        "1️⃣",
+        "#⃣",
+        "👩🏻‍❤️‍💋‍👨🏻",
+        "👨🏻‍👩🏻‍👧🏻‍👦🏻" * 3,
+        "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+        "🏳️‍🌈",
+        " 🐇\n🐇 ",
+    ]
+    small = [
+        "",
+        " ",
+        "1",
+        "12",
+        "🇩",
+        "🇩🇪🇫",
+        "👍👍👍👍",
+        "👍!",
+        "a👍",
+        "\u200d",
+        "\ufe0f",
+        "1\ufe0f",
+        "❤" * 1_600,
+        "❤" * 4_000 + "x",
+    ]
+    found = await page.evaluate(
+        """async (texts) => {
+            const { rowNode } = await import("/draw.js");
+            const about = { seq: 1, type: "message", sender: "a", name: "A", key: "k", at: "2026-01-01T00:00:00Z" };
+            const row = (text) => ({ kind: "message", event: { ...about, text }, state: "stored" });
+            return texts.filter((text) => rowNode(row(text)).classList.contains("jumbo"));
+        }""",
+        [*large, *small],
+    )
+    assert found == large
+
+
+def test_no_expression_of_the_page_repeats_what_repeats() -> None:
+    """Nested quantifiers are what makes an expression exponential or of a high power; none is needed."""
+    literal = re.compile(r"(?<![*/\w)\]])/(?![*/])((?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\n\[])+)/[a-z]*(?=[.,;)\s])")
+    atoms = re.compile(r"\\u\{[^}]*\}|\\p\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]")
+    nested = re.compile(r"\([^()]*[*+}][^()]*\)(?:[*+]|\{)")
+    found = {}
+    for folder in FOLDERS:
+        for file in folder.glob("*.js"):
+            code = "\n".join(
+                line for line in file.read_text().splitlines() if not line.lstrip().startswith(("/*", "*", "//"))
+            )
+            found.update(dict.fromkeys(literal.findall(code), file.name))
+    assert len(found) > 8, "the expressions were not found"
+    assert "^(@me|[a-z0-9][a-z0-9_-]{0,63})$" in found
+    assert {text: name for text, name in found.items() if nested.search(atoms.sub("x", text))} == {}
+    assert nested.search(atoms.sub("x", r"^(?:\p{L}[\p{L}]*\s*){1,3}$")), "the check itself finds one"
