@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.jwks import KeyServer
 from harness.stack import SECRET
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from pydantic import ValidationError
+from warren.contract.ids import USER_PATTERN
 from warren.rates import Buckets, Rate
 from warren_gateway.auth import Authenticator, Guests, NotNow, Secret
 from warren_gateway.config import Settings
@@ -372,7 +374,19 @@ async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -
 async def test_guests_get_tokens_that_are_taken() -> None:
     given, user = Guests(SECRET, GUEST, 60).issue("Änn & Co")
     assert await authenticator().authenticate(given, "1") == user
-    assert user.id.startswith("nn-co-")
+    assert user.id.startswith("ann-co-")
+
+
+@pytest.mark.parametrize("name", ["Ann", "José", "Анна", "花子", "❤", "!", "Ann" * 20, "guest"])
+def test_nobody_is_given_the_id_of_another_guest(name: str) -> None:
+    """96 random bits in each id, whatever the name; it says no more than the name does."""
+    ids = [Guests(SECRET, GUEST, 60).issue(name)[1].id for _ in range(50)]
+    endings = [found.rpartition("-")[2] for found in ids]
+    assert len(set(endings)) == len(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{24}", ending) for ending in endings)
+    assert all(re.fullmatch(USER_PATTERN, found) for found in ids)
+    said = {"Ann": "ann", "José": "jose", "guest": "guest", "Ann" * 20: ("ann" * 20)[:40]}
+    assert {found.rpartition("-")[0] for found in ids} == {said.get(name, "")}
 
 
 # Settings.

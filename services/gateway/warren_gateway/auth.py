@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 import time
+import unicodedata
 from collections import OrderedDict
 from typing import Protocol
 
@@ -16,6 +17,11 @@ from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, read_he
 
 GOOD_TOKENS = 20_000
 """Tokens that were found good and are remembered, by their hash: about 8 MB."""
+
+
+GUEST_BYTES = 12
+"""Random bytes in a guest's id: 96 bits, so that nobody is given somebody else's, however many guests there are."""
+SLUG_CHARACTERS = 40
 
 
 class NotNow(Exception):
@@ -128,10 +134,9 @@ class Guests:
         self.token_seconds = token_seconds
 
     def issue(self, name: str) -> tuple[str, User]:
-        """Return a token for a new guest of this name; the id is made unique."""
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "guest"
+        """Return a token for a new guest of this name, with an id that nobody else has."""
         now = int(time.time())
-        user = User(f"{slug}-{secrets.token_hex(4)}", name, now + self.token_seconds)
+        user = User(_guest_id(name), name, now + self.token_seconds)
         claims = {
             "sub": user.id,
             "name": user.name,
@@ -141,3 +146,10 @@ class Guests:
             "iss": self._rules.issuer,
         }
         return jwt.encode(claims, self._secret, algorithm="HS256"), user
+
+
+def _guest_id(name: str) -> str:
+    """Return an id that can be told by its name, where that has Latin letters, and cannot be guessed."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_CHARACTERS]
+    return "-".join(part for part in (slug, secrets.token_hex(GUEST_BYTES)) if part)
