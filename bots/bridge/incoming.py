@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from warren.bot import Refusal, Unavailable, Voice
 from warren.contract.ids import Text
 from warren.contract.wire import Strict
+from warren.untrusted import first_error
 
 from bots.bridge.config import Incoming
 
@@ -59,7 +60,7 @@ def application(hooks: dict[str, Incoming], voice: Voice) -> ASGIApp:
         except Problem as problem:
             return _problem(problem.status, problem.detail)
         except ValidationError as error:
-            return _problem(400, str(error.errors(include_url=False, include_input=False, include_context=False)))
+            return _problem(400, first_error(error))
         except Refusal as refusal:
             return _problem(403, str(refusal))
         except Unavailable as error:

@@ -36,9 +36,28 @@ NO_FRAME = {
     "a server's frame": '{"type":"pong"}',
     "too deep an array": "[" * 10_000,
     "too deep an object": '{"type":"ping","x":' + '{"x":' * 1_000 + "1" + "}" * 1_001,
-    "a number of 5,000 digits": '{"type":"join","room":"a","since":' + "9" * 5_000 + "}",
-    "a lone surrogate": r'{"type":"send","room":"a","key":"k","text":"\ud800"}',
     "a byte order mark": '\ufeff{"type":"ping"}',
+}
+WRONG_VALUES: dict[str, str] = {
+    "a lone surrogate": r'{"type":"send","room":"a","key":"k","text":"hi \ud83d"}',
+    "the other half of a surrogate": r'{"type":"send","room":"a","key":"k","text":"\udc00\ud83d hi"}',
+    "a surrogate behind another wrong field": r'{"type":"send","room":"A","key":"k","text":"\ud83d"}',
+    "a surrogate in a field that does not exist": r'{"type":"send","room":"a","key":"k","text":"x","x":"\ud83d"}',
+    "a surrogate in the name of a field": r'{"type":"send","room":"a","key":"k","text":"x","\ud83d":1}',
+    "a surrogate in a reply": r'{"type":"send","room":"a","key":"k","text":"x","reply_to":"\ud83d"}',
+    "a seq of 5,000 digits": '{"type":"send","room":"a","key":"k","text":"x","reply_to":' + "9" * 5_000 + "}",
+    "a seq beyond all floats": '{"type":"send","room":"a","key":"k","text":"x","reply_to":1e999}',
+    "a seq that is not a number": '{"type":"send","room":"a","key":"k","text":"x","reply_to":NaN}',
+    "a text that is infinite": '{"type":"send","room":"a","key":"k","text":-Infinity}',
+    "4,000 unknown fields": json.dumps({"type": "send", "key": "k", **{f"x{number}": 1 for number in range(4_000)}}),
+}
+WRONG_KEYS: dict[str, str] = {
+    "a key that is a surrogate": r'{"type":"send","room":"a","key":"\ud83d","text":"x"}',
+    "a room that is a surrogate": r'{"type":"join","room":"\ud83d"}',
+    "an epoch that is a surrogate": r'{"type":"join","room":"a","since":1,"epoch":"\ud83d"}',
+    "a token that is a surrogate": r'{"type":"auth","token":"\ud83d"}',
+    "a status that is a surrogate": r'{"type":"status","status":"\ud83d"}',
+    "a since of 5,000 digits": '{"type":"join","room":"a","since":' + "9" * 5_000 + "}",
 }
 WRONG_FIELDS: dict[str, dict[str, Any]] = {
     "join without a room": {"type": "join"},
@@ -142,6 +161,26 @@ async def test_a_frame_with_a_wrong_field_is_answered_and_the_connection_goes_on
             assert error["key"] == key
         if isinstance(room, str):
             assert error["room"] == room
+        assert (await bob.send(place.room, "still here"))["type"] == "ack"
+
+
+@pytest.mark.parametrize("text", WRONG_VALUES.values(), ids=WRONG_VALUES.keys())
+async def test_a_value_that_no_field_has_is_answered_with_the_key(gateways: list[str], place: Place, text: str) -> None:
+    async with talk(gateways[0], place.bob.token) as bob:
+        await bob.socket.send(text)
+        error = await bob.expect("error")
+        assert (error["frame"], error["key"], error["code"], error["temporary"]) == ("send", "k", "invalid", False)
+        assert 0 < len(error["detail"]) <= 300
+        assert (await bob.send(place.room, "still here"))["type"] == "ack"
+
+
+@pytest.mark.parametrize("text", WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
+async def test_what_cannot_be_repeated_is_answered_without_it(gateways: list[str], place: Place, text: str) -> None:
+    async with talk(gateways[0], place.bob.token) as bob:
+        await bob.socket.send(text)
+        error = await bob.expect("error")
+        assert (error["code"], error["temporary"]) == ("invalid", False)
+        assert (error["frame"], "key" in error) == (text.split('"')[3], False)
         assert (await bob.send(place.room, "still here"))["type"] == "ack"
 
 

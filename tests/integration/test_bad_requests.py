@@ -66,6 +66,39 @@ async def test_a_malformed_body_is_a_problem(http: httpx.AsyncClient, messages: 
     assert_problem(response, response.status_code, "invalid")
 
 
+CURSORS = {
+    "a room that is a surrogate": r'{"cursors":{"\ud83d":{}}}',
+    "an epoch that is a surrogate": r'{"cursors":{"a":{"since":1,"epoch":"\ud83d"}}}',
+    "a status that is a surrogate": r'{"cursors":{"a":{}},"status":"\ud83d"}',
+    "a since of 5,000 digits": '{"cursors":{"a":{"since":' + "9" * 5_000 + "}}}",
+    "an unknown field of a cursor": '{"cursors":{"a":{"zork":1}}}',
+    "a cursor that is none": '{"cursors":{"a":5}}',
+    "no cursors": '{"cursors":{}}',
+    "cursors that are a list": '{"cursors":[]}',
+    "4,000 cursors": json.dumps({"cursors": {f"r{number}": {} for number in range(1_900)}}),
+}
+
+
+@pytest.mark.parametrize("body", CURSORS.values(), ids=CURSORS.keys())
+@pytest.mark.parametrize("path", ["/v1/poll", "/v1/sse"])
+async def test_cursors_that_are_wrong_are_a_problem(
+    http: httpx.AsyncClient, gateways: list[str], place: Place, path: str, body: str
+) -> None:
+    headers = {**place.ann.headers, "Content-Type": "application/json"}
+    response = await http.post(gateways[0] + path, content=body, headers=headers)
+    assert_problem(response, 422, "invalid")
+    assert len(response.json()["detail"]) <= 350
+
+
+@pytest.mark.parametrize("wait", ["NaN", "Infinity", "1e999", '"1"', "-1"])
+async def test_a_poll_waits_for_so_many_seconds(
+    http: httpx.AsyncClient, gateways: list[str], place: Place, wait: str
+) -> None:
+    headers = {**place.ann.headers, "Content-Type": "application/json"}
+    body = f'{{"cursors":{{"{place.room}":{{}}}},"wait":{wait}}}'
+    assert_problem(await http.post(f"{gateways[0]}/v1/poll", content=body, headers=headers), 422, "invalid")
+
+
 async def test_a_body_that_is_not_declared_as_json_is_a_problem(
     http: httpx.AsyncClient, messages: str, place: Place
 ) -> None:

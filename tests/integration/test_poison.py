@@ -74,13 +74,14 @@ def bad_commands(place: Place) -> dict[str, Any]:
         "a sender out of syntax": {**good, "sender": "no body"},
         "a key out of syntax": {**good, "key": "ü"},
         "a number of 4,000 digits": {**good, "key": "", "reply_to": 10**4_000},
+        "a lone surrogate": {**good, "text": "hi \ud83d"},
     }
 
 
 NAMES = (
     "a number", "null", "a string", "an array", "an empty object", "an unknown type", "no text", "a blank text",
     "a text too long", "a room out of syntax", "a sender out of syntax", "a key out of syntax",
-    "a number of 4,000 digits",
+    "a number of 4,000 digits", "a lone surrogate",
 )  # fmt: skip
 
 

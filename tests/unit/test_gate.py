@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 from warren.broker.submitter import MESSAGE_LIMIT
+from warren.contract.commands import COMMANDS_LIMIT
 from warren.contract.topology import shard
 from warren.rates import Rate
 from warren_persistence.batch import PUBLISHER, Trust, publisher_of
@@ -79,12 +80,64 @@ def test_what_is_no_command_is_poison_with_its_name_and_counts_like_one() -> Non
 
 
 def test_a_batch_of_nothing_but_poison_fills_no_more_of_the_dead_letters_than_the_pace_lets_it() -> None:
-    opened = gate(burst=3).open(body(*range(1_000)), "bot.a", None, 0)
+    opened = gate(burst=3).open(body(*range(COMMANDS_LIMIT)), "bot.a", None, 0)
     assert len(opened.poison) == 3
 
 
+def test_a_message_of_more_commands_than_there_may_be_is_poison_as_a_whole() -> None:
+    most, more = (body(*(command(str(number)) for number in range(count))) for count in (50, 51))
+    assert len(gate(burst=100).open(most, "bot.a", None, 0).commands) == COMMANDS_LIMIT == 50
+    opened = gate(burst=100).open(more, "bot.a", None, 0)
+    assert (opened.commands, [one.body for one in opened.poison]) == ([], [more])
+
+
+def test_the_longest_commands_of_one_message_are_read() -> None:
+    """Control characters are escaped: each has six bytes then."""
+    long = [{**command(str(number)), "name": "\x01" * 128, "text": "\x01" * 4_000} for number in range(MESSAGE_LIMIT)]
+    opened = gate(burst=100).open(body(*long), "bot.a", None, 0)
+    assert len(opened.commands) == MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"text": "hi \ud83d"}, {"key": "\udc00"}, {"reply_to": float("inf")}, {"type": "\ud800"}, {"text": "x" * 5_000}],
+)
+def test_what_is_wrong_in_one_command_is_poison_for_that_command_alone(wrong: dict[str, Any]) -> None:
+    bad = {**command("bad"), **wrong}
+    opened = gate().open(body(command("1"), bad, command("2")), "bot.a", None, 0)
+    assert [one.key for one in opened.commands] == ["1", "2"]
+    (poison,) = opened.poison
+    assert json.loads(poison.body) == {"commands": [bad]}
+    assert len(poison.reason) < 400
+    poison.reason.encode()
+
+
+def junk(size: int) -> bytes:
+    return b'{"commands":[{"x":"' + b"x" * size + b'"}]}'
+
+
+def test_a_dead_letter_says_the_first_thing_that_is_wrong_and_repeats_nothing_of_its_body() -> None:
+    (poison,) = gate().open(junk(1_000_000), "bot.a", None, 0).poison
+    assert len(poison.reason) < 400
+
+
+def test_what_is_read_is_paid_for_whatever_it_says() -> None:
+    """A message of a megabyte that is one bad command costs what the commands in a good one would."""
+    tried = gate(burst=30)
+    assert tried.open(junk(1_000_000), "bot.a", None, 0).poison
+    assert tried.open(body(command()), "bot.a", None, 9).dropped == "too_many"
+    assert tried.open(body(command()), "bot.a", None, 12).commands
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b"0", b"[0]"])
+def test_junk_is_not_read_once_it_has_more_parts_than_any_commands(part: bytes) -> None:
+    body = b'{"commands":[' + b",".join([part] * 240_000) + b"]}"
+    (poison,) = gate().open(body, "bot.a", None, 0).poison
+    assert "too many parts" in poison.reason
+
+
 MESSAGES = st.lists(
-    st.tuples(st.sampled_from(["bot.a", "bot.b"]), st.lists(st.sampled_from(["r1", "r2", "r3", "r4"]), max_size=60))
+    st.tuples(st.sampled_from(["bot.a", "bot.b"]), st.lists(st.sampled_from(["r1", "r2", "r3", "r4"]), max_size=50))
 )
 
 

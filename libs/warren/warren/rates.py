@@ -45,6 +45,11 @@ class Bucket:
         self.level -= 1
         return True
 
+    def charge(self, count: float, now: float) -> None:
+        """Take so many, whether there are so many or not: it is paid for before the next one is let through."""
+        self._fill(now)
+        self.level -= count
+
     def wait(self, now: float) -> float:
         """Return the seconds until there is one to take; 0 if there is."""
         self._fill(now)
@@ -78,19 +83,29 @@ class Buckets:
 
     def take(self, key: str, now: float) -> float:
         """Take one for this key and return 0, or the seconds until there is one to take."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = Bucket.of(self._rate, now)
-        else:
-            self._buckets.move_to_end(key)
+        bucket = self._bucket(key, now)
         wait = 0.0 if bucket.take(now) else bucket.wait(now)
         self._tidy(now)
         return wait
+
+    def charge(self, key: str, count: float, now: float) -> None:
+        """Take so many for this key, whether there are so many or not."""
+        self._bucket(key, now).charge(count, now)
+        self._tidy(now)
 
     def wait(self, key: str, now: float) -> float:
         """Return the seconds until there is one to take for this key, without taking it."""
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None else bucket.wait(now)
+
+    def _bucket(self, key: str, now: float) -> Bucket:
+        """Return the key's bucket, as the one used last."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket.of(self._rate, now)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket
 
     def _tidy(self, now: float) -> None:
         for _ in range(TIDY):

@@ -14,9 +14,11 @@ from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract import presence as p
 from warren.contract.bots import is_bot
+from warren.contract.frames import FRAME_LIMIT
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
 from warren.rates import Buckets, Rate
+from warren.untrusted import UnreadableError, first_error, read
 
 from warren_gateway import metrics
 from warren_gateway.attendance import Attendance, Visitor
@@ -224,10 +226,11 @@ class Live:
             if message.exchange == CONTROL:
                 self._control(p.CONTROL_MESSAGE.validate_json(message.body))
             else:
-                self._heard(message, p.LIVE_FRAME.validate_json(message.body))
+                self._heard(message, _live_frame(message))
+        except UnreadableError as error:
+            log.warning("message refused", extra={"exchange": message.exchange, "error": str(error)})
         except ValidationError as error:
-            detail = str(error.errors(include_url=False, include_input=False))
-            log.warning("message refused", extra={"exchange": message.exchange, "error": detail})
+            log.warning("message refused", extra={"exchange": message.exchange, "error": first_error(error)})
 
     def _control(self, said: p.AnyControl) -> None:
         if isinstance(said, p.Resync) and said.gateway in (None, self._attendance.gateway):
@@ -354,3 +357,13 @@ class Live:
             log.warning("not announced", extra={"exchange": exchange, "error": str(error)})
             return False
         return True
+
+
+def _live_frame(message: DeliveredMessage) -> p.AnyLive:
+    """Return what was said; of a bot no more is read than a frame may have. Raises ValidationError, UnreadableError."""
+    publisher = message.header.properties.user_id
+    if publisher is None or not is_bot(publisher):
+        return p.LIVE_FRAME.validate_json(message.body)
+    if len(message.body) > FRAME_LIMIT:
+        raise UnreadableError(f"more than {FRAME_LIMIT} bytes from {publisher}")
+    return p.BOT_FRAME.validate_python(read(message.body))

@@ -6,15 +6,16 @@ raises on what a client sends, and holds nothing that grows: the client has the 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 from warren.contract import frames as f
 from warren.contract.codes import TEMPORARY, Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.ids import TEXT_LIMIT
 from warren.contract.presence import Here
 from warren.rates import Bucket, Rate, seconds
+from warren.untrusted import UnreadableError, encodable, first_error, read, unknown_field
 
 from warren_gateway.limits import PersonLimits
 from warren_gateway.tokens import User
@@ -160,10 +161,16 @@ class Session:
         self.heard = now
         if not self.frames.take(now):
             return self._end(Close.FLOODING, "too many frames")
+        found = _frame_like(data)
+        model = f.CLIENT_FRAMES.get(found["type"])
+        if model is None:
+            return self._end(Close.BAD_FRAME, "not a frame of this protocol")
+        if (name := unknown_field(found, model)) is not None:
+            return self._malformed(found, f"{name}: there is no such field")
         try:
-            frame = f.CLIENT_FRAME.validate_json(data)
+            frame = model.model_validate(found)
         except ValidationError as error:
-            return self._malformed(data, error)
+            return self._malformed(found, first_error(error))
         if self.user is None:
             return self._greet(frame)
         return self._dispatch(frame)
@@ -345,17 +352,12 @@ class Session:
             return self._refuse(Code.TOO_MANY, "too many changes of status", wait=wait)
         return [Report(status)]
 
-    def _malformed(self, data: str | bytes, error: ValidationError) -> list[Action]:
-        """What is no frame at all ends the connection; a known frame with a wrong field is answered, and it goes on."""
+    def _malformed(self, found: dict[str, Any], detail: str) -> list[Action]:
+        """Answer a known frame with a wrong field; the connection goes on."""
         if self.user is None:
             return self._end(Close.BAD_FRAME, "the first frame must be hello")
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        if not first["loc"]:  # not JSON, not an object, or of no type that is known
-            return self._end(Close.BAD_FRAME, "not a frame of this protocol")
-        where = ".".join(str(part) for part in first["loc"][1:])
-        found = from_json(data)
         key, room = _short_text(found.get("key")), _short_text(found.get("room"))
-        refused = self._refuse(Code.INVALID, f"{where}: {first['msg']}", key=key, room=room)
+        refused = self._refuse(Code.INVALID, detail, key=key, room=room)
         return [_naming(found["type"], action) for action in refused]
 
     def _refuse(
@@ -400,6 +402,15 @@ def _naming(frame: str, action: Action) -> Action:
     return action
 
 
+def _frame_like(data: str | bytes) -> dict[str, Any]:
+    """Return a JSON object with a type in words, as every frame is one; of what is none, a type that nothing has."""
+    try:
+        found = read(data)
+    except UnreadableError:
+        return {"type": ""}
+    return found if isinstance(found, dict) and isinstance(found.get("type"), str) else {"type": ""}
+
+
 def _short_text(value: object) -> str | None:
-    """Return what the client may recognise its frame by, if it is of a sane size."""
-    return value if isinstance(value, str) and len(value) <= 128 else None
+    """Return what the client may recognise its frame by, if it can be sent back and is of a sane size."""
+    return value if isinstance(value, str) and len(value) <= 128 and encodable(value) else None

@@ -1,5 +1,6 @@
 """What the writer takes in one commit: deliveries, decoded."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN, Span
 from pamqp.commands import Basic
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
 from warren.broker.shards import Lease
 from warren.broker.tracing import receiving
 from warren.contract.codes import Code
-from warren.contract.commands import COMMAND, Commands, Notify, Refused
+from warren.contract.commands import COMMAND, COMMANDS_LIMIT, Notify, Refused
 from warren.contract.topology import shard, shard_queue
+from warren.untrusted import STRUCTURE, first_error, read
 
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
@@ -111,17 +112,8 @@ def decode(delivery: Delivery, trust: Trust) -> Decoded:
 def parse(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
     """Return the commands in the body of a message, and what in it is none."""
     try:
-        return list(Commands.model_validate_json(body).commands), []
-    except ValidationError:
-        return _salvage(body, publisher)
-
-
-def _salvage(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[Poison]]:
-    try:
-        items = from_json(body)["commands"]
-        if not isinstance(items, list):
-            raise TypeError("commands is not a list")  # noqa: TRY301
-    except (ValueError, KeyError, TypeError) as error:
+        items = _items(body)
+    except ValueError as error:
         return [], [Poison(body, f"not a batch of commands: {error}", publisher)]
     good: list[RoomCommand] = []
     poison: list[Poison] = []
@@ -129,10 +121,21 @@ def _salvage(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], lis
         try:
             good.append(COMMAND.validate_python(item))
         except ValidationError as error:
-            poison.append(_poison(item, f"not a command: {error.errors(include_url=False)}", publisher))
+            poison.append(_poison(item, f"not a command: {first_error(error)}", publisher))
     return good, poison
 
 
+def _items(body: bytes) -> list[Any]:
+    """Return what stands where commands should. Raises ValueError."""
+    found = read(body, COMMANDS_LIMIT * STRUCTURE)
+    items = found.get("commands") if isinstance(found, dict) else None
+    if not isinstance(items, list):
+        raise ValueError("there is no list of commands")  # noqa: TRY004  of the sender's, not of the caller's
+    if len(items) > COMMANDS_LIMIT:
+        raise ValueError(f"more than {COMMANDS_LIMIT} commands")
+    return items
+
+
 def _poison(item: Any, reason: str, publisher: str | None) -> Poison:
-    """Return a command as a message of its own, which can be sent again as it is."""
-    return Poison(to_json({"commands": [item]}), reason, publisher)
+    """Return a command as a message of its own, which can be sent again as it is, lone surrogates included."""
+    return Poison(json.dumps({"commands": [item]}, separators=(",", ":")).encode(), reason, publisher)

@@ -18,6 +18,8 @@ BOTS = Rate(50, 500)
 """Commands of one bot: more than the library lets it send, and little beside what the writer can do."""
 BODY_LIMIT = 1024 * 1024
 """Bytes of a message: what MESSAGE_LIMIT commands need, and no more than is read in passing."""
+COMMAND_BYTES = 25_000
+"""Bytes that count as one command, whatever they are: those of a command with the longest text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Gate:
                     opened.commands.append(command)
                 else:
                     opened.refused.append(refuse(command, Code.TOO_MANY, "too many commands of one bot"))
+            self._charge(opened.sender, len(body) / COMMAND_BYTES - len(found) - len(poison), now)
         return opened
 
     def _drops(self, body: bytes, user: str | None, now: float) -> Code | None:
@@ -67,6 +70,11 @@ class Gate:
         if len(body) > BODY_LIMIT:
             return Code.INVALID
         return Code.TOO_MANY if self._paces.wait(user, now) else None
+
+    def _charge(self, sender: Sender, commands: float, now: float) -> None:
+        """Have it paid for what was read and was no command."""
+        if commands > 0 and sender.user not in self._trust.gateways:
+            self._paces.charge(sender.user, commands, now)
 
     def _passes(self, sender: Sender, now: float) -> bool:
         return sender.user in self._trust.gateways or not self._paces.take(sender.user, now)

@@ -21,6 +21,7 @@ from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
 from warren.rates import Buckets, Rate
+from warren.untrusted import UnreadableError, first_error, read
 
 from warren_persistence import metrics
 from warren_persistence.sights import Pair, Sight, Sights, pair_of, read_of
@@ -34,6 +35,8 @@ BOTS_PREFETCH = 20
 """… and of bots, besides."""
 STOP_WITHIN = 5.0
 """Seconds to answer what is in hand when told to stop: nobody waits for longer."""
+BODY_LIMIT = 64 * 1024
+"""Bytes of a query: more than the heads of 500 rooms need."""
 ALONE = Rate(100, 500)
 """Queries of a broker user that asks for itself alone. People's limits are the gateways'."""
 RANGE_CHARACTERS = 200_000
@@ -125,14 +128,16 @@ class Reader:
     async def _answer(self, body: bytes, publisher: str | None) -> BaseModel:
         kind = "unknown"
         try:
-            query = q.QUERY.validate_json(body)
+            query = q.QUERY.validate_python(_read(body))
             kind = query.type
             if publisher in self._gateways or publisher == query.user is not None:
                 answer = await self._handlers[type(query)](query)
             else:
                 answer = q.Denied(code=Code.FORBIDDEN, detail="the broker does not vouch for this asker")
+        except UnreadableError as error:
+            answer = q.Denied(code=Code.INVALID, detail=str(error))
         except ValidationError as error:
-            answer = q.Denied(code=Code.INVALID, detail=str(error.errors(include_url=False, include_input=False)))
+            answer = q.Denied(code=Code.INVALID, detail=first_error(error))
         except StoreUnavailable:
             answer = q.Denied(code=Code.UNAVAILABLE, detail="the store does not answer at the moment")
         except Exception:
@@ -253,6 +258,13 @@ class Reader:
         if not shared and query.other != query.user:
             return q.Denied(code=Code.NOT_FOUND, detail="nobody whom one shares a room with")
         return q.Acquainted(name=names.get(query.other, query.other))
+
+
+def _read(body: bytes) -> Any:
+    """Return what a query says. Raises UnreadableError."""
+    if len(body) > BODY_LIMIT:
+        raise UnreadableError(f"more than {BODY_LIMIT} bytes")
+    return read(body)
 
 
 def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) -> q.MemberEntry:

@@ -19,6 +19,7 @@ from warren.contract import presence as p
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, SHARDS, event_key, presence_queue, shard_key
 from warren.ops.mongo import StoreUnavailable
+from warren.untrusted import first_error
 
 from warren_presence import metrics
 from warren_presence.clock import Clock
@@ -249,4 +250,4 @@ def _kind(frame: p.Presence) -> str:
 
 def _refused(error: ValidationError) -> None:
     metrics.REFUSED.inc()
-    log.warning("message refused", extra={"error": str(error.errors(include_url=False, include_input=False))})
+    log.warning("message refused", extra={"error": first_error(error)})

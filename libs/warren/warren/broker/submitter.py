@@ -31,8 +31,8 @@ PENDING_LIMIT = 20_000
 GATHER_WITHIN = 0.2
 """Seconds after which the next message goes the same way even though the last is unanswered: the durable queue, not
 this process, is where commands wait out an absence of the writer."""
-MESSAGE_LIMIT = 50
-"""Commands in one AMQP message: below 1 MiB even when each text is as long as it may be."""
+MESSAGE_LIMIT = 40
+"""Commands in one AMQP message: below 1 MiB even when each text is as long as it may be, and all of it is escaped."""
 
 Way = tuple[str, str]
 """An exchange and a routing key."""

@@ -157,10 +157,14 @@ Command = Annotated[AnyCommand, Field(discriminator="type")]
 COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Command)
 
 
+COMMANDS_LIMIT = 50
+"""Commands in one AMQP message. One that has more is refused as a whole."""
+
+
 class Commands(Wire):
     """The body of one AMQP message: commands in order, of one shard on `warren.commands`, of any on `warren.bots`."""
 
-    commands: list[Command]
+    commands: list[Command] = Field(max_length=COMMANDS_LIMIT)
 
 
 class Accepted(Wire):

@@ -1,6 +1,6 @@
 """The client wire, version 1: frames from clients (strict) and to clients."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -84,6 +84,10 @@ AnyClientFrame = Hello | Auth | Join | Send | Leave | Typing | ReportStatus | Pi
 """The closed union of all that a client may send."""
 ClientFrame = Annotated[AnyClientFrame, Field(discriminator="type")]
 CLIENT_FRAME: TypeAdapter[AnyClientFrame] = TypeAdapter(ClientFrame)
+CLIENT_FRAMES: dict[str, type[AnyClientFrame]] = {
+    model.model_fields["type"].default: model for model in get_args(AnyClientFrame)
+}
+"""The same by type, for a reader that looks at one thing after the other."""
 
 
 class Person(Wire):

@@ -86,6 +86,8 @@ class Sighting(Wire):
 AnyLive = Presence | IsTyping | Partial | Sighting
 """The closed union of what passes on `warren.live`."""
 LIVE_FRAME: TypeAdapter[AnyLive] = TypeAdapter(Annotated[AnyLive, Field(discriminator="type")])
+BOT_FRAME: TypeAdapter[IsTyping | Partial] = TypeAdapter(Annotated[IsTyping | Partial, Field(discriminator="type")])
+"""What of that is a bot's to say."""
 
 
 class Attendance(Wire):

@@ -5,7 +5,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import FailFast, Field, TypeAdapter
 
 from warren.contract.events import Role, RoomKind
 from warren.contract.ids import Cursor, RoomId, Seq, UserId
@@ -78,7 +78,7 @@ class Heads(Wire):
 
     type: Literal["heads"] = "heads"
     user: UserId | None = None
-    rooms: list[RoomId] = Field(max_length=RANGE_LIMIT)
+    rooms: Annotated[list[RoomId], FailFast(), Field(max_length=RANGE_LIMIT)]
 
 
 class Members(Wire):
