@@ -46,9 +46,9 @@ def give_logins(
     """
     asyncio.run(_declare(stack.rabbitmq.url, rooms))
     found: dict[str, list[Any]] = {"policies": list(policies)}
-    for name, given in rooms.items():
+    for name in rooms:
         password = broker_password(stack.home, f"bot.{name}")
-        for kind, entries in bot_definitions(name, given, password).items():
+        for kind, entries in bot_definitions(name, password).items():
             if isinstance(entries, list):
                 found[kind] = [*found.get(kind, []), *(entry for entry in entries if entry not in found.get(kind, []))]
     definitions = stack.home / "bots.json"

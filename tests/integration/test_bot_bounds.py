@@ -53,7 +53,7 @@ async def test_queues_that_a_login_makes_go_when_nobody_reads_them(stack: Stack,
             await (await connection.channel()).declare_queue(queue, durable=True)
     listed = await asyncio.to_thread(rabbitmqctl, stack, "--formatter", "json", "list_queues", "name", "policy")
     policies = {one["name"]: one["policy"] for one in json.loads(listed)}
-    (policy,) = bot_definitions("thief2", [], "")["policies"]
+    (policy,) = bot_definitions("thief2", "")["policies"]
     assert policies[name] == policy["name"]
     assert policies[lock] == ""  # nobody reads it: what counts is whose it is
     assert policy["definition"]["expires"] == 60_000

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
-from warren.bot import Bot, Message, Refusal, Trigger, Unavailable
+from warren.bot import Bot, Invitation, Message, Refusal, Trigger, Unavailable
 from warren.bot.engine import Policy
 from warren.bot.testing import Dialogue
+from warren.contract import commands as c
+from warren.contract.ids import inbox_room
 
 HASTY = Policy(timeout=0.05, tries=3, first_wait=0.001, longest_wait=0.002, patience=0.05)
 
@@ -231,3 +233,44 @@ def test_two_handlers_of_one_name_are_refused_since_their_answers_would_share_th
 def test_names_are_short_and_plain(name: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         Bot(name)
+
+
+def concierge() -> Bot:
+    bot = Bot("concierge")
+
+    @bot.invited()
+    async def come(invitation: Invitation) -> None:
+        if await invitation.accept():
+            await invitation.send(f"Thanks, {invitation.name}, for {invitation.title}!", invitation.of_room)
+
+    return bot
+
+
+async def test_it_goes_where_it_is_invited_once() -> None:
+    bot = concierge()
+    async with Dialogue(bot) as talk:
+        seq = await talk.invites("ann", "den")
+        await talk.again(seq, inbox_room(bot.user))
+        assert [event["type"] for event in talk.rooms.logs["den"]] == ["member.joined", "message"]
+        assert await talk.answer("den") == "Thanks, Ann, for Den!"
+
+
+@pytest.mark.parametrize(("code", "comes"), [("exists", True), ("not_found", False), ("forbidden", False)])
+async def test_an_invitation_that_was_answered_or_taken_back_is_no_failure(code: str, comes: bool) -> None:
+    async with Dialogue(concierge()) as talk:
+        talk.rooms.refuse = lambda command: Refusal(code, "") if isinstance(command, c.Join) else None
+        await talk.invites("ann", "den")
+        assert bool(talk.rooms.logs["den"]) is comes
+        assert not talk.buried
+
+
+async def test_what_else_it_is_told_in_its_inbox_is_no_invitation() -> None:
+    bot = concierge()
+    inbox = inbox_room(bot.user)
+    async with Dialogue(bot) as talk:
+        await talk.invites("bot.other", "den")
+        notice = {"what": "member.removed", "of_room": "den", "of_seq": 2, "kind": "private", "title": "Den"}
+        ann = {"id": "1", "sender": "ann", "name": "Ann", "key": "k", "at": "2026-11-23T00:00:00.000Z"}
+        talk.rooms.add(inbox, {"type": "notice", **ann, **notice})
+        await talk.restarts()
+        assert not talk.rooms.logs["den"]

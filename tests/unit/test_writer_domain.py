@@ -7,10 +7,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from warren.contract.codes import Code
-from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Send
-from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated
+from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Remove, Send
+from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
+from warren.contract.topology import bot_key, public_key
 from warren_persistence.domain.judge import RoomCommand, judge
-from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch, runs
+from warren_persistence.domain.plan import BOTS_LIMIT, Plan, Stored, copies, key_of, plan_batch, runs
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, Standing, apply
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
@@ -211,7 +212,7 @@ def joined(seq: int) -> MemberJoined:
 @property_test
 @given(st.lists(st.tuples(ROOMS, st.integers(1, 40)), max_size=60), st.integers(1, 7))
 def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], limit: int) -> None:
-    found = runs([(name, joined(seq), seq * 10) for name, seq in entries], limit)
+    found = runs([(name, joined(seq), seq * 10) for name, seq in entries], limit, {})
     covered = [(run.room, event.seq) for run in found for event in run.events]
     assert sorted(covered) == sorted(set(entries))
     for run in found:
@@ -222,6 +223,48 @@ def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], 
     for name in {name for name, _ in entries}:
         firsts = [run.events[0].seq for run in found if run.room == name]
         assert firsts == sorted(firsts)
+
+
+def test_events_go_to_the_bots_that_are_in_the_room_at_their_place_and_to_no_other() -> None:
+    """One message may carry what happened before a bot is removed and its removal, and nothing after it."""
+    state = room("private")
+    state.members["bot.echo"] = Standing("invited")
+    remove = Remove(id="i", room="a", sender="ann", name="ann", key="r", user="bot.echo")
+    commands: list[RoomCommand] = [
+        send(key="k1"),
+        join("bot.echo", "j"),
+        send(key="k2"),
+        remove,
+        send(key="k3"),
+        send(key="k4"),
+    ]
+    plan = plan_batch(commands, {"a": state}, {}, NOW)
+    found = runs(plan.new, 32, plan.copies)
+    assert [(run.events[0].seq, run.events[-1].seq, run.copies) for run in found] == [
+        (6, 6, ()),
+        (7, 9, (bot_key("echo"),)),
+        (10, 11, ()),
+    ]
+
+
+@pytest.mark.parametrize("user", ["bot.", "bot.Echo", "bot.a@b", "bot.a.b", f"bot.{'x' * 33}"])
+def test_what_no_bot_can_be_called_becomes_no_routing_key(user: str) -> None:
+    state = Room("dm-1", 1, 0, "direct", "Direct", members={"ann": MEMBER})
+    apply(
+        state,
+        RoomCreated(seq=1, id="i", sender="ann", name="ann", key="k", at=NOW, kind="direct", title="D", user=user),
+    )
+    assert copies(state, state.bots) == ()
+
+
+def test_the_events_of_public_rooms_say_so_and_of_no_other() -> None:
+    kinds: dict[RoomKind, tuple[str, ...]] = {"public": (public_key("a"),), "private": (), "direct": (), "inbox": ()}
+    assert {kind: copies(Room("a", kind=kind), frozenset()) for kind in kinds} == kinds
+
+
+def test_a_room_full_of_bots_has_so_many_keys_and_no_more() -> None:
+    state = Room("a", kind="private", bots=frozenset(f"b{number}" for number in range(BOTS_LIMIT + 1)))
+    assert len(copies(state, state.bots)) == BOTS_LIMIT
 
 
 def test_the_first_event_of_a_room_is_its_creation() -> None:

@@ -24,7 +24,12 @@ def parser() -> argparse.ArgumentParser:
     url.add_argument("user", nargs="?", choices=topology.USERS, default=topology.ADMINISTRATOR, help="(operator)")
     bot = add("bot", help="give a bot its login and queues, and print where it connects")
     bot.add_argument("name", metavar="NAME")
-    bot.add_argument("--room", action="append", default=[], help="a room that it is given; * is all of them")
+    bot.add_argument(
+        "--room",
+        action="append",
+        default=[],
+        help="a public room that it hears without being a member; * is all of those",
+    )
     logs = add("logs", help="the end of the logs")
     logs.add_argument("service", nargs="?", metavar="SERVICE", help="a service (gateway) or a replica (gateway-1)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")

@@ -84,7 +84,7 @@ export class Api {
     return this.#ask("GET", `/v1/users/${encodeURIComponent(user)}`);
   }
 
-  /** @param {string} room @param {"member" | "invited" | "banned"} state @param {string} after @returns {Promise<{members: Entry[], more: boolean}>} */
+  /** @param {string} room @param {"member" | "invited" | "banned"} state @param {string} after @returns {Promise<{members: Entry[], more: boolean, watched_by?: string[]}>} */
   members(room, state, after) {
     return this.#ask("GET", `${path(room)}/members?${new URLSearchParams({ state, after })}`);
   }

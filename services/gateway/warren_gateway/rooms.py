@@ -122,10 +122,14 @@ class DirectoryResponse(BaseModel):
 
 
 class MembersResponse(BaseModel):
-    """People of a room by id; `more`: ask again with `after` = the last one."""
+    """People of a room by id; `more`: ask again with `after` = the last one.
+
+    `watched_by`: bots that read the room without being members, since the operator lets them read every room.
+    """
 
     members: list[q.MemberEntry]
     more: bool
+    watched_by: list[str]
 
 
 @router.get("/rooms", responses=responses(*READING))
@@ -193,7 +197,7 @@ async def members(
     """List the room's members (for members), or who is invited or banned (for moderators)."""
     query = q.Members(room=room, user=user.id, state=state, after=after, limit=limit)
     answer = await here.asker.ask(query, q.MemberPage)
-    return MembersResponse(members=answer.members, more=answer.more)
+    return MembersResponse(members=answer.members, more=answer.more, watched_by=answer.watched_by)
 
 
 @router.put("/rooms/{room}/members/{user}", responses=responses(*OF_A_ROOM))

@@ -63,10 +63,11 @@ class Persistence:
         gateways = frozenset(self._settings.gateway_users.split(","))
         trust = Trust(gateways, own=login_of(self._settings.amqp_url))
         courier = Courier(self._store, confirmed)
-        outlet = Outlet(confirmed, unconfirmed, epoch, replica)
+        everything = self._settings.reading_everything
+        outlet = Outlet(confirmed, unconfirmed, epoch, replica, everything)
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
         shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
-        reader = Reader(self._store, unconfirmed, epoch, gateways)
+        reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
         passing, from_bots = Publisher(timeout=PASS_ON_WITHIN), Inbox()
         relay = Relay(from_bots, Gate(trust), passing, outlet)
         bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)

@@ -17,7 +17,8 @@ from warren.broker.publisher import PERSISTENT, Publisher
 from warren.broker.tracing import speaking_for
 from warren.contract.commands import Accepted, Refused, Replies
 from warren.contract.events import About, ChangesStanding, EndsReading, Events
-from warren.contract.topology import COMMANDS, EVENTS, event_key, shard_key, shard_queue
+from warren.contract.ids import is_inbox
+from warren.contract.topology import COMMANDS, EVENTS, bot_key, event_key, shard_key, shard_queue
 
 from warren_persistence import metrics
 from warren_persistence.batch import Batch, Poison
@@ -32,18 +33,23 @@ RUN_LIMIT = 32
 class Outlet:
     """Publishes with confirms what must arrive (events, dead letters), and without what is asked for again."""
 
-    def __init__(self, confirmed: Publisher, unconfirmed: Publisher, epoch: str, replica: str) -> None:
+    def __init__(
+        self, confirmed: Publisher, unconfirmed: Publisher, epoch: str, replica: str,
+        everything: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`everything`: the names of bots that the operator lets read all rooms."""
         self._confirmed = confirmed
         self._unconfirmed = unconfirmed
         self._epoch = epoch
         self._replica = replica
+        self._reading = everything
 
     async def tell(self, batch: Batch, plan: Plan) -> bool:
         """Publish everything about a stored batch; repeat until the broker has it or took the deliveries back.
 
         Returns whether the deliveries may be acknowledged.
         """
-        sends = runs((*plan.new, *plan.again), RUN_LIMIT)
+        sends = runs((*plan.new, *plan.again), RUN_LIMIT, plan.copies)
         spans = {command.id: part.span for part in batch.parts for command in part.commands if part.span.is_recording()}
         for wait in backoff():
             try:
@@ -82,6 +88,8 @@ class Outlet:
             "epoch": self._epoch,
             "stored": time.time_ns() // 1_000_000,
         }
+        if copies := [*run.copies, *self._everything(run.room)]:
+            headers["BCC"] = copies  # the broker takes it off
         for header, kind in (("ends", EndsReading), ("standings", ChangesStanding)):
             if found := [[event.seq, _whose(event), event.type] for event in run.events if isinstance(event, kind)]:
                 headers[header] = to_json(found).decode()
@@ -93,6 +101,10 @@ class Outlet:
             headers=headers,
             content_type="application/json",
         )
+
+    def _everything(self, room: str) -> list[str]:
+        """Return the keys of the bots that read everything: whatever people say to each other, so no inboxes."""
+        return [] if is_inbox(room) else [bot_key(name) for name in sorted(self._reading)]
 
     async def reply(self, reply_to: str, replies: Sequence[Accepted | Refused]) -> None:
         """Answer commands. Raises Unavailable."""

@@ -16,6 +16,7 @@ from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
 from warren.contract import queries as q
+from warren.contract.bots import bot_user
 from warren.contract.codes import Code
 from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
@@ -48,16 +49,21 @@ MY_ROOMS = 1_000
 class Reader:
     """Takes queries from the shared queues and answers each to its `reply_to`.
 
-    `gateways`: broker users that ask on behalf of anybody; every other one asks for itself alone.
+    `gateways`: broker users that ask on behalf of anybody; every other one asks for itself alone. `everything`: the
+    names of bots that the operator lets read all rooms.
     """
 
-    def __init__(self, store: Store, publisher: Publisher, epoch: str, gateways: frozenset[str]) -> None:
+    def __init__(
+        self, store: Store, publisher: Publisher, epoch: str, gateways: frozenset[str],
+        everything: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._store = store
         self._publisher = publisher
         self._epoch = epoch
         self._gateways = gateways
         self._rates = Buckets(ALONE)
-        self._sights = Sights(store)
+        self._watchers = sorted(map(bot_user, everything))
+        self._sights = Sights(store, frozenset(self._watchers))
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
             q.RoomAccess: self._access,
             q.EventRange: self._range,
@@ -243,7 +249,7 @@ class Reader:
         found = await self._store.members_of(query.room, query.state, query.after, query.limit + 1, now)
         names = await self._store.names(document["_id"]["user"] for document in found)
         entries = [_entry(document, names, now) for document in found[: query.limit]]
-        return q.MemberPage(members=entries, more=len(found) > query.limit)
+        return q.MemberPage(members=entries, more=len(found) > query.limit, watched_by=self._watchers)
 
     async def _people(self, query: q.People) -> BaseModel:
         found = await self._store.people(query.prefix, query.limit)

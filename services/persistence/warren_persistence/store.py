@@ -8,6 +8,7 @@ rolled back.
 import asyncio
 import re
 import secrets
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError
+from warren.contract.bots import BOT_PREFIX, bot_name
 from warren.contract.events import EVENT, NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.contract.wire import rfc3339
@@ -150,8 +152,8 @@ class Store:
     async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
         """Return the rooms at their heads (head 0: nothing has happened there), without members."""
         await self.project_left(names)
-        heads, known, owners = await asyncio.gather(
-            self.heads(names), self.rooms_by_name(names), self._count_owners(names)
+        heads, known, owners, bots = await asyncio.gather(
+            self.heads(names), self.rooms_by_name(names), self._count_owners(names), self._bots(names)
         )
         rooms = {name: Room(name) for name in names}
         for name, head in heads.items():
@@ -160,6 +162,7 @@ class Store:
             rooms[name].kind, rooms[name].title = document["kind"], document["title"]
             rooms[name].archived = document["archived"]
             rooms[name].owners = owners.get(name, 0)
+            rooms[name].bots = frozenset(bots[name])
         return rooms
 
     async def _count_owners(self, names: Sequence[str]) -> dict[str, int]:
@@ -170,6 +173,16 @@ class Store:
         with translated():
             cursor = self._members.aggregate(pipeline)
             return {document["_id"]: document["count"] async for document in cursor}
+
+    async def _bots(self, names: Sequence[str]) -> defaultdict[str, list[str]]:
+        """Return the names of the bots among the members of rooms."""
+        query = {"_id.room": {"$in": list(names)}, "state": "member", "_id.user": {"$gte": BOT_PREFIX, "$lt": "bot/"}}
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        with translated():
+            async for document in self._members.find(query, {"_id": 1}):
+                if (name := bot_name(document["_id"]["user"])) is not None:
+                    found[document["_id"]["room"]].append(name)
+        return found
 
     async def count_rooms(self, users: Iterable[str]) -> dict[str, int]:
         """Return how many rooms each of these people is a member of; who is in none is missing."""

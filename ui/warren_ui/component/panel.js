@@ -7,7 +7,7 @@ import { drawRows, memberRow, showState, simpleRow } from "./panelrows.js";
 import { rankOfStatus } from "./presence.js";
 import { deeds, roomRights } from "./rights.js";
 import { Search } from "./search.js";
-import { countsText, untilText } from "./wording.js";
+import { countsText, untilText, watchedText } from "./wording.js";
 
 /** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
@@ -21,6 +21,7 @@ export class Panel {
   /** @type {Timeline | undefined} */ #timeline;
   /** @type {Record<State, Entry[]>} */ #people = { member: [], invited: [], banned: [] };
   #more = false;
+  /** Bots that read the room without being in it. @type {string[]} */ #watchers = [];
   #pages = 1;
   /** Whose actions are shown; somebody who is no member gets a row of their own. @type {{user: string, name: string} | null} */ #selected = null;
   /** The deed whose form is open: about the selected one, or about the room. */ #form = "";
@@ -55,7 +56,8 @@ export class Panel {
     };
     this.further = el("button", { type: "button", class: "button", "data-do": "further", hidden: true }, "Show more");
     this.counts = el("p", { class: "hint counts", "data-testid": "counts" });
-    this.lists.member.before(this.counts);
+    this.watched = el("p", { class: "hint", "data-testid": "watched", hidden: true });
+    this.lists.member.before(this.watched, this.counts);
     this.sections.member.append(this.further);
     this.end = el("div", { class: "section" });
     const close = el("button", { type: "button", class: "round", "data-do": "close", "aria-label": "Close", title: "Close", "data-testid": "panel-close" }, icon("close"));
@@ -110,7 +112,7 @@ export class Panel {
   #enter(timeline) {
     this.#timeline = timeline;
     this.#people = { member: [], invited: [], banned: [] };
-    [this.#more, this.#pages] = [false, 1];
+    [this.#more, this.#pages, this.#watchers] = [false, 1, []];
     this.search.clear();
     this.#select(null);
     if (timeline && this.isOpen) this.#load();
@@ -145,6 +147,7 @@ export class Panel {
     this.#people = { member: [], invited: [], banned: [] };
     states.forEach((state, index) => (this.#people[state] = found[index].members));
     this.#more = found[0].more;
+    this.#watchers = found[0].watched_by ?? [];
     for (const { user, name } of found.flatMap(({ members }) => members)) this.names.learn(user, name === user ? "" : name);
   }
 
@@ -153,12 +156,14 @@ export class Panel {
     /** @type {Entry[]} */
     const members = [];
     let more = true;
+    /** @type {string[] | undefined} */
+    let watched_by;
     for (let page = 0; more && page < this.#pages; page += 1) {
       const found = await this.api.members(room, state, members.at(-1)?.user ?? "");
       members.push(...found.members);
-      more = found.more;
+      ({ more, watched_by } = found);
     }
-    return { members, more };
+    return { members, more, watched_by };
   }
 
   #draw() {
@@ -203,6 +208,8 @@ export class Panel {
       ({ entry, offered, chosen, form, inside }) => memberRow(entry, entry.user === this.#me, offered, chosen, form, inside),
     );
     for (const row of this.lists.member.children) this.#showState(/** @type {HTMLElement} */ (row));
+    this.watched.textContent = watchedText(this.#watchers);
+    this.watched.hidden = !this.#watchers.length;
     this.counts.textContent = this.#here && timeline.kind !== "direct" ? `${countsText(this.#here)}${people ? "" : ". Too many to show who."}` : "";
   }
 

@@ -23,6 +23,11 @@ export function roleText(role) {
   return /** @type {Record<string, string>} */ (ROLES)[role ?? ""] ?? String(role);
 }
 
+/** Who reads a room without being in it. @param {string[]} bots their user ids */
+export function watchedText(bots) {
+  return bots.length ? `Whoever runs this server lets ${bots.join(", ")} read every room, this one too.` : "";
+}
+
 /** @param {RoomEvent} event */
 function measure({ until, reason }) {
   const end = untilText(until);

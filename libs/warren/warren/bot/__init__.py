@@ -4,8 +4,20 @@ from warren.bot.bot import Bot
 from warren.bot.chat import Refusal
 from warren.bot.engine import Policy
 from warren.bot.event import Event
-from warren.bot.trigger import Message, Stream, Timer, Trigger
+from warren.bot.trigger import Invitation, Message, Stream, Timer, Trigger
 from warren.bot.voice import Voice
 from warren.broker.errors import Unavailable
 
-__all__ = ["Bot", "Event", "Message", "Policy", "Refusal", "Stream", "Timer", "Trigger", "Unavailable", "Voice"]
+__all__ = [
+    "Bot",
+    "Event",
+    "Invitation",
+    "Message",
+    "Policy",
+    "Refusal",
+    "Stream",
+    "Timer",
+    "Trigger",
+    "Unavailable",
+    "Voice",
+]

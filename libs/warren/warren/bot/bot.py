@@ -10,6 +10,7 @@ from warren.bot.arguments import Signature
 from warren.bot.engine import Policy
 from warren.bot.routes import Handler, Route, Routes, patterns
 from warren.bot.runner import main
+from warren.bot.trigger import INVITED
 from warren.bot.voice import Voice
 from warren.contract.bots import BotName, bot_user
 
@@ -58,6 +59,15 @@ class Bot:
     def joined(self, *, room: str | Collection[str] | None = None) -> Callable[[H], H]:
         """Call the handler when somebody becomes a member."""
         return self._route(("member.joined",), room)
+
+    def invited(self, *, bots: bool = False) -> Callable[[H], H]:
+        """Call the handler with each invitation of the bot into a room, which it may accept. `bots`: also of bots."""
+
+        def add(handler: H) -> H:
+            self.routes.add(Route(handler.__name__, handler, ("notice",), bots=bots, what=INVITED))
+            return handler
+
+        return add
 
     def event(
         self, kind: str | Collection[str] = "*", *, room: str | Collection[str] | None = None, bots: bool = False,

@@ -15,7 +15,7 @@ from warren.bot.log import Position
 from warren.bot.routes import Route
 from warren.bot.state import GONE, Change, Memory
 from warren.bot.timers import PREFIX, Clock, Due, key_of
-from warren.bot.trigger import Deeds, Message, Timer, Trigger
+from warren.bot.trigger import INVITED, Deeds, Invitation, Message, Timer, Trigger
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
 from warren.contract.wire import utc_now
@@ -160,8 +160,7 @@ class Engine:
         )  # fmt: skip
         if isinstance(event, Due):
             return Timer(event.room, event.data, deeds, event.due, event.given)
-        kind = Message if event.type == "message" else Trigger
-        return kind(event.room, event.data, deeds)
+        return _kind(event)(event.room, event.data, deeds)
 
 
 async def _call(route: Route, trigger: Trigger) -> None:
@@ -171,6 +170,12 @@ async def _call(route: Route, trigger: Trigger) -> None:
         await trigger.reply(str(misuse))
     else:
         await route.handler(trigger, **arguments)
+
+
+def _kind(event: Event) -> type[Trigger]:
+    if event.type == "message":
+        return Message
+    return Invitation if event.data.get("what") == INVITED else Trigger
 
 
 def _where(route: Route, event: Event) -> dict[str, Any]:

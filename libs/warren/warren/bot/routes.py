@@ -26,6 +26,8 @@ class Route:
     record: bool = False
     """It is for all that happens, also by the bot itself."""
     signature: Signature | None = None
+    what: str | None = None
+    """Of notices: the type of what happened elsewhere."""
 
     def takes(self, event: Event) -> bool:
         """Whether the handler is for this event."""
@@ -33,6 +35,7 @@ class Route:
             _fits(event.type, self.types)
             and (self.rooms is None or _fits(event.room, self.rooms))
             and (self.bots or self.record or not event.by_bot)
+            and self.what in (None, event.data.get("what"))
             and (self.signature is None or command_in(event.text)[0] == self.signature.command)
         )
 

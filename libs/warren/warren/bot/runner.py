@@ -22,6 +22,7 @@ from warren.bot.engine import Engine
 from warren.bot.follower import Follower
 from warren.bot.state import Memory
 from warren.bot.timers import Alarm
+from warren.bot.trigger import INVITED
 from warren.bot.turn import our_turn
 from warren.bot.voice import Voice
 from warren.broker.backoff import backoff
@@ -195,7 +196,7 @@ def _read(message: DeliveredMessage) -> tuple[str, Events]:
 
 def _invited(events: Events) -> set[str]:
     """Return the rooms to which notices among these invite."""
-    return {event["of_room"] for event in events if event["type"] == "notice" and event["what"] == "member.invited"}
+    return {event["of_room"] for event in events if event["type"] == "notice" and event["what"] == INVITED}
 
 
 async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:

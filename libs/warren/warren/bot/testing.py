@@ -22,7 +22,8 @@ from warren.bot.timers import next_due, overdue
 from warren.bot.voice import Voice
 from warren.contract import commands as c
 from warren.contract.codes import Code
-from warren.contract.ids import new_id
+from warren.contract.events import NUMBERED
+from warren.contract.ids import inbox_room, new_id
 from warren.contract.presence import IsTyping, Partial
 from warren.contract.queries import RANGE_LIMIT
 from warren.contract.wire import rfc3339, utc_now
@@ -83,8 +84,8 @@ class Rooms:
         """Put an event into a room's log."""
         log = self.logs[room]
         event["seq"] = len(log) + 1
-        if event["type"] == "message":
-            event["number"] = sum(one["type"] == "message" for one in log) + 1
+        if event["type"] in NUMBERED:
+            event["number"] = sum(one["type"] in NUMBERED for one in log) + 1
         log.append(event)
         self.moved.set()
         return event
@@ -131,6 +132,14 @@ class Dialogue:
     async def joins(self, user: str, room: str = "room") -> int:
         """Somebody becomes a member, and the bot handles it; return the event's seq."""
         return await self._happens(c.Join(**_by(user, room)))
+
+    async def invites(self, user: str, room: str) -> int:
+        """Somebody invites the bot into a private room, and the bot is told in its inbox; return that event's seq."""
+        inbox = inbox_room(self.bot.user)
+        notice = {"what": "member.invited", "of_room": room, "of_seq": 1, "kind": "private", "title": room.title()}
+        event = {"type": "notice", "at": rfc3339(self.now), **_by(user, inbox), **notice}
+        seq = int(self.rooms.add(inbox, event)["seq"])
+        return await self._told(inbox, seq)
 
     async def answer(self, room: str = "room") -> str:
         """Return the next message of the bot in the room. Raises AssertionError if there is none."""
@@ -188,10 +197,13 @@ class Dialogue:
 
     async def _happens(self, command: c.AnyCommand) -> int:
         accepted = await self.rooms.submit(command)
-        self._before[command.room, accepted.seq] = self._last = self.memory.dump()
-        await self._follower.take(command.room, EPOCH, [self.rooms.logs[command.room][accepted.seq - 1]])
+        return await self._told(command.room, accepted.seq)
+
+    async def _told(self, room: str, seq: int) -> int:
+        self._before[room, seq] = self._last = self.memory.dump()
+        await self._follower.take(room, EPOCH, [self.rooms.logs[room][seq - 1]])
         await self._ring()
-        return accepted.seq
+        return seq
 
     def _next(self, room: str) -> str | None:
         log = self.rooms.logs[room]

@@ -9,14 +9,17 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.chat import Chat, Stretch
+from warren.bot.chat import Chat, Refusal, Stretch
 from warren.bot.event import Event
 from warren.bot.state import GONE, Change, State
 from warren.bot.timers import Clock, Due, key_of, timer_id, value_of
 from warren.contract import commands as c
+from warren.contract.codes import Code
 from warren.contract.ids import TEXT_LIMIT, new_id
 from warren.contract.presence import IsTyping, Partial
 
+INVITED = "member.invited"
+"""What the notice of an invitation says that happened."""
 PARTS_EVERY = 0.25
 """Seconds between two parts of a reply that is shown as it grows: no reader sees more than that."""
 
@@ -152,6 +155,36 @@ class Message(Trigger):
             return None
         events = (await self.read(self.reply_to - 1, 1)).events
         return Event(self.room, events[0]) if events else None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation(Trigger):
+    """Somebody (`sender`, `name`) has invited the bot into a room."""
+
+    @property
+    def of_room(self) -> str:
+        """Return the room into which it is invited; `room` is the bot's inbox, in which it is told."""
+        return str(self.data["of_room"])
+
+    @property
+    def kind(self) -> str:
+        """Return the room's kind: `public` or `private`."""
+        return str(self.data["kind"])
+
+    @property
+    def title(self) -> str:
+        """Return the room's title."""
+        return str(self.data["title"])
+
+    async def accept(self) -> bool:
+        """Become a member, and hear what happens there from then on; return False if one may not any more."""
+        try:
+            await self.do(c.Join, self.of_room)
+        except Refusal as refusal:
+            if refusal.code not in (Code.EXISTS, Code.NOT_FOUND, Code.FORBIDDEN):
+                raise
+            return refusal.code == Code.EXISTS
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     shown.set_defaults(act=_definitions)
     bot = add("bot", help="make a bot's queues, and print the definitions of its login, to be imported, or import them")
     bot.add_argument("name")
-    bot.add_argument("--room", action="append", default=[], help=f"a room that it is given; {ANY_ROOM} is all of them")
+    bot.add_argument(
+        "--room",
+        action="append",
+        default=[],
+        help=f"a public room that it hears without being a member; {ANY_ROOM} is all public rooms",
+    )
     bot.add_argument("--management", metavar="URL", help="import them there: RabbitMQ's management API, http://…:15672")
     bot.set_defaults(act=_bot)
     dead = add("dead", help="dead letters: list, show, replay, drop")
@@ -78,7 +83,7 @@ def _definitions(given: argparse.Namespace) -> int:
 def _bot(given: argparse.Namespace) -> int:
     url, password = _operator_url(None), os.environ.get("WARREN_BOT_PASSWORD") or secrets.token_urlsafe(24)
     _run(url, declare_bot(url, given.name, given.room))
-    found = bot_definitions(given.name, given.room, password)
+    found = bot_definitions(given.name, password)
     said = "" if os.environ.get("WARREN_BOT_PASSWORD") else f" with the password {password}"
     if given.management:
         import_definitions(given.management, url, found)

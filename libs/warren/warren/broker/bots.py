@@ -20,13 +20,10 @@ from warren.contract.bots import (
     bot_user,
 )
 from warren.contract.ids import inbox_room
-from warren.contract.topology import EVENTS, event_key
-
-EVERY_ROOM = "ev.#"
-"""The binding that takes in all rooms."""
+from warren.contract.topology import EVENTS, PUBLIC_BUCKET, bot_key, bucket_binding, event_key, public_key
 
 
-def bot_definitions(name: str, rooms: Collection[str], password: str) -> dict[str, Any]:
+def bot_definitions(name: str, password: str) -> dict[str, Any]:
     """Return RabbitMQ's definitions of a bot's login, with the password as a salted hash.
 
     And of a policy: a bot declares the queues in which it gets answers, and how many of them and with what arguments is
@@ -40,13 +37,14 @@ def bot_definitions(name: str, rooms: Collection[str], password: str) -> dict[st
         "priority": 1,
         "definition": {"expires": 60_000, "max-length": 10_000, "max-length-bytes": 16 * 1024 * 1024},
     }
-    return user_definitions(bot_rights(name, with_inbox(name, rooms)), password) | {"policies": [policy]}
+    return user_definitions(bot_rights(name), password) | {"policies": [policy]}
 
 
 async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> None:
-    """Make a bot's queues, and have the first take in these rooms and no others. May be repeated. Raises Unavailable.
+    """Make a bot's queues, and have the first take in these public rooms, what the bot is a member of, and no others.
 
-    What happens while its rooms are exchanged for others shows as a hole, which the bot fills from the store.
+    May be repeated. Raises Unavailable. What happens while its rooms are exchanged for others shows as a hole, which
+    the bot fills from the store.
     """
     with translated():
         connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
@@ -58,7 +56,7 @@ async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> N
             await channel.exchange_delete(source.name, timeout=TIMEOUT)
             exchange = await channel.declare_exchange(source.name, source.kind, durable=True, timeout=TIMEOUT)
             await queue.bind(exchange, timeout=TIMEOUT)
-            for key in bindings(with_inbox(name, rooms)):
+            for key in bindings(name, rooms):
                 await exchange.bind(EVENTS, key, timeout=TIMEOUT)
 
 
@@ -69,11 +67,11 @@ async def _declare_dead(channel: AbstractChannel, name: str) -> None:
     await queue.bind(exchange.name, timeout=TIMEOUT)
 
 
-def with_inbox(name: str, rooms: Collection[str]) -> set[str]:
-    """Return the rooms that a bot is given, and its inbox, in which it is told of invitations."""
-    return {*rooms, inbox_room(bot_user(name))}
+def bindings(name: str, rooms: Collection[str]) -> list[str]:
+    """Return what a bot's queue takes in: these rooms if they are public, rooms that it is a member of, and its inbox.
 
-
-def bindings(rooms: Collection[str]) -> list[str]:
-    """Return the binding keys that take in these rooms."""
-    return [EVERY_ROOM] if ANY_ROOM in rooms else [event_key(room) for room in sorted(rooms)]
+    A broker does not know who is a member of what. So persistence gives the events of a public room a key that says
+    so, and those of any room a key for each bot among its members; nothing else binds a room's own key for a bot.
+    """
+    public = [bucket_binding(PUBLIC_BUCKET)] if ANY_ROOM in rooms else [public_key(room) for room in sorted(rooms)]
+    return [*public, bot_key(name), event_key(inbox_room(bot_user(name)))]

@@ -1,18 +1,18 @@
 """Bots: who they are on the broker, the queue that each has, and the least rights that it needs."""
 
 import re
-from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import StringConstraints
 
 from warren.contract.ids import ROOM_PATTERN
 from warren.contract.topology import BOT_COMMANDS, BOT_QUERIES, KEPT, LIVE, Exchange, Queue
-from warren.contract.users import NOTHING, BrokerUser, TopicRights
+from warren.contract.users import BrokerUser, TopicRights
 
 BOT_PREFIX = "bot."
 """What the user ids of bots begin with, and no person's does."""
-BotName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
+BotName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 LIMITS = (("max-connections", 8), ("max-channels", 64))
 """Of one login on one node: enough for two processes that are just being replaced by two others."""
 BOT_LOCK = "0" * 16
@@ -20,7 +20,7 @@ BOT_LOCK = "0" * 16
 MAILBOXES = rf"^bot\.[a-z0-9-]+\.(?!{BOT_LOCK})[0-9a-f]{{16}}$"
 """The names of the queues in which bots get answers."""
 ANY_ROOM = "*"
-"""Stands for all rooms where rooms are given to a bot."""
+"""Stands for all public rooms where rooms are given to a bot."""
 
 
 def bot_user(name: str) -> str:
@@ -31,6 +31,12 @@ def bot_user(name: str) -> str:
 def is_bot(user: str) -> bool:
     """Whether the user id is of a bot."""
     return user.startswith(BOT_PREFIX)
+
+
+def bot_name(user: str) -> str | None:
+    """Return the name of the bot that has this user id; None if no bot can have it."""
+    name = user.removeprefix(BOT_PREFIX)
+    return name if is_bot(user) and re.fullmatch(NAME_PATTERN, name) else None
 
 
 def bot_queue(name: str) -> Queue:
@@ -68,27 +74,19 @@ def bot_dead_queue(name: str) -> Queue:
     return Queue(exchange, exchange, "", {**KEPT, "x-max-length": 10_000, "x-overflow": "drop-head"})
 
 
-def bot_rights(name: str, rooms: Collection[str]) -> BrokerUser:
-    """Return the login of a bot that was given these rooms: it reads its own queues alone and writes as itself alone.
+def bot_rights(name: str) -> BrokerUser:
+    """Return the login of a bot: it reads its own queues alone and writes as itself alone.
 
     It binds nothing, so that a room can be taken from it. What it writes on `warren.live` the gateways judge (typing
-    and partial replies, in its own name); commands and queries the persistence service, which takes them
-    from queues of bots' own: people do not wait behind them.
+    and partial replies, in its own name, where it may write); commands and queries the persistence service, which
+    takes them from queues of bots' own: people do not wait behind them.
     """
-    own, room = re.escape(bot_user(name)), _room_key(rooms)
+    own = re.escape(bot_user(name))
     return BrokerUser(
         bot_user(name),
         configure=rf"^{own}\.[0-9a-f]{{16}}$",
         write=rf"^({re.escape(BOT_COMMANDS)}|{re.escape(BOT_QUERIES)}|{re.escape(LIVE)}|{own}\.dead)$",
         read=rf"^{own}(\.[0-9a-f]{{16}})?$",
-        topics=(TopicRights(LIVE, write=room),),
+        topics=(TopicRights(LIVE, write=rf"^ev\.[0-9]{{1,4}}\.{ROOM_PATTERN[1:-1]}$"),),
         limits=LIMITS,
     )
-
-
-def _room_key(rooms: Collection[str]) -> str:
-    """Return the expression for the routing keys of these rooms."""
-    if not rooms:
-        return NOTHING
-    names = ROOM_PATTERN[1:-1] if ANY_ROOM in rooms else "|".join(re.escape(room) for room in sorted(rooms))
-    return rf"^ev\.[0-9]{{1,4}}\.({names})$"

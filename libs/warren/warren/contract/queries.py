@@ -226,11 +226,12 @@ class MemberEntry(Wire):
 
 
 class MemberPage(Wire):
-    """The answer to Members, by user id."""
+    """The answer to Members, by user id. `watched_by`: bots that read the room without being in it, as all others."""
 
     type: Literal["member_page"] = "member_page"
     members: list[MemberEntry]
     more: bool
+    watched_by: list[UserId] = Field(default_factory=list)
 
 
 class PeopleAnswer(Wire):

@@ -8,6 +8,10 @@ SHARDS = 16
 """Command queues of a deployment. Fixed: to change it, drain the queues first."""
 BUCKETS = 4_096
 """Gateways bind to buckets instead of rooms, because a broker makes only some 1,400 topic bindings a second."""
+PUBLIC_BUCKET = BUCKETS
+"""Beyond the buckets of rooms: the second key of whatever happens in a public room …"""
+BOT_BUCKET = BUCKETS + 1
+"""… and that of what one bot hears, wherever it happens."""
 
 COMMANDS = "warren.commands"
 BOT_COMMANDS = "warren.bots"
@@ -71,6 +75,19 @@ def presence_queue(number: int) -> str:
 def event_key(room: str) -> str:
     """Return the routing key of a room on `warren.events` and `warren.live`."""
     return f"ev.{bucket(room)}.{room}"
+
+
+def public_key(room: str) -> str:
+    """Return the key that a public room's events have besides: what bots are bound to, so that it is no other room.
+
+    It has the form of a room's key in a bucket beyond the last, so that no right had to change for it.
+    """
+    return f"ev.{PUBLIC_BUCKET}.{room}"
+
+
+def bot_key(name: str) -> str:
+    """Return the key, besides their own, of events that a bot hears because it is a member of the room."""
+    return f"ev.{BOT_BUCKET}.{name}"
 
 
 def bucket_binding(number: int) -> str:

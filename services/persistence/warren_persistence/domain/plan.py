@@ -7,10 +7,13 @@ from datetime import datetime
 from itertools import pairwise
 
 from warren.contract.commands import Accepted, Refused
+from warren.contract.topology import bot_key, public_key
 
 from warren_persistence.domain.judge import RoomCommand, judge
 from warren_persistence.domain.room import LogEvent, Room, apply
 
+BOTS_LIMIT = 50
+"""Bots of one room that its events are sent to. Each is a process that an operator runs; the broker reads all keys."""
 KeyOf = tuple[str, str, str]
 """(room, sender, key): unique for ever."""
 
@@ -34,6 +37,8 @@ class Plan:
     """Events found in the store, whose first writer may have died before publishing them."""
     answers: dict[str, Accepted | Refused] = field(default_factory=dict)
     """By command id."""
+    copies: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    """By room and seq: the further routing keys of an event."""
     refused: set[str] = field(default_factory=set)
     """The rooms in which something was refused."""
 
@@ -67,15 +72,29 @@ def plan_batch(
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
         elif stored.event is not None:
-            plan.again.append((command.room, stored.event, stored.number))
+            room = rooms[command.room]
+            plan.again.append((room.name, stored.event, stored.number))
+            plan.copies[room.name, stored.seq] = copies(room, room.bots)
         plan.answers[command.id] = Accepted(id=command.id, seq=stored.seq, number=stored.number)
     return plan
 
 
 def _advance(plan: Plan, room: Room, event: LogEvent) -> Stored:
+    before = room.bots
     apply(room, event)
+    plan.copies[room.name, event.seq] = copies(room, before)
     plan.new.append((room.name, event, room.number))
     return Stored(event.seq, room.number)
+
+
+def copies(room: Room, before: frozenset[str]) -> tuple[str, ...]:
+    """Return the further routing keys of the room's last event: one says that it is public, and one a bot in the room.
+
+    `before`: the bots before the event. One that is made to leave is shown that, and nothing after it. An inbox is its
+    owner's alone.
+    """
+    public = (public_key(room.name),) if room.kind == "public" else ()
+    return public + tuple(bot_key(name) for name in sorted(room.bots | before)[:BOTS_LIMIT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +104,28 @@ class Run:
     room: str
     events: list[LogEvent]
     number: int
+    copies: tuple[str, ...] = ()
 
 
-def runs(events: Iterable[tuple[str, LogEvent, int]], limit: int) -> list[Run]:
-    """Group (room, event, message count) into contiguous runs of at most `limit` events."""
+def runs(
+    events: Iterable[tuple[str, LogEvent, int]], limit: int, copies: Mapping[tuple[str, int], tuple[str, ...]]
+) -> list[Run]:
+    """Group (room, event, message count) into contiguous runs of at most `limit` events that go to the same bots."""
     by_room: dict[str, dict[int, tuple[LogEvent, int]]] = {}
     for room, event, number in events:
         by_room.setdefault(room, {})[event.seq] = (event, number)
     found: list[Run] = []
     for room, entries in by_room.items():
-        for seqs in _contiguous(sorted(entries), limit):
-            found.append(Run(room, [entries[seq][0] for seq in seqs], entries[seqs[-1]][1]))
+        keys = {seq: copies.get((room, seq), ()) for seq in entries}
+        for seqs in _contiguous(sorted(entries), limit, keys):
+            found.append(Run(room, [entries[seq][0] for seq in seqs], entries[seqs[-1]][1], keys[seqs[0]]))
     return found
 
 
-def _contiguous(seqs: list[int], limit: int) -> list[list[int]]:
+def _contiguous(seqs: list[int], limit: int, keys: Mapping[int, tuple[str, ...]]) -> list[list[int]]:
     groups = [[seqs[0]]]
     for previous, seq in pairwise(seqs):
-        if seq == previous + 1 and len(groups[-1]) < limit:
+        if seq == previous + 1 and len(groups[-1]) < limit and keys[seq] == keys[previous]:
             groups[-1].append(seq)
         else:
             groups.append([seq])

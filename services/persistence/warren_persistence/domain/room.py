@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from warren.contract import events as e
+from warren.contract.bots import bot_name
 from warren.contract.events import AnyEvent as LogEvent
 from warren.contract.ids import is_inbox
 
@@ -53,6 +54,8 @@ class Room:
     owners: int = 0
     members: dict[str, Standing] = field(default_factory=dict)
     """Of those that have been looked up."""
+    bots: frozenset[str] = frozenset()
+    """The names of all bots among the members."""
 
     def __post_init__(self) -> None:
         if is_inbox(self.name):
@@ -75,6 +78,8 @@ def apply(room: Room, event: LogEvent) -> None:
         before = room.members.get(user, NOBODY)
         after = room.members[user] = replace(before, **changes)
         room.owners += (after.role == "owner") - (before.role == "owner")
+        if bot := bot_name(user):
+            room.bots = room.bots | {bot} if after.state == "member" else room.bots - {bot}
 
 
 def room_changes(event: LogEvent) -> dict[str, Any]:
