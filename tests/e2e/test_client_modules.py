@@ -153,6 +153,24 @@ async def test_the_outbox(page: Page) -> None:
     assert (found["other"], found["full"]) == (["5"], "RangeError")
 
 
+async def test_half_a_character_is_sent_as_one_that_cannot_be_shown(page: Page) -> None:
+    """Also by browsers that have no `toWellFormed`: gateways refuse what is no UTF-8."""
+    found: dict[str, Any] = await page.evaluate("""async () => {
+        const native = String.prototype.toWellFormed;
+        delete String.prototype.toWellFormed;
+        const { Outbox } = await import("/outbox.js");
+        const { encoded } = await import("/http.js");
+        const outbox = new Outbox(null);
+        for (const text of ["hi \\ud83d", "\\udc07\\ud83d", "🐇\\ud83d🐇"]) outbox.add("ann", "a", text);
+        const kept = outbox.of("ann", "a").map(({ text }) => text);
+        String.prototype.toWellFormed = native;
+        const frame = encoded({ type: "send", text: "\\ud83d", about: [{ reason: "\\\\ud83d \\udc07" }], seq: 7 });
+        return { kept, frame: JSON.parse(frame) };
+    }""")
+    assert found["kept"] == ["hi \ufffd", "\ufffd\ufffd", "🐇\ufffd🐇"]
+    assert found["frame"] == {"type": "send", "text": "\ufffd", "about": [{"reason": "\\ud83d \ufffd"}], "seq": 7}
+
+
 async def test_the_ladder_goes_down_at_once_and_up_now_and_then(page: Page) -> None:
     found: list[Any] = await page.evaluate("""async () => {
         const { Ladder } = await import("/ladder.js");

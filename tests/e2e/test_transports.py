@@ -16,7 +16,7 @@ from harness.site import Site
 from harness.stack import Stack
 from harness.tokens import token
 from httpx import AsyncClient
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, BrowserContext, Request, expect
 from warren_ui.component import chat_script
 
 _CHAT = """<!doctype html><title>Chat</title><div id="host"></div><script type="module">
@@ -386,4 +386,51 @@ async def test_nothing_goes_on_after_stop(browser: Browser, site: Site, stack: S
     await page.evaluate("dispatchEvent(new Event('online'))")
     await page.evaluate("for (const { client } of all) client.start()")  # and it can begin anew
     await page.wait_for_function("room => all.every(({ client }) => client.isJoined(room))", arg=room)
+    await page.close()
+
+
+async def test_a_room_may_be_called_like_what_every_object_has(
+    browser: Browser, site: Site, stack: Stack, http: AsyncClient, room: str, ben: Ben
+) -> None:
+    """Over each transport one reads it, alone, until one may not, and goes on with another room."""
+    page = await browser.new_page()
+    waiting: set[Request] = set()  # polls
+    page.on("request", lambda request: '"wait":25' in (request.post_data or "") and waiting.add(request))
+    page.on("requestfinished", lambda request: waiting.discard(request))
+    await page.clock.install()
+    await page.goto(f"{site.url}/bare")
+    await page.wait_for_function("() => window.connect !== undefined")
+    namesake = Ben(http, stack.gateways[1].url, "constructor")
+    await make_room(http, stack.gateways[1].url, "constructor", token("ben"))
+    user = f"ana-{uuid4().hex}"
+    await page.evaluate(
+        """([gateway, rooms, token]) => {
+            window.gone = 0;
+            window.all = ["websocket", "sse", "polling"].map((kind) => connect({
+                gateways: [gateway], transports: [kind], storage: null, token,
+            }));
+            for (const { client } of all) {
+                for (const way of ["left", "denied"]) client.addEventListener(way, () => (gone += 1));
+                client.follow(rooms);
+            }
+        }""",
+        [stack.gateways[0].url, ["constructor"], token(user)],
+    )
+    joined = "rooms => all.every(({ client }) => rooms.every((room) => client.isJoined(room)))"
+    heard = "n => all.every(({ events }) => events.filter(({ type }) => type === 'message').length === n)"
+    await page.wait_for_function(joined, arg=["constructor"])
+    await namesake.say()
+    await page.wait_for_function(heard, arg=1)
+    while not waiting:
+        await page.wait_for_event("request")
+    ban = f"{stack.gateways[1].url}/v1/rooms/constructor/bans/{user}"
+    (await http.put(ban, json={}, headers=bearer(token("ben")))).raise_for_status()
+    await page.wait_for_function("gone === 3")
+    await page.clock.run_for(1_000)  # now nothing is left to poll for
+    await page.evaluate("room => all.forEach(({ client }) => client.follow(['constructor', room]))", room)
+    await page.wait_for_function(joined, arg=[room])
+    await ben.say()
+    await page.wait_for_function(heard, arg=2)
+    states = await page.evaluate("all.map(({ states }) => states)")
+    assert states == [["connecting 0", kind] for kind in ("websocket", "sse", "polling")]
     await page.close()

@@ -27,7 +27,7 @@ export async function ask(url, token, { method = "GET", body, headers = {}, time
   const [limited, settle] = limit(timeout, signal);
   try {
     const all = { ...bearer(token), ...(body ? { "Content-Type": "application/json" } : {}), ...headers };
-    const response = await fetch(url, { method, headers: all, signal: limited, cache: "no-store", body: body && JSON.stringify(body) });
+    const response = await fetch(url, { method, headers: all, signal: limited, cache: "no-store", body: body && encoded(body) });
     if (!response.ok) throw await problemOf(response);
     return response.status === 204 ? {} : await response.json();
   } catch (error) {
@@ -35,6 +35,16 @@ export async function ask(url, token, { method = "GET", body, headers = {}, time
   } finally {
     settle();
   }
+}
+
+/** As JSON that every gateway can decode. @param {object} value */
+export function encoded(value) {
+  return JSON.stringify(value, (_, part) => (typeof part === "string" ? wellFormed(part) : part));
+}
+
+/** The text without halves of surrogate pairs, which no UTF-8 can carry. (`toWellFormed` is too new.) @param {string} text */
+export function wellFormed(text) {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd"); // pairs are one character to it
 }
 
 /** @param {string} token @returns {Record<string, string>} */

@@ -1,6 +1,8 @@
 // @ts-check
 /** The messages on their way: kept in the browser until they are stored. No network. */
 
+import { wellFormed } from "./http.js";
+
 /**
  * @typedef {{key: string, room: string, user: string, text: string, replyTo?: number, at: string, failed: string | null}} Outgoing
  *   `user` is "" until it is known who writes; `failed` is the reason of a definite refusal, else null.
@@ -57,8 +59,7 @@ export class Outbox {
   /** Keep a new message, under a new key. Throws a RangeError if too many wait. @param {string} user @param {string} room @param {string} text @param {number} [replyTo] */
   add(user, room, text, replyTo) {
     if (this.#entries.length >= LIMIT) throw new RangeError(`${LIMIT} messages wait to be sent already`);
-    const sound = text.toWellFormed?.() ?? text; // half a surrogate pair is no JSON to the gateway
-    const entry = { key: newKey(), room, user, text: sound, at: new Date().toISOString(), failed: null };
+    const entry = { key: newKey(), room, user, text: wellFormed(text), at: new Date().toISOString(), failed: null };
     this.#entries.push(replyTo === undefined ? entry : { ...entry, replyTo });
     this.#save();
     return entry.key;

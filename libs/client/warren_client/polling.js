@@ -165,8 +165,9 @@ export class PollingTransport {
   /** @param {Answer} answer */
   #answered({ rooms, cursors }) {
     [this.#isPolling, this.#isChecking, this.#putOff] = [false, false, 0];
+    const [newsOf, next] = [new Map(Object.entries(rooms)), new Map(Object.entries(cursors))]; // every object has a `constructor`
     for (const [room, cursor] of [...this.#cursors]) {
-      if (this.#cursors.get(room) === cursor) this.#take(room, rooms[room] ?? {}, cursors[room]); // else asked anew just now
+      if (this.#cursors.get(room) === cursor) this.#take(room, newsOf.get(room) ?? {}, next.get(room)); // else asked anew just now
     }
     this.#pollSoon(0);
   }

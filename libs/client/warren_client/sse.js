@@ -2,7 +2,7 @@
 /** The second choice: a stream of server-sent events down, requests up. Another set of rooms is another stream. */
 
 import { EventStreamParser } from "./eventstream.js";
-import { ask, bearer, problemOf } from "./http.js";
+import { ask, bearer, encoded, problemOf } from "./http.js";
 import { BROKEN, CHECK_MS, MUTE, TOKEN_REFUSED, untilApart, verdictOf } from "./transport.js";
 import { Uplink } from "./uplink.js";
 
@@ -118,7 +118,7 @@ export class SseTransport {
     const joins = this.start.joins(this.#limits);
     this.#rooms = new Set(joins.map(({ room }) => room));
     this.#unanswered = new Set(this.#rooms);
-    const body = JSON.stringify({ cursors: cursorsOf(joins.length ? joins : NOTHING), status: this.#status });
+    const body = encoded({ cursors: cursorsOf(joins.length ? joins : NOTHING), status: this.#status });
     const headers = { Accept: "text/event-stream", "Content-Type": "application/json", ...bearer(this.#token) };
     const response = await fetch(`${gateway}/v1/sse`, { method: "POST", body, headers, signal: stream.signal, cache: "no-store" });
     if (!response.ok) throw await problemOf(response);

@@ -1,6 +1,7 @@
 // @ts-check
 /** The first choice: one socket for everything. */
 
+import { encoded } from "./http.js";
 import { BROKEN, CHECK_MS } from "./transport.js";
 
 /** @typedef {import("./transport.js").Start} Start */
@@ -31,7 +32,7 @@ export class WebSocketTransport {
 
   /** @param {object} frame */
   transmit(frame) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(encoded(frame));
   }
 
   /** A dead connection looks open for minutes. */
