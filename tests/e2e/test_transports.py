@@ -395,8 +395,16 @@ async def test_a_room_may_be_called_like_what_every_object_has(
     """Over each transport one reads it, alone, until one may not, and goes on with another room."""
     page = await browser.new_page()
     waiting: set[Request] = set()  # polls
-    page.on("request", lambda request: '"wait":25' in (request.post_data or "") and waiting.add(request))
-    page.on("requestfinished", lambda request: waiting.discard(request))
+
+    def asked(request: Request) -> None:
+        if '"wait":25' in (request.post_data or ""):
+            waiting.add(request)
+
+    def answered(request: Request) -> None:
+        waiting.discard(request)
+
+    page.on("request", asked)
+    page.on("requestfinished", answered)
     await page.clock.install()
     await page.goto(f"{site.url}/bare")
     await page.wait_for_function("() => window.connect !== undefined")
