@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol, get_args
 Frame = dict[str, Any]
 TransportName = Literal["websocket", "sse", "polling"]
 TRANSPORTS: tuple[TransportName, ...] = get_args(TransportName)
+FRAME_BYTES = 256 * 1024
+"""What no frame to a client is larger than, nor a stream's event, nor a poll's answer."""
 WITHIN = 30.0
 """Seconds for an answer; a bound, not an expectation."""
 

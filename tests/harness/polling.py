@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from harness.line import Frame
+from harness.line import FRAME_BYTES, Frame
 from harness.rest import RestLine, http_client
 
 WAIT = 25
@@ -36,6 +36,7 @@ class PollLine(RestLine):
             response = await self._http.post(f"{self._api}/poll", json=body, headers=self._headers)
             if response.status_code != 200:
                 return self._refused(response)
+            assert len(response.content) <= FRAME_BYTES
             self._take(response.json())
             await asyncio.sleep(self._pause)
         await self._nothing()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from harness.line import Frame
+from harness.line import FRAME_BYTES, Frame
 from harness.rest import RestLine, http_client
 
 
@@ -32,6 +32,7 @@ class EventParser:
         """Yield the events and comments that are complete now."""
         *blocks, self._rest = (self._rest + data).split(b"\n\n")
         for block in blocks:
+            assert len(block) + 2 <= FRAME_BYTES
             yield _event(block.decode())
 
 

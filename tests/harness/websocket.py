@@ -8,7 +8,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from harness.line import Frame, LineClosed
+from harness.line import FRAME_BYTES, Frame, LineClosed
 
 
 class SocketLine:
@@ -43,6 +43,7 @@ async def websocket(gateway: str, **options: Any) -> AsyncIterator[SocketLine]:
     """Connect, without a hello; `options` go to `websockets.connect`. Raises what that raises."""
     url = gateway.replace("http", "ws", 1) + "/v1/ws"
     # Without a bound on what waits to be read: at 16 frames the library stops reading, and closing takes it 10 s then.
-    options = {"compression": None, "max_size": None, "max_queue": None, "ping_interval": None, **options}
+    # A frame that is too large is closed with 1009, as by any client that has a bound.
+    options = {"compression": None, "max_size": FRAME_BYTES, "max_queue": None, "ping_interval": None, **options}
     async with connect(url, **options) as socket:
         yield SocketLine(socket)

@@ -558,6 +558,8 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
         await show(type="presence", version=99, state=[])
         await show(text="x" * 5_000)
         await show(text=5)
+        await show(text="too large", more="x" * 2**18)
+        await show(text="padded", more="x" * 60_000)
         await show(text="mine again")
         shown = await until_shown(watcher, "partial", "mine again")
         await outcome(thief, joining(den) | {"type": "leave"})
@@ -569,9 +571,11 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
         shown += of_live(await watcher.quiet())
     assert {(frame["type"], frame["room"], frame.get("user"), frame.get("text")) for frame in shown} <= {
         ("partial", den, MINE, "mine"),
+        ("partial", den, MINE, "padded"),
         ("partial", den, MINE, "mine again"),
         ("typing", den, "ann", None),
     }
+    assert not any("more" in frame for frame in shown)
 
 
 def of_live(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,14 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from harness.bus import Bus
+from harness.line import FRAME_BYTES
 from harness.stack import Stack
 from harness.talker import talk
 from integration.conftest import Person, Place, new_person, new_place, seqs
 from integration.test_bad_requests import assert_problem
 from integration.test_conformance_order import LONG
 
-ANSWER_BYTES = 1024 * 1024
-"""What one answer may have at most: about 512 KB, and the last piece of a replay."""
 WAIT = 25
 BOB = new_person("bob")
 Cursors = dict[str, dict[str, Any]]
@@ -34,7 +33,7 @@ class Poller:
         body = {"cursors": cursors, "wait": wait, **fields}
         answer = await self.http.post(self.url, json=body, headers=self.who.headers)
         assert answer.status_code == 200, answer.text
-        assert len(answer.content) < ANSWER_BYTES
+        assert len(answer.content) <= FRAME_BYTES
         found: dict[str, Any] = answer.json()
         return found
 

@@ -3,13 +3,18 @@
 import asyncio
 from typing import Any
 
+import hypothesis.strategies as st
+from fastapi.responses import JSONResponse
+from hypothesis import given, settings
 from warren.contract.frames import Error, Joined, Left
 from warren.contract.presence import IsTyping, Partial, Presence, Present
-from warren_gateway.answer import BOUND, TYPISTS, Answer
+from warren.contract.sizes import SERVER_FRAME_LIMIT
+from warren_gateway.answer import TYPISTS, Answer
 from warren_gateway.cursors import Cursors, Place
 from warren_gateway.roster import Roster
-from warren_gateway.view import Chunk, Frame, pack
+from warren_gateway.view import Chunk, Frame, pack, packs
 
+property_test = settings(max_examples=30, deadline=None)
 ROOM = "general"
 EPOCH = "e1"
 WITHIN = 10.0
@@ -34,6 +39,11 @@ def roster(*people: str) -> Roster:
     state = [Present(user=user, name=user, status="online") for user in people]
     assert found.take("term", Presence(room=ROOM, version=1, state=state))
     return found
+
+
+def encoded(body: dict[str, Any]) -> int:
+    """Return how many bytes the answer has."""
+    return len(JSONResponse(body).body)
 
 
 async def is_ready(one: Answer) -> bool:
@@ -87,8 +97,92 @@ async def test_what_there_is_no_room_for_comes_with_the_next_answer() -> None:
         one.put(chunk(seq, seq, size=4_000))
     one.put(chunk(seq + 1, seq + 1))  # small enough, and still too late
     body = one.body()
-    assert len(body["rooms"][ROOM]["events"]) == seq == cursor(body)["since"]
-    assert BOUND / 4_000 - 5 < seq <= BOUND / 4_000
+    assert len(body["rooms"][ROOM]["events"]) == seq - 1 == cursor(body)["since"]
+    assert SERVER_FRAME_LIMIT * 0.9 < encoded(body) <= SERVER_FRAME_LIMIT
+
+
+@property_test
+@given(
+    st.integers(1, 300),
+    st.lists(
+        st.tuples(st.sampled_from(["events", "presence", "typing", "partial", "error", "left"]), st.integers(0, 9))
+    ),
+    st.sampled_from("x\x01\N{RABBIT}"),
+    st.integers(0, 40),
+)
+def test_no_answer_is_larger_than_a_frame_whatever_is_in_it(
+    rooms: int, news: list[tuple[str, int]], character: str, most: int
+) -> None:
+    """And whoever asks again with its cursors gets all events once."""
+    asyncio.run(_gather_all(rooms, news, character, most))
+
+
+async def _gather_all(rooms: int, news: list[tuple[str, int]], character: str, most: int) -> None:
+    names = [f"{number:03}".ljust(64, "r") for number in range(rooms)]
+    people = [f"{number}".ljust(128, "u") for number in range(150)]
+    here = {name: crowded(name, people, character) for name in names[:10]}
+    one = Answer(Cursors({name: Place(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
+    last = 2**53 - 1
+    for name in names:
+        one.tell(Joined(room=name, epoch="e" * 64, head=last, number=last, read=last, reset=False))
+    for kind, number in news:
+        _say(one, kind, names[min(number, rooms - 1)], character, here, most)
+    body = one.body()
+    assert encoded(body) <= SERVER_FRAME_LIMIT
+    for name, found in body["rooms"].items():
+        events = seqs_of(found)
+        assert events == list(range(1, len(events) + 1))
+        if name in body["cursors"]:
+            assert body["cursors"][name]["since"] == len(events)
+
+
+async def test_each_answer_goes_on_however_many_rooms_and_however_long_the_texts() -> None:
+    names = [f"{number:03}".ljust(64, "r") for number in range(300)]
+    cursors = Cursors({name: Place(0, "e" * 64) for name in names})
+    events = [{"seq": seq, "type": "message", "number": seq, "text": "\x01" * 4_000} for seq in range(1, 61)]
+    read: list[int] = []
+    while len(read) < len(events):
+        one = Answer(cursors, dict.fromkeys(names, "99999999-999999"), lambda _: None)
+        for part in packs(names[0], events[len(read) :], len(events)):
+            one.put(part)
+        body = one.body()
+        assert encoded(body) <= SERVER_FRAME_LIMIT
+        assert seqs_of(body["rooms"][names[0]])
+        read += seqs_of(body["rooms"][names[0]])
+    assert read == list(range(1, len(events) + 1))
+
+
+def seqs_of(news: dict[str, Any]) -> list[int]:
+    return [event["seq"] for event in news.get("events", ())]
+
+
+def crowded(room: str, people: list[str], character: str) -> Roster:
+    found = Roster(room)
+    state = [Present(user=user, name=character * 64, status="online") for user in people]
+    assert found.take("term", Presence(room=room, version=1, state=state))
+    return found
+
+
+def _say(one: Answer, kind: str, room: str, character: str, here: dict[str, Roster], most: int) -> None:
+    """Give it something new; events are all that there are, as a replay gives them, and once."""
+    text = character * 4_000
+    match kind:
+        case "events":
+            since = one.body()["cursors"].get(room, {}).get("since")
+            events = [{"seq": seq, "type": "message", "text": text} for seq in range(1, most + 1)] if since == 0 else []
+            for part in packs(room, events, most):
+                one.put(part)
+        case "presence":
+            one.put(here[room].whole)
+        case "typing" | "partial":
+            for number in range(30):
+                said = {"user": f"{number}".ljust(128, "u"), "name": character * 64, "key": "k" * 64, "text": text}
+                frame = (Partial if kind == "partial" else IsTyping).model_validate({**said, "room": room})
+                one.put(Frame(room, frame.model_dump_json().encode(), kind=kind))
+        case "error":
+            one.tell(Error(room=room, code="unavailable", detail=text, temporary=True))
+        case "left":
+            one.tell(Left(room=room, seq=2**53 - 1, because="member.removed"))
 
 
 async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
+from warren.contract.sizes import SERVER_BODY_LIMIT
 from warren_gateway.view import (
     MERGE_BYTES,
     PENDING_CHUNKS,
@@ -17,6 +18,7 @@ from warren_gateway.view import (
     cut,
     merge,
     pack,
+    split,
     trim,
 )
 
@@ -226,6 +228,32 @@ def test_a_hole_a_repetition_and_a_size_are_where_merging_stops() -> None:
 def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
     strange = Chunk(ROOM, body, 2, 2, 1)
     assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
+
+
+@property_test
+@given(
+    SPANS,
+    st.sampled_from([1, 4_000, 30_000, SERVER_BODY_LIMIT, 2 * SERVER_BODY_LIMIT]),
+    st.sampled_from("x\x01\N{RABBIT}"),
+)
+def test_a_chunk_that_is_too_large_goes_out_in_pieces(span: tuple[int, int], size: int, character: str) -> None:
+    """Also one whose events are too large by themselves, which no version stores: at least its place is shown."""
+    events = [
+        {**event(seq, 0), **({} if seq % 2 else {"text": character * size})} for seq in range(span[0], span[1] + 1)
+    ]
+    whole = pack(ROOM, events, span[1] // 2)
+    pieces = split(whole)
+    assert seqs(pieces) == list(range(span[0], span[1] + 1))
+    for each in pieces:
+        assert len(each.body) <= SERVER_BODY_LIMIT
+        assert each.number == each.last // 2
+    if len(whole.body) <= SERVER_BODY_LIMIT:
+        assert pieces == [whole]
+    shown = [one for each in pieces for one in json.loads(each.body)["events"]]
+    if size <= 30_000:
+        assert shown == events
+    else:
+        assert shown == [{name: value for name, value in one.items() if name != "text"} for one in events]
 
 
 STANDINGS = ["member.joined", "member.muted", "member.unmuted"]

@@ -210,15 +210,16 @@ def joined(seq: int) -> MemberJoined:
 
 
 @property_test
-@given(st.lists(st.tuples(ROOMS, st.integers(1, 40)), max_size=60), st.integers(1, 7))
-def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], limit: int) -> None:
-    found = runs([(name, joined(seq), seq * 10) for name, seq in entries], limit, {})
+@given(st.lists(st.tuples(ROOMS, st.integers(1, 40)), max_size=60), st.integers(1, 7), st.integers(1, 2_000))
+def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], limit: int, most: int) -> None:
+    found = runs([(name, joined(seq), seq * 10) for name, seq in entries], limit, most, {})
     covered = [(run.room, event.seq) for run in found for event in run.events]
     assert sorted(covered) == sorted(set(entries))
     for run in found:
         seqs = [event.seq for event in run.events]
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
         assert len(seqs) <= limit
+        assert len(seqs) == 1 or sum(len(event.model_dump_json(exclude_none=True)) for event in run.events) <= most
         assert run.number == seqs[-1] * 10
     for name in {name for name, _ in entries}:
         firsts = [run.events[0].seq for run in found if run.room == name]
@@ -239,7 +240,7 @@ def test_events_go_to_the_bots_that_are_in_the_room_at_their_place_and_to_no_oth
         send(key="k4"),
     ]
     plan = plan_batch(commands, {"a": state}, {}, NOW)
-    found = runs(plan.new, 32, plan.copies)
+    found = runs(plan.new, 32, 10_000, plan.copies)
     assert [(run.events[0].seq, run.events[-1].seq, run.copies) for run in found] == [
         (6, 6, ()),
         (7, 9, (bot_key("echo"),)),

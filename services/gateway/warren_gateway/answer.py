@@ -1,4 +1,4 @@
-"""Long polling as a transport: gathers what one poll is answered with, up to a bound. No I/O.
+"""Long polling as a transport: gathers what one poll is answered with, up to the size of a frame. No I/O.
 
 Nothing of it counts as received until its cursors come back: an answer that got lost, or what it had no room for, comes
 again.
@@ -6,19 +6,25 @@ again.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import from_json
 from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
+from warren.contract.sizes import SERVER_FRAME_LIMIT, size
 
-from warren_gateway.cursors import Cursors
+from warren_gateway.cursors import Cursors, Place
 from warren_gateway.roster import Roster
 from warren_gateway.view import Chunk, Frame
 
-BOUND = 512 * 1024
-"""Bytes of events in one answer; with the last piece of a replay it may be half as much again."""
+ROOM_BYTES = 400
+"""What an answer holds of each room beside its name, epoch and news: numbers, the names of fields, why it is left."""
+TEXT_BYTES = 66
+"""Of an epoch, or of what is known of who is there."""
+DETAIL = 200
+"""Characters of why a room cannot be followed."""
 PASSING = 0.5
 """Seconds for which what does not last gathers, so that a busy room's presence is no stream of polls."""
 TYPISTS = 100
@@ -46,7 +52,11 @@ class Answer:
         self._joined: dict[str, Joined] = {}
         self._shown: set[str] = set()
         """Where who is there may be seen: the client is a member."""
-        self._size = 0
+        self._left = SERVER_FRAME_LIMIT - sum(_reserved(room, place) for room, place in cursors.places.items())
+        self._left -= sum(max(TEXT_BYTES, size(token)) for token in presence.values())
+        """Bytes that there is room for."""
+        self._full = False
+        """There was no room for an event: the cursors stay before it, and after it nothing is taken of any room."""
         self._ready = asyncio.Event()
 
     def tell(self, frame: ServerFrame) -> None:
@@ -58,7 +68,12 @@ class Answer:
                 self._cursors.left(room)
                 self._news(room)["left"] = frame.model_dump(mode="json", include={"seq", "because"})
             case Error(room=str(room)):
-                said = frame.model_dump(mode="json", include={"code", "detail", "temporary"})
+                detail = frame.detail[:DETAIL]
+                said = {
+                    "code": frame.code,
+                    "detail": detail if self._fits(detail) else "",
+                    "temporary": frame.temporary,
+                }
                 self._news(room)["error"] = said
             case _:
                 pass  # who the client is and when its token expires, it asks elsewhere
@@ -72,7 +87,7 @@ class Answer:
 
     async def drained(self) -> bool:
         """Say whether more would fit."""
-        return self._size < BOUND
+        return not self._full
 
     def end(self, code: Close, reason: str) -> None:
         """Wait no more."""
@@ -90,7 +105,10 @@ class Answer:
 
     def body(self) -> dict[str, Any]:
         """Return the answer."""
-        tokens = {room: self._told(room, token) for room, token in self._presence.items()}
+        # Who knows nothing of a room is told first: there may be no room for all.
+        tokens = {
+            room: self._told(room, token) for room, token in sorted(self._presence.items(), key=lambda one: one[1])
+        }
         for room, news in self._rooms.items():
             if joined := self._joined.get(room):
                 news.update(joined.model_dump(mode="json", include={"epoch", "head", "number", "read", "reset"}))
@@ -111,11 +129,27 @@ class Answer:
             self._news(frame.room)
 
     def _take(self, chunk: Chunk) -> None:
-        if self._size >= BOUND:
-            return  # from here on nothing of any room: the cursors stay before it
-        self._size += len(chunk.body)
-        self._cursors.moved(chunk.room, chunk.last)
-        self._news(chunk.room).setdefault("events", []).extend(from_json(chunk.body)["events"])
+        if self._full:
+            return
+        events = from_json(chunk.body)["events"]
+        found = events if self._fits(chunk.body) else self._first_of(events)
+        if found:
+            self._cursors.moved(chunk.room, found[-1]["seq"])
+            self._news(chunk.room).setdefault("events", []).extend(found)
+        if len(found) < len(events):
+            self._full = True
+            self._ready.set()
+
+    def _first_of(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return list(itertools.takewhile(self._fits, events))
+
+    def _fits(self, news: object) -> bool:
+        """Whether there is room for this (bytes as they are, anything else as JSON), which has it then."""
+        length = (len(news) if isinstance(news, bytes) else size(news)) + 1
+        if length > self._left:
+            return False
+        self._left -= length
+        return True
 
     def _pass(self, frame: Frame) -> None:
         """Take what does not last."""
@@ -133,14 +167,14 @@ class Answer:
         found = self._rooms.setdefault(frame.room, {}).setdefault(frame.kind, [])
         own = [one for one in found if one["user"] == said["user"] and one.get("key") == said.get("key")]
         shown = {name: said[name] for name in ("user", "name", "key", "text") if name in said}
-        if own:
+        if own and self._fits(shown):
             own[0].update(shown)
-        elif len(found) < TYPISTS:
+        elif not own and len(found) < TYPISTS and self._fits(shown):
             found.append(shown)
 
     def _told(self, room: str, token: str) -> str:
-        """Tell who is in a room, if the client does not know; return what it knows then."""
-        if (roster := self._outdated(room)) is None:
+        """Tell who is in a room, if the client does not know and there is room; return what it knows then."""
+        if (roster := self._outdated(room)) is None or not self._fits(roster.whole.body):
             return token
         self._rooms.setdefault(room, {})["presence"] = from_json(roster.whole.body)
         return roster.token
@@ -156,3 +190,8 @@ class Answer:
     def _news(self, room: str) -> News:
         self._ready.set()
         return self._rooms.setdefault(room, {})
+
+
+def _reserved(room: str, place: Place) -> int:
+    """Return how many bytes a room takes of which there is nothing new: as a cursor, and where it stands."""
+    return ROOM_BYTES + 2 * len(room) + TEXT_BYTES + max(TEXT_BYTES, size(place.epoch))

@@ -68,8 +68,8 @@ class Settings(ServiceSettings):
     """A connection: frames refused as invalid or too many. More closes it with 4505: it does not listen."""
     unanswered: int = Field(default=100, ge=1)
     """A connection: sends that wait for their ack at once."""
-    rooms_per_connection: int = Field(default=200, ge=1)
-    """A connection: rooms subscribed to at once."""
+    rooms_per_connection: int = Field(default=200, ge=1, le=300)
+    """A connection: rooms subscribed to at once. The cursors of all must leave room for events in a poll's answer."""
 
     person_messages_per_second: float = Field(default=20.0, gt=0)
     person_messages_burst: int = Field(default=200, ge=1)

@@ -17,7 +17,7 @@ from warren.contract.topology import EVENTS
 
 from warren_gateway import metrics
 from warren_gateway.buckets import BucketQueue
-from warren_gateway.view import Chunk, Turn, merge
+from warren_gateway.view import Chunk, Turn, merge, split
 
 LENGTH = 20_000
 """Messages that may wait for a gateway that lags; older ones go, and the holes are filled from the store."""
@@ -64,7 +64,8 @@ class Feed:
         arrived, self._arrived = self._arrived, {}
         for (room, epoch), chunks in arrived.items():
             for chunk in merge(shown(room), chunks):
-                self._take(room, epoch, chunk)
+                for piece in split(chunk):
+                    self._take(room, epoch, piece)
         now = time.time()
         for stored in self._stored:
             metrics.DELIVERY.observe(max(0.0, now - stored))

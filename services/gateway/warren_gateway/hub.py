@@ -18,7 +18,7 @@ from warren_gateway.feed import Feed
 from warren_gateway.live import Live
 from warren_gateway.standings import Ask, Standings, may_write
 from warren_gateway.subscriber import Subscriber
-from warren_gateway.view import Chunk, RoomView, cut, identities, pack
+from warren_gateway.view import Chunk, RoomView, cut, identities, packs
 
 log = logging.getLogger(__name__)
 
@@ -271,8 +271,8 @@ class Hub:
             chunks = room.view.replay(since, REPLAY_BYTES)
             if chunks is None:
                 # The store may be ahead of the view; a reader must not be, or it would be shown those again.
-                page = await self._read(room, since)
-                chunks = [cut(page, room.view.head or 0)]
+                head = room.view.head or 0
+                chunks = [cut(chunk, head) for chunk in await self._read(room, since) if chunk.first <= head]
             if access.head < room.last_end:
                 # While we waited somebody lost the right to read, perhaps this one.
                 access = await self._still(room, reader, access)
@@ -287,12 +287,12 @@ class Hub:
                 return access
         raise Unavailable("the room's history was replaced meanwhile")
 
-    async def _read(self, room: _Room, after: int) -> Chunk:
+    async def _read(self, room: _Room, after: int) -> list[Chunk]:
         answer = await self._asker.ask(EventRange(room=room.view.room, after=after, limit=RANGE_LIMIT), Range)
         if not answer.events or answer.events[0]["seq"] != after + 1:
             raise Unavailable(f"the store has nothing after seq {after}")
         number = max((event["number"] for event in answer.events if "number" in event), default=room.view.number)
-        return pack(shown(room.view.room), answer.events, number)
+        return packs(shown(room.view.room), answer.events, number)
 
     def _mend(self, room: _Room) -> None:
         """Start reading what the view misses, unless that is under way."""
@@ -305,9 +305,10 @@ class Hub:
         tries = 0
         while room.view.behind and tries < REPAIR_TRIES:
             try:
-                chunk = await self._read(room, room.view.head or 0)
+                chunks = await self._read(room, room.view.head or 0)
                 metrics.HOLES.inc()
-                self._fan_out(room, room.view.offer(chunk))
+                for chunk in chunks:
+                    self._fan_out(room, room.view.offer(chunk))
             except (Unavailable, QueryDenied) as error:
                 tries += 1
                 log.warning("hole not filled", extra={"room": room.view.room, "error": str(error)})

@@ -16,6 +16,7 @@ from warren.contract import presence as p
 from warren.contract.bots import is_bot
 from warren.contract.frames import FRAME_LIMIT
 from warren.contract.ids import inbox_room
+from warren.contract.sizes import SERVER_BODY_LIMIT
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
 from warren.rates import Buckets, Rate
 from warren.untrusted import UnreadableError, first_error, read
@@ -245,13 +246,13 @@ class Live:
         """Take what the broker vouches for: services are believed, a bot speaks as itself where it may write."""
         publisher = message.header.properties.user_id
         if publisher is None:
-            log.warning("message refused", extra={"exchange": message.exchange, "error": "nobody vouches for it"})
+            _refuse(message, "nobody vouches for it")
         elif not is_bot(publisher):
-            self._told(message, said)
+            self._told(message, said, message.body)
         elif isinstance(said, p.IsTyping | p.Partial) and said.user == publisher:
             self._bot_said(message, said)
         else:
-            log.warning("message refused", extra={"exchange": message.exchange, "error": f"not {publisher}'s to say"})
+            _refuse(message, f"not {publisher}'s to say")
 
     def _bot_said(self, message: DeliveredMessage, said: p.IsTyping | p.Partial) -> None:
         # The routing key is what the broker has judged; a body could name any room.
@@ -264,16 +265,19 @@ class Live:
     async def _show_if_allowed(self, message: DeliveredMessage, said: p.IsTyping | p.Partial) -> None:
         with contextlib.suppress(Unavailable):
             if await self.judge(said.room, said.user):
-                self._told(message, said)
+                # Written anew: whatever else a bot has put into it goes to nobody.
+                self._told(message, said, said.model_dump_json(exclude_none=True).encode())
 
-    def _told(self, message: DeliveredMessage, said: p.AnyLive) -> None:
+    def _told(self, message: DeliveredMessage, said: p.AnyLive, body: bytes) -> None:
+        """Show what was said; `body`: as it goes to clients."""
         match said:
             case p.Presence():
                 term = (message.header.properties.headers or {}).get("term")
-                self._present(str(term), said, message.body)
+                self._present(str(term), said, body)
             case p.IsTyping(room=name, user=user) | p.Partial(room=name, user=user):
-                if room := self._rooms.get(name):
-                    frame = Frame(name, message.body, kind=said.type)
+                room = self._rooms.get(name)
+                if room is not None and len(body) <= SERVER_BODY_LIMIT:
+                    frame = Frame(name, body, kind=said.type)
                     self._show(frame, [watcher for watcher in room.watchers if watcher.user != user])
             case p.Sighting(user=user):
                 search = self._searches.get(user)
@@ -285,7 +289,9 @@ class Live:
         if room is None:
             return
         if room.roster.take(term, frame):
-            self._show(Frame(frame.room, body, kind=frame.type), room.watchers)
+            # One that is too large for a client says what has come of it instead, which stands by itself.
+            fits = len(body) <= SERVER_BODY_LIMIT
+            self._show(Frame(frame.room, body, kind=frame.type) if fits else room.roster.whole, room.watchers)
         elif not room.roster.synced:
             metrics.PRESENCE_LOST.inc()
             self._attendance.ask(frame.room)
@@ -367,3 +373,7 @@ def _live_frame(message: DeliveredMessage) -> p.AnyLive:
     if len(message.body) > FRAME_LIMIT:
         raise UnreadableError(f"more than {FRAME_LIMIT} bytes from {publisher}")
     return p.BOT_FRAME.validate_python(read(message.body))
+
+
+def _refuse(message: DeliveredMessage, why: str) -> None:
+    log.warning("message refused", extra={"exchange": message.exchange, "error": why})

@@ -3,6 +3,7 @@
 from zlib import crc32
 
 from warren.contract.presence import Count, Known, Presence, Present
+from warren.contract.sizes import SERVER_BODY_LIMIT
 
 from warren_gateway.view import Frame
 
@@ -48,11 +49,12 @@ class Roster:
 
     @property
     def whole(self) -> Frame:
-        """All there is to know, as a frame for somebody new."""
+        """All there is to know, as a frame for somebody new; how many there are, if their names do not fit into one."""
         if self._whole is None:
             state = None if self._count else list(self._people.values())
-            frame = Presence(room=self.room, version=self._version, state=state, count=self._count)
-            self._whole = Frame(self.room, frame.model_dump_json(exclude_none=True).encode(), kind=frame.type)
+            self._whole = self._frame(Presence(room=self.room, version=self._version, state=state, count=self._count))
+            if len(self._whole.body) > SERVER_BODY_LIMIT:
+                self._whole = self._frame(Presence(room=self.room, version=self._version, count=self.count))
         return self._whole
 
     @property
@@ -65,6 +67,9 @@ class Roster:
         """How many are there."""
         online = sum(person.status == "online" for person in self._people.values())
         return self._count or Count(online=online, away=len(self._people) - online)
+
+    def _frame(self, frame: Presence) -> Frame:
+        return Frame(self.room, frame.model_dump_json(exclude_none=True).encode(), kind=frame.type)
 
     def _replace(self, term: str, frame: Presence) -> None:
         self._term, self._version, self.synced = term, frame.version, True

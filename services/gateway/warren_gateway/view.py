@@ -11,12 +11,15 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 from warren.contract.events import CHANGES_STANDING, ENDS_READING
+from warren.contract.sizes import SERVER_BODY_LIMIT, groups
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
 RING_BYTES = 512 * 1024
 MERGE_BYTES = 64 * 1024
 """Chunks that arrive together are joined up to this size."""
+OPENING_BYTES = 128
+"""What a frame has around its events, the room's id of up to 64 characters included."""
 PENDING_CHUNKS = 64
 """Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
 
@@ -198,6 +201,22 @@ def pack(room: str, events: list[dict[str, Any]], number: int) -> Chunk:
     body = to_json({"type": "events", "room": room, "events": events})
     ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_STANDING)
     return Chunk(room, body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
+
+
+def packs(room: str, events: list[dict[str, Any]], number: int) -> list[Chunk]:
+    """Return contiguous events as chunks each of which fits into a frame; `number`: as of the last event."""
+    found: list[Chunk] = []
+    for group in reversed(groups(events, SERVER_BODY_LIMIT - OPENING_BYTES)):
+        found.append(pack(room, group, number))
+        number -= sum("number" in event for event in group)
+    return found[::-1]
+
+
+def split(chunk: Chunk) -> list[Chunk]:
+    """Return the chunk in pieces each of which fits into a frame: other versions of the writer may send larger ones."""
+    if len(chunk.body) <= SERVER_BODY_LIMIT:
+        return [chunk]
+    return packs(chunk.room, from_json(chunk.body)["events"], chunk.number)
 
 
 def _turns(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[Turn, ...]:

@@ -18,6 +18,7 @@ from warren.broker.tracing import speaking_for
 from warren.contract.commands import Accepted, Refused, Replies
 from warren.contract.events import About, ChangesStanding, EndsReading, Events
 from warren.contract.ids import is_inbox
+from warren.contract.sizes import RUN_LIMIT
 from warren.contract.topology import COMMANDS, EVENTS, bot_key, event_key, shard_key, shard_queue
 
 from warren_persistence import metrics
@@ -26,8 +27,8 @@ from warren_persistence.domain.plan import Plan, Run, runs
 
 log = logging.getLogger(__name__)
 
-RUN_LIMIT = 32
-"""Events in one AMQP message, and so in one client frame: below 1 MiB even when each text is as long as it may be."""
+RUN_EVENTS = 32
+"""Events in one AMQP message, and so in one client frame."""
 
 
 class Outlet:
@@ -49,7 +50,7 @@ class Outlet:
 
         Returns whether the deliveries may be acknowledged.
         """
-        sends = runs((*plan.new, *plan.again), RUN_LIMIT, plan.copies)
+        sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
         spans = {command.id: part.span for part in batch.parts for command in part.commands if part.span.is_recording()}
         for wait in backoff():
             try:

@@ -18,6 +18,7 @@ from warren.broker.publisher import Publisher
 from warren.contract import queries as q
 from warren.contract.bots import bot_user
 from warren.contract.codes import Code
+from warren.contract.sizes import SERVER_BODY_LIMIT, first_within, last_within
 from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
@@ -40,8 +41,8 @@ BODY_LIMIT = 64 * 1024
 """Bytes of a query: more than the heads of 500 rooms need."""
 ALONE = Rate(100, 500)
 """Queries of a broker user that asks for itself alone. People's limits are the gateways'."""
-RANGE_CHARACTERS = 200_000
-"""Characters of text in one answer to EventRange, about; a client frame is made of it."""
+NOTES_SHARE = SERVER_BODY_LIMIT // 4
+"""Bytes of a page of history that its notes may take; the messages have the rest."""
 MY_ROOMS = 1_000
 """The most rooms in the answer to MyRooms."""
 
@@ -181,7 +182,7 @@ class Reader:
                 return sight
             head = sight.head
         events = await self._store.range(query.room, query.after, head.head, query.limit)
-        return q.Range(epoch=self._epoch, events=_within(events, RANGE_CHARACTERS), head=head.head)
+        return q.Range(epoch=self._epoch, events=first_within(events, SERVER_BODY_LIMIT), head=head.head)
 
     async def _history(self, query: q.History) -> BaseModel:
         sight = await self._sights.look(query.room, query.user)
@@ -189,8 +190,12 @@ class Reader:
             return sight
         upto = sight.head.head
         found = await self._store.messages(query.room, query.before, query.after, upto, query.limit + 1)
-        more = len(found) > query.limit
-        page = found[: query.limit] if query.after is not None else found[-query.limit :]
+        room_for = SERVER_BODY_LIMIT - (NOTES_SHARE if query.notes else 0)
+        if query.after is not None:
+            page = first_within(found[: query.limit], room_for)
+        else:
+            page = last_within(found[-query.limit :], room_for)
+        more = len(found) > len(page)
         notes = await self._notes(query, page, upto, more=more) if query.notes else []
         return q.Page(messages=page, more=more, notes=notes)
 
@@ -203,7 +208,7 @@ class Reader:
             high = page[-1]["seq"]
         elif more:
             low = page[0]["seq"]
-        return await self._store.notes(query.room, low, high, q.NOTES_LIMIT)
+        return last_within(await self._store.notes(query.room, low, high, q.NOTES_LIMIT), NOTES_SHARE)
 
     async def _my_rooms(self, query: q.MyRooms) -> BaseModel:
         memberships = {found["_id"]["room"]: found for found in await self._store.memberships(query.user, MY_ROOMS)}
@@ -278,16 +283,6 @@ def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) ->
     return q.MemberEntry(
         user=user, name=names.get(user, user), role=standing.role, muted=standing.muted, banned=standing.until
     )
-
-
-def _within(events: list[q.StoredEvent], limit: int) -> list[q.StoredEvent]:
-    """Return the events up to `limit` characters of text, and one at least."""
-    total = 0
-    for index, event in enumerate(events):
-        total += len(event.get("text", ""))
-        if total > limit:
-            return events[: max(index, 1)]
-    return events
 
 
 def _summary(

@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from warren.contract.ids import Cursor, Key, RoomId, RoomRef, Seq, Text, UserId
 from warren.contract.presence import Here, IsTyping, Partial, Presence
+from warren.contract.sizes import SERVER_FRAME_LIMIT
 from warren.contract.wire import Strict, Wire
 
 SUBPROTOCOL = "warren.v1"
@@ -98,9 +99,10 @@ class Person(Wire):
 
 
 class Limits(Wire):
-    """What the gateway lets one connection do."""
+    """What the gateway lets one connection do. `server_frame_bytes`: no frame to it is larger, nor a poll's answer."""
 
     frame_bytes: int = FRAME_LIMIT
+    server_frame_bytes: int = SERVER_FRAME_LIMIT
     text_characters: int
     rooms: int
     unanswered: int

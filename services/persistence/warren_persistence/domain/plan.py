@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 
 from warren.contract.commands import Accepted, Refused
 from warren.contract.topology import bot_key, public_key
@@ -108,25 +107,39 @@ class Run:
 
 
 def runs(
-    events: Iterable[tuple[str, LogEvent, int]], limit: int, copies: Mapping[tuple[str, int], tuple[str, ...]]
+    events: Iterable[tuple[str, LogEvent, int]],
+    limit: int,
+    most: int,
+    copies: Mapping[tuple[str, int], tuple[str, ...]],
 ) -> list[Run]:
-    """Group (room, event, message count) into contiguous runs of at most `limit` events that go to the same bots."""
+    """Group (room, event, message count) into contiguous runs that go to the same bots.
+
+    Each has at most `limit` events and `most` bytes of JSON.
+    """
     by_room: dict[str, dict[int, tuple[LogEvent, int]]] = {}
     for room, event, number in events:
         by_room.setdefault(room, {})[event.seq] = (event, number)
     found: list[Run] = []
     for room, entries in by_room.items():
+        sizes = {seq: len(event.model_dump_json(exclude_none=True)) + 1 for seq, (event, _) in entries.items()}
         keys = {seq: copies.get((room, seq), ()) for seq in entries}
-        for seqs in _contiguous(sorted(entries), limit, keys):
+        for seqs in _contiguous(sizes, keys, limit, most):
             found.append(Run(room, [entries[seq][0] for seq in seqs], entries[seqs[-1]][1], keys[seqs[0]]))
     return found
 
 
-def _contiguous(seqs: list[int], limit: int, keys: Mapping[int, tuple[str, ...]]) -> list[list[int]]:
-    groups = [[seqs[0]]]
-    for previous, seq in pairwise(seqs):
-        if seq == previous + 1 and len(groups[-1]) < limit and keys[seq] == keys[previous]:
-            groups[-1].append(seq)
+def _contiguous(
+    sizes: Mapping[int, int], keys: Mapping[int, tuple[str, ...]], limit: int, most: int
+) -> list[list[int]]:
+    groups: list[list[int]] = []
+    left = 0
+    for seq in sorted(sizes):
+        last = groups[-1] if groups else []
+        goes_on = bool(last) and seq == last[-1] + 1 and keys[seq] == keys[last[-1]]
+        if goes_on and len(last) < limit and sizes[seq] <= left:
+            last.append(seq)
         else:
             groups.append([seq])
+            left = most
+        left -= sizes[seq]
     return groups
