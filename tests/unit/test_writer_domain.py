@@ -135,7 +135,7 @@ def test_a_batch_is_gap_free_and_each_key_is_stored_once(commands: list[RoomComm
     rooms = fresh_rooms()
     heads = {name: found.head for name, found in rooms.items()}
     plan = plan_batch(commands, rooms, {}, NOW)
-    assert plan.answers.keys() == {command.id for command in commands}
+    assert [answer.id for answer in plan.answers] == [command.id for command in commands]
     for name, head in heads.items():
         events = [(event, number) for found, event, number in plan.new if found == name]
         assert [event.seq for event, _ in events] == list(range(head + 1, head + 1 + len(events)))
@@ -154,8 +154,7 @@ def test_a_batch_is_gap_free_and_each_key_is_stored_once(commands: list[RoomComm
 def test_the_answer_says_where_the_keys_event_stands(commands: list[RoomCommand]) -> None:
     plan = plan_batch(commands, fresh_rooms(), {}, NOW)
     stood = {(name, event.sender, event.key): (event.seq, number) for name, event, number in plan.new}
-    for command in commands:
-        answer = plan.answers[command.id]
+    for command, answer in zip(commands, plan.answers, strict=True):
         if isinstance(answer, Accepted):
             assert (answer.seq, answer.number) == stood[key_of(command)]
         else:
@@ -172,7 +171,7 @@ def test_a_batch_in_two_parts_comes_to_the_same(commands: list[RoomCommand], at:
     known = {(name, event.sender, event.key): Stored(event.seq, number) for name, event, number in one.new}
     two = plan_batch(commands[at:], rooms, known, NOW)
     assert one.new + two.new == whole.new
-    assert one.answers | two.answers == whole.answers
+    assert one.answers + two.answers == whole.answers
 
 
 @property_test
@@ -182,10 +181,11 @@ def test_a_batch_that_comes_again_stores_nothing_and_says_the_same(commands: lis
     rooms = fresh_rooms()
     first = plan_batch(commands, rooms, {}, NOW)
     known = {(name, event.sender, event.key): Stored(event.seq, number, event) for name, event, number in first.new}
-    accepted = [command for command in commands if isinstance(first.answers[command.id], Accepted)]
+    answered = list(zip(commands, first.answers, strict=True))
+    accepted = [command for command, answer in answered if isinstance(answer, Accepted)]
     again = plan_batch(accepted, rooms, known, NOW)
     assert again.new == []
-    assert again.answers == {command.id: first.answers[command.id] for command in accepted}
+    assert again.answers == [answer for answer in first.answers if isinstance(answer, Accepted)]
     # And all of it is published again, for its first writer may not have come to that.
     assert {event.id for _, event, _ in again.again} == {event.id for _, event, _ in first.new}
 
@@ -194,15 +194,15 @@ def test_a_key_seen_before_wins_over_what_the_room_allows_now() -> None:
     known = {("a", "eve", "k"): Stored(2, 0)}
     command = send("eve")
     plan = plan_batch([command], {"a": room()}, known, NOW)
-    assert plan == Plan(answers={command.id: Accepted(id=command.id, seq=2, number=0)})
+    assert plan == Plan(answers=[Accepted(id=command.id, seq=2, number=0)])
 
 
 def test_a_key_whose_command_was_refused_may_be_used_again() -> None:
     state = room()
     first, membership, second = send("eve", "k1"), join("eve", "k2"), send("eve", "k1")
     plan = plan_batch([first, membership, second], {"a": state}, {}, NOW)
-    assert isinstance(plan.answers[first.id], Refused)
-    assert plan.answers[second.id] == Accepted(id=second.id, seq=7, number=4)
+    assert isinstance(plan.answers[0], Refused)
+    assert plan.answers[2] == Accepted(id=second.id, seq=7, number=4)
 
 
 def joined(seq: int) -> MemberJoined:

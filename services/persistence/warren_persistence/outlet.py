@@ -5,6 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -22,10 +23,15 @@ from warren.contract.sizes import RUN_LIMIT
 from warren.contract.topology import COMMANDS, EVENTS, bot_key, event_key, shard_key, shard_queue
 
 from warren_persistence import metrics
-from warren_persistence.batch import Batch, Poison
+from warren_persistence.batch import Batch, Decoded, Poison
 from warren_persistence.domain.plan import Plan, Run, runs
 
 log = logging.getLogger(__name__)
+
+Answered = list[tuple[Decoded, list[Accepted | Refused]]]
+"""Deliveries, each with the answers to its commands, in their order."""
+Place = tuple[str, int]
+"""A room and a seq: where an event stands."""
 
 RUN_EVENTS = 32
 """Events in one AMQP message, and so in one client frame."""
@@ -51,12 +57,13 @@ class Outlet:
         Returns whether the deliveries may be acknowledged.
         """
         sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
-        spans = {command.id: part.span for part in batch.parts for command in part.commands if part.span.is_recording()}
+        answered = _answered(batch, plan)
+        spans = _spans(answered)
         for wait in backoff():
             try:
                 await asyncio.gather(
                     *(self._event(run, spans) for run in sends),
-                    *(self.reply(to, replies) for to, replies in _replies(batch, plan).items()),
+                    *(self.reply(to, replies) for to, replies in _replies(answered).items()),
                     *(
                         self.bury(poison, shard_queue(shard), COMMANDS, shard_key(shard))
                         for poison, shard in _poison(batch)
@@ -76,8 +83,9 @@ class Outlet:
             _trace(sends)
         return True
 
-    async def _event(self, run: Run, spans: Mapping[str, Span]) -> None:
-        with speaking_for(spans[event.id] for event in run.events if event.id in spans):
+    async def _event(self, run: Run, spans: Mapping[Place, Span]) -> None:
+        places = [(run.room, event.seq) for event in run.events]
+        with speaking_for(spans[place] for place in places if place in spans):
             await self._publish_run(run)
 
     async def _publish_run(self, run: Run) -> None:
@@ -136,14 +144,30 @@ def _whose(event: EndsReading | ChangesStanding) -> str:
     return event.user if isinstance(event, About) else ""
 
 
-def _replies(batch: Batch, plan: Plan) -> dict[str, list[Accepted | Refused]]:
-    answers: defaultdict[str, list[Accepted | Refused]] = defaultdict(list)
-    for part in batch.parts:
+def _answered(batch: Batch, plan: Plan) -> Answered:
+    """Return whose the answers are, by place: ids are whatever their senders chose."""
+    answers = iter(plan.answers)
+    return [(part, list(islice(answers, len(part.commands)))) for part in batch.parts]
+
+
+def _spans(answered: Answered) -> dict[Place, Span]:
+    """Return in whose name each event is told, of those that are traced."""
+    return {
+        (command.room, answer.seq): part.span
+        for part, answers in answered
+        if part.span.is_recording()
+        for command, answer in zip(part.commands, answers, strict=True)
+        if isinstance(answer, Accepted)
+    }
+
+
+def _replies(answered: Answered) -> dict[str, list[Accepted | Refused]]:
+    found: defaultdict[str, list[Accepted | Refused]] = defaultdict(list)
+    for part, answers in answered:
         reply_to = reply_queue(part.publisher, part.delivery.message.header.properties.reply_to)
-        if reply_to:
-            answers[reply_to] += [plan.answers[command.id] for command in part.commands if command.id in plan.answers]
-            answers[reply_to] += part.refused
-    return {reply_to: found for reply_to, found in answers.items() if found}
+        if reply_to and part.delivery.lease.live:
+            found[reply_to] += [*answers, *part.refused]
+    return {reply_to: replies for reply_to, replies in found.items() if replies}
 
 
 def _poison(batch: Batch) -> Iterable[tuple[Poison, int]]:
@@ -151,7 +175,7 @@ def _poison(batch: Batch) -> Iterable[tuple[Poison, int]]:
 
 
 def _count(plan: Plan) -> None:
-    refused = sum(isinstance(answer, Refused) for answer in plan.answers.values())
+    refused = sum(isinstance(answer, Refused) for answer in plan.answers)
     metrics.COMMANDS.labels("stored").inc(len(plan.new))
     metrics.COMMANDS.labels("refused").inc(refused)
     metrics.COMMANDS.labels("known").inc(len(plan.answers) - refused - len(plan.new))

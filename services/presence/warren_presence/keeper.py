@@ -102,17 +102,21 @@ class Keeper:
             _refused(error)
         else:
             if isinstance(said, p.Announcement):
-                self._announced(held.shard, said, now)
+                self._announced(held, said, now)
         if message.delivery_tag is not None:
             lease.acks.through(message.delivery_tag)
 
-    def _announced(self, shard: Shard, said: p.Announcement, now: float) -> None:
+    def _announced(self, held: _Held, said: p.Announcement, now: float) -> None:
+        if said.shard != held.number:
+            metrics.REFUSED.inc()
+            log.warning("message refused", extra={"error": f"of shard {said.shard}, in the queue of {held.number}"})
+            return
         if self._leases.stopped(said.gateway):
             return
         if self._leases.heard_at(said.gateway) is None:
             self._leases.hear(said.gateway, now)
         metrics.CHANGES.inc(len(said.changes))
-        shard.announce(said, now)
+        held.shard.announce(said, now)
 
     def _take_over(self, number: int, now: float) -> _Held:
         """Begin anew with a shard: ask all gateways who is there, and wait for those that live to have answered."""

@@ -1,9 +1,10 @@
 """Asks persistence over the broker; the answers come to the process's mailbox."""
 
 import asyncio
+import logging
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
@@ -11,6 +12,9 @@ from warren.contract.codes import Code
 from warren.contract.ids import new_id
 from warren.contract.queries import ANSWER, Denied
 from warren.contract.topology import QUERIES, QUERY_KEY
+from warren.untrusted import first_error
+
+log = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -60,13 +64,11 @@ class Asker:
             raise Unavailable("no answer in time") from error
         finally:
             del self._pending[correlation]
-        answer = ANSWER.validate_json(body)
+        answer = _read(body, kind)
         if isinstance(answer, Denied):
             if answer.code == Code.UNAVAILABLE:
                 raise Unavailable(answer.detail)
             raise QueryDenied(answer)
-        if not isinstance(answer, kind):
-            raise TypeError(f"{kind.__name__} expected, not {answer.type}")
         return answer
 
     def answered(self, correlation: str | None, body: bytes) -> None:
@@ -74,3 +76,15 @@ class Asker:
         future = self._pending.get(correlation or "")
         if future is not None and not future.done():
             future.set_result(body)
+
+
+def _read(body: bytes, kind: type[A]) -> A | Denied:
+    """Return the answer. What makes no sense is none: of a newer replica, perhaps, and another may know better."""
+    try:
+        answer = ANSWER.validate_json(body)
+    except ValidationError as error:
+        log.error("answer not understood", extra={"error": first_error(error)})  # noqa: TRY400
+        raise Unavailable("an answer that is not understood") from error
+    if isinstance(answer, kind | Denied):
+        return answer
+    raise Unavailable(f"{kind.__name__} expected, not {answer.type}")

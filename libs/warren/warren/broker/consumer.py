@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
+
+log = logging.getLogger(__name__)
 
 DECLARE_TIMEOUT = 10.0
 """Seconds."""
@@ -56,11 +59,16 @@ async def consume(
     `sink` is synchronous because aiormq runs the callback as a task a message: order holds only for what happens
     before the first await. A `basic.cancel` would leave the unacked messages behind while the next consumer starts;
     a closed channel gives them back first. The broker's own cancel (the queue is gone) closes the channel too.
+
+    What `sink` cannot take is passed over with a line in the log: what is acknowledged after it covers it.
     """
     underlay = await channel.get_underlay_channel()
 
     async def callback(message: DeliveredMessage) -> None:
-        sink(message)
+        try:
+            sink(message)
+        except Exception:
+            log.exception("not taken", extra={"queue": queue, "exchange": message.exchange})
 
     async def cancelled(_: Any) -> None:
         await channel.close()

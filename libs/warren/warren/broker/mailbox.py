@@ -33,9 +33,9 @@ class Mailbox:
         # Without acks: an answer is worth nothing a second time.
         await consume(channel, queue.name, self._take, exclusive=True, no_ack=True)
         self._submitter.reply_to = self._asker.reply_to = queue.name
-        if opened is not None:
-            opened()
         try:
+            if opened is not None:
+                opened()
             await channel.closed()
         finally:
             self._submitter.reply_to = self._asker.reply_to = None

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opentelemetry.trace import Span
+from pydantic import ValidationError
 
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
@@ -22,6 +23,7 @@ from warren.broker.tracing import begin, finish, speaking_for
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Refused, Replies
 from warren.contract.topology import BOT_COMMANDS, COMMANDS, shard, shard_key
+from warren.untrusted import first_error
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,10 @@ class Submitter:
         if self.reply_to is None:
             self._refuse(command, done, Code.UNAVAILABLE, "the broker is not reached at the moment")
             return
+        if command.id in self._pending:
+            # Its answer could not be told from the other's, and whoever waits for that would wait for ever.
+            self._refuse(command, done, Code.INVALID, "a command of this id waits for its answer already")
+            return
         if len(self._pending) >= PENDING_LIMIT:
             self._refuse(command, done, Code.TOO_MANY, "too many commands wait already")
             return
@@ -117,7 +123,7 @@ class Submitter:
             self._senders[way] = asyncio.create_task(self._send(way))
 
     def _refuse(self, command: AnyCommand, done: Done, code: Code, detail: str) -> None:
-        answer = _temporary(command.id, code, detail)
+        answer = Refused(id=command.id, code=code, detail=detail)
         if self._observe is not None:
             self._observe(answer, 0.0)
         done(answer)
@@ -129,8 +135,8 @@ class Submitter:
         return await future
 
     def answered(self, body: bytes) -> None:
-        """Take answers from the mailbox."""
-        for answer in Replies.model_validate_json(body).replies:
+        """Take answers from the mailbox; those that nobody waits for are dropped, and what is not understood."""
+        for answer in _replies(body):
             self._settle(answer)
 
     def expire(self) -> None:
@@ -196,7 +202,18 @@ class Submitter:
             self._observe(answer, time.perf_counter() - pending.submitted)
         code = answer.code if isinstance(answer, Refused) else None
         finish(pending.span, code or "stored", failed=code is not None)
-        pending.done(answer)
+        try:
+            pending.done(answer)
+        except Exception:  # theirs, and no reason for the next one to wait
+            log.exception("answer not taken", extra={"correlation_id": answer.id})
+
+
+def _replies(body: bytes) -> list[Accepted | Refused]:
+    try:
+        return Replies.model_validate_json(body).replies
+    except ValidationError as error:
+        log.error("answers not understood", extra={"error": first_error(error)})  # noqa: TRY400
+        return []
 
 
 def _temporary(command: str, code: Code, detail: str) -> Refused:

@@ -19,6 +19,8 @@ LEASE = 15.0
 GRACE = 5.0
 """Seconds for which somebody whose last connection ended is shown on: a reload, a reconnect."""
 
+Silence = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Seconds for which nothing was heard. No more than a number: one that is none would never be over."""
 Here = Literal["online", "away"]
 """`away`: connected, but nobody has touched any of the devices for a while."""
 Status = Literal["online", "away", "offline"]
@@ -180,7 +182,7 @@ class Roll(Wire):
     """The gateways that a presence replica has heard of, and for how many seconds each has been silent."""
 
     type: Literal["roll"] = "roll"
-    gateways: dict[str, float]
+    gateways: dict[str, Silence]
 
 
 AnyControl = Heartbeat | Goodbye | Resync | RollCall | Roll

@@ -34,8 +34,8 @@ class Plan:
     """(room, event, the room's message count at it): to be inserted, in this order."""
     again: list[tuple[str, LogEvent, int]] = field(default_factory=list)
     """Events found in the store, whose first writer may have died before publishing them."""
-    answers: dict[str, Accepted | Refused] = field(default_factory=dict)
-    """By command id."""
+    answers: list[Accepted | Refused] = field(default_factory=list)
+    """By place, one for each command. An id is its sender's choice, and may stand in several commands at a time."""
     copies: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     """By room and seq: the further routing keys of an event."""
     refused: set[str] = field(default_factory=set)
@@ -66,7 +66,7 @@ def plan_batch(
         if stored is None:
             verdict = judge(rooms[command.room], command, now, full)
             if isinstance(verdict, Refused):
-                plan.answers[command.id] = verdict
+                plan.answers.append(verdict)
                 plan.refused.add(command.room)
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
@@ -74,7 +74,7 @@ def plan_batch(
             room = rooms[command.room]
             plan.again.append((room.name, stored.event, stored.number))
             plan.copies[room.name, stored.seq] = copies(room, room.bots)
-        plan.answers[command.id] = Accepted(id=command.id, seq=stored.seq, number=stored.number)
+        plan.answers.append(Accepted(id=command.id, seq=stored.seq, number=stored.number))
     return plan
 
 
