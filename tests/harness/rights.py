@@ -53,6 +53,7 @@ ACTORS = {
     "public archived": ("stranger", "invited", "member", "muted", "moderator", "owner", "banned"),
     "private archived": ("stranger", "invited", "member", "muted", "moderator", "owner", "banned"),
     "direct": ("stranger", "member", "muted"),
+    "direct blocked": ("stranger", "blocker", "blocked"),
     "inbox": ("stranger", "owner"),
     "unknown": ("stranger",),
 }
@@ -83,6 +84,8 @@ class Scene:
     room: str
     people: dict[str, str]
     two: dict[str, str]
+    block: tuple[str, str] | None = None
+    """Who has blocked whom, in a direct room."""
 
     def command(self, cell: Cell) -> c.AnyCommand:
         """Return what the cell's actor does."""
@@ -142,14 +145,15 @@ def new_scene(name: str, *, last: bool = False) -> tuple[Scene, list[c.AnyComman
 
 
 def _direct(name: str, people: dict[str, str], two: dict[str, str]) -> tuple[Scene, list[c.AnyCommand]]:
-    """Two people, one of whom is muted: each is the other's `target`, whatever they are."""
-    one, other = people["member"], people["muted"]
+    """Two people, one of whom is muted, or blocked: each is the other's `target`, whatever they are."""
+    first, second = ("blocker", "blocked") if name.endswith("blocked") else ("member", "muted")
+    one, other = people[first], people[second]
     room = direct_room(one, other)
-    scene = Scene(name, room, people, {**two, "member": other, "muted": one})
-    return scene, [
-        c.CreateDirect(**_by(room, one), user=other),
-        c.Mute(**_by(room, one), user=other),
-    ]
+    scene = Scene(name, room, people, {**two, first: other, second: one}, (one, other) if first == "blocker" else None)
+    made = c.CreateDirect(**_by(room, one), user=other)
+    if scene.block is None:
+        return scene, [made, c.Mute(**_by(room, one), user=other)]
+    return scene, [made, c.Block(**_by(inbox_room(one), one), user=other)]
 
 
 def _furnish(scene: Scene, *, last: bool) -> Iterator[c.AnyCommand]:

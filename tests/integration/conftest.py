@@ -61,6 +61,24 @@ async def new_place(http: httpx.AsyncClient, gateway: str, kind: str = "public")
     return place
 
 
+async def become_known(http: httpx.AsyncClient, gateway: str, *people: Person) -> None:
+    """Have these people sign in, and wait until they are known to have."""
+    for person in people:
+        (await http.get(f"{gateway}/v1/me", headers=person.headers)).raise_for_status()
+    for person in people:
+        await found_by(http, gateway, person.id, person.id)
+
+
+async def found_by(http: httpx.AsyncClient, gateway: str, user: str, prefix: str) -> None:
+    """Wait until somebody is found by the beginning of their name or id."""
+    asked: dict[str, Any] = {"params": {"q": prefix}, "headers": new_person("asker").headers}
+    async with asyncio.timeout(WITHIN):
+        found: list[str] = []
+        while user not in found:
+            answer = await http.get(f"{gateway}/v1/people", **asked)
+            found = [person["user"] for person in answer.json()["people"]]
+
+
 @pytest.fixture
 def address() -> str:
     """An address that nobody else has."""
@@ -85,6 +103,8 @@ async def broker(stack: Stack) -> AsyncIterator[Bus]:
         yield found
 
 
+WITHIN = 30.0
+"""Seconds to become known; a bound, not an expectation."""
 SETTLED = 8
 """Looks in which nobody has polled, a tenth of a second apart: longer than presence gathers before it is an answer."""
 

@@ -15,7 +15,7 @@ from harness.member import fresh_room, make_room
 from harness.stack import Stack
 from harness.talker import Talker, talk, talk_over
 from harness.tokens import token
-from integration.conftest import Person, Place, new_person, new_place, seqs, settled
+from integration.conftest import Person, Place, become_known, new_person, new_place, seqs, settled
 from integration.test_absent_writer import absence
 from integration.test_removal import ENDS, act, let_in, shown
 from warren.contract.ids import direct_room, inbox_room
@@ -122,6 +122,7 @@ async def test_a_removal_while_a_long_replay_is_under_way_is_its_end(
 async def hidden(http: httpx.AsyncClient, gateways: list[str]) -> tuple[Person, dict[str, str]]:
     """A stranger, and rooms that are there and none of their business, by kind."""
     place = await new_place(http, gateways[0], "private")
+    await become_known(http, gateways[0], place.bob)
     asked = {"json": {"user": place.bob.id}, "headers": place.ann.headers}
     (await http.post(f"{gateways[0]}/v1/direct", **asked)).raise_for_status()  # type: ignore[arg-type]
     inbox = inbox_room(place.bob.id)

@@ -102,16 +102,20 @@ class Scene:
     eve: Person
 
     def new_room(self) -> Placed:
-        """Return what puts a case into a room in which bob is muted and eve banned, more often than not."""
+        """Return what puts a case into a room in which bob is muted and eve banned, more often than not.
+
+        Ann has a direct room with bob.
+        """
         room = fresh_room("scene")
-        self._do("POST", "", self.ann, {"room": room})
-        self._do("PUT", f"/{room}/members/me", self.bob)
-        self._do("PUT", f"/{room}/mutes/{self.bob.id}", self.ann)
-        self._do("PUT", f"/{room}/bans/{self.eve.id}", self.ann)
+        self._do("POST", "rooms", self.ann, {"room": room})
+        self._do("PUT", f"rooms/{room}/members/me", self.bob)
+        self._do("PUT", f"rooms/{room}/mutes/{self.bob.id}", self.ann)
+        self._do("PUT", f"rooms/{room}/bans/{self.eve.id}", self.ann)
+        self._do("POST", "direct", self.ann, {"user": self.bob.id})
         return at(room, self.bob.id, self.eve.id, "me", "somebody")
 
     def _do(self, method: str, path: str, who: Person, body: Any = None) -> None:
-        url = f"{self.gateway}/v1/rooms{path}"
+        url = f"{self.gateway}/v1/{path}"
         self.session.request(method, url, json=body, headers=who.headers, timeout=WITHIN).raise_for_status()
 
 
@@ -126,7 +130,10 @@ def at(room: str, user: str, *others: str) -> Placed:
     users = itertools.cycle([user, *others, None])
 
     def put(case: AnyCase) -> None:
-        for name, value in (("room", next(rooms)), ("user", next(users))):
+        room, user = next(rooms), next(users)
+        if isinstance(case.body, dict) and isinstance(case.body.get("user"), str) and user is not None:
+            case.body["user"] = user
+        for name, value in (("room", room), ("user", user)):
             if name in case.path_parameters and value is not None:  # else it is as it was generated
                 case.path_parameters[name] = value
 

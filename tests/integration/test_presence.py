@@ -16,7 +16,7 @@ from harness.raw import RawClient, message, raw_sign_in
 from harness.stack import Stack
 from harness.talker import SocketTalker, talk
 from harness.viewer import Viewer
-from integration.conftest import Person, Place, new_person, new_place
+from integration.conftest import Person, Place, become_known, new_person, new_place
 from integration.test_removal import ENDS, act, let_in
 from warren.contract.ids import inbox_room
 from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Goodbye
@@ -261,6 +261,7 @@ async def test_leaving_a_subscription_is_leaving_after_the_grace(place: Place, g
 async def test_the_two_of_a_direct_room_see_each_other(
     http: httpx.AsyncClient, place: Place, gateways: list[str]
 ) -> None:
+    await become_known(http, gateways[0], place.eve)
     made = await http.post(f"{gateways[0]}/v1/direct", json={"user": place.eve.id}, headers=place.ann.headers)
     room = made.json()["room"]
     async with view(gateways[0], place.ann, room) as ann, view(gateways[1], place.eve, room) as eve:

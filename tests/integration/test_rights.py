@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from harness.rights import ACTORS, LAST, Cell, Scene, cells, new_scene
 from harness.talker import talk_over
 from harness.tokens import token
 from warren.contract.commands import AnyCommand
+from warren.contract.queries import SIGN_INS_LIMIT
 
 TABLE = {(cell.scene, cell.command, cell.target, cell.actor): cell for cell in cells()}
 STATUS = {"ok": (200, 201), "exists": (200,), "forbidden": (403,), "not_found": (404,), "invalid": (422,)}
@@ -33,19 +35,31 @@ async def staged(broker: Bus, wanted: Iterable[Cell]) -> list[tuple[Cell, Scene]
             if not changes(cell):
                 shared[cell.scene, last] = scene
         found.append((cell, scene))
+    direct = [scene for _, scene in found if scene.name.startswith("direct")]
+    await sign_in(broker, (user for scene in direct for user in scene.people.values()))
     replies = await done(broker, setup)
     assert {reply["type"] for reply in replies.values()} <= {"accepted"}, replies
     return found
 
 
+async def sign_in(broker: Bus, users: Iterable[str]) -> None:
+    """Have these people known, as a gateway does."""
+    people = [{"user": user, "name": user} for user in sorted(set(users))]
+    for start in range(0, len(people), SIGN_INS_LIMIT):
+        answer = await broker.ask({"type": "sign_ins", "people": people[start : start + SIGN_INS_LIMIT]})
+        assert answer == {"type": "noted"}
+
+
 async def done(broker: Bus, portions: Iterable[list[AnyCommand]]) -> dict[str, dict[str, Any]]:
-    """Publish portions of commands, each for one room, and return the replies by command id."""
+    """Publish portions of commands, each room's together, and return the replies by command id."""
     total = 0
     for commands in portions:
-        for start in range(0, len(commands), BATCH):
-            portion = commands[start : start + BATCH]
-            await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
-            total += len(portion)
+        for _, group in groupby(commands, lambda command: command.room):
+            mine = list(group)
+            for start in range(0, len(mine), BATCH):
+                portion = mine[start : start + BATCH]
+                await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
+                total += len(portion)
     return await broker.replies(total)
 
 

@@ -15,7 +15,7 @@ from harness.member import fresh_room
 from harness.operator import until
 from harness.stack import Stack
 from harness.talker import talk
-from integration.conftest import Person, new_place
+from integration.conftest import Person, become_known, new_place
 from pymongo.database import Database
 from warren.contract.ids import direct_room, inbox_room
 
@@ -60,6 +60,7 @@ async def secret(http: httpx.AsyncClient, gateways: list[str]) -> Secrets:
         place.eve,
         fresh_room("whisper"),
     )
+    await become_known(http, gateways[0], place.bob)
     for method, path, body, who in (
         ("POST", "direct", {"user": place.bob.id}, place.ann),
         ("POST", f"rooms/{found.rooms['direct']}/messages", {"text": found.text}, place.ann),

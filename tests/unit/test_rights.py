@@ -8,7 +8,9 @@ from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.commands import Refused
 from warren.contract.ids import direct_room, inbox_room, new_id
+from warren_persistence.domain.facts import NO_FACTS, Facts
 from warren_persistence.domain.judge import judge
+from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.rights import may_read
 from warren_persistence.domain.room import Room, apply
 
@@ -20,7 +22,8 @@ def played(name: str, *, last: bool = False) -> tuple[Scene, Room]:
     scene, commands = new_scene(name, last=last)
     room = Room(scene.room)
     for command in commands:
-        done(room, command)
+        if command.room == scene.room:
+            done(room, command)
     return scene, room
 
 
@@ -30,15 +33,15 @@ def done(room: Room, command: c.AnyCommand, now: datetime = NOW) -> None:
     apply(room, event)
 
 
-def verdict(room: Room, command: c.AnyCommand, now: datetime = NOW) -> str:
-    found = judge(room, command, now)
+def verdict(room: Room, command: c.AnyCommand, now: datetime = NOW, facts: Facts = NO_FACTS) -> str:
+    found = judge(room, command, now, facts)
     return found.code if isinstance(found, Refused) else "ok"
 
 
 def judged(cell: Cell) -> str:
     scene, room = played(cell.scene, last=cell.command in LAST)
     if cell.command != "read":
-        return verdict(room, scene.command(cell))
+        return verdict(room, scene.command(cell), facts=Facts(blocks={scene.block} if scene.block else set()))
     if cell.scene in ("inbox", "unknown"):  # rooms that the reader treats apart
         return "ok" if cell.actor == "owner" else "not_found"
     why = may_read(room.kind, room.standing(scene.people[cell.actor], NOW))
@@ -130,9 +133,16 @@ def test_who_is_in_as_many_rooms_as_one_may_be_comes_into_no_more() -> None:
     scene, room = played("public")
     assert judged_full(room, c.Join(**by(room, "ann")), full) == Code.FORBIDDEN
     assert judged_full(room, c.Join(**by(room, scene.people["stranger"])), full) == "ok"
-    for one, other in (("ann", "bob"), ("bob", "ann")):
-        direct = Room(direct_room(one, other))
-        assert judged_full(direct, c.CreateDirect(**by(direct, one), user=other), full) == Code.FORBIDDEN
+    direct = Room(direct_room("ann", "bob"))
+    assert judged_full(direct, c.CreateDirect(**by(direct, "ann"), user="bob"), full) == Code.FORBIDDEN
+
+
+def test_a_direct_room_counts_against_who_opens_it() -> None:
+    """Else anybody could fill anybody's rooms."""
+    direct = Room(direct_room("ann", "bob"))
+    assert judged_full(direct, c.CreateDirect(**by(direct, "bob"), user="ann"), {"ann"}) == "ok"
+    done(direct, c.CreateDirect(**by(direct, "bob"), user="ann"))
+    assert {user: standing.unasked for user, standing in direct.members.items()} == {"ann": NOW, "bob": None}
 
 
 def test_a_direct_room_is_that_of_its_two_people_and_there_once() -> None:
@@ -142,6 +152,69 @@ def test_a_direct_room_is_that_of_its_two_people_and_there_once() -> None:
     assert verdict(right, c.CreateDirect(**by(right, "ann"), user="bob")) == Code.EXISTS
     alone = Room(direct_room("ann", "ann"))
     assert verdict(alone, c.CreateDirect(**by(alone, "ann"), user="ann")) == Code.INVALID
+
+
+def test_nobody_opens_a_direct_room_with_who_has_never_signed_in() -> None:
+    room = Room(direct_room("ann", "bob"))
+    create = c.CreateDirect(**by(room, "ann"), user="bob")
+    assert verdict(room, create, facts=Facts(unknown={"bob"})) == Code.NOT_FOUND
+    done(room, create)  # as it was possible before
+    assert verdict(room, create, facts=Facts(unknown={"bob"})) == Code.EXISTS
+
+
+def test_who_is_blocked_is_told_what_they_would_be_of_somebody_who_does_not_exist() -> None:
+    blocked, unknown = Facts(blocks={("bob", "ann")}), Facts(unknown={"bob"})
+    room = Room(direct_room("ann", "bob"))
+    create = c.CreateDirect(**by(room, "ann"), user="bob")
+    assert judge(room, create, NOW, blocked) == judge(room, create, NOW, unknown)
+    assert verdict(room, c.CreateDirect(**by(room, "bob"), user="ann"), facts=blocked) == Code.FORBIDDEN
+    done(room, create)
+    assert verdict(room, create, facts=blocked) == Code.NOT_FOUND
+    send = c.Send(**by(room, "ann"), text="hi")
+    assert judge(room, send, NOW, blocked) == judge(Room("nobodys"), send, NOW)
+    assert verdict(room, send) == "ok"
+
+
+def test_a_block_is_ones_own_affair_and_ends() -> None:
+    inbox = Room(inbox_room("ann"))
+    block, unblock = (c.Block(**by(inbox, "ann"), user="bob"), c.Unblock(**by(inbox, "ann"), user="bob"))
+    assert verdict(inbox, block, facts=Facts(unknown={"bob"})) == Code.NOT_FOUND
+    assert verdict(inbox, c.Block(**by(inbox, "eve"), user="bob")) == Code.NOT_FOUND
+    assert verdict(Room("a"), c.Block(**by(Room("a"), "ann"), user="bob")) == Code.NOT_FOUND
+    assert verdict(inbox, c.Block(**by(inbox, "ann"), user="ann")) == Code.INVALID
+    assert verdict(inbox, unblock) == Code.EXISTS
+    done(inbox, block)
+    assert verdict(inbox, block) == Code.EXISTS
+    invited = {"what": "member.invited", "of_room": "a", "of_seq": 3, "kind": "public", "title": "A"}
+    told = c.Notify.model_validate({**by(inbox, "bob"), **invited})
+    assert verdict(inbox, told) == Code.FORBIDDEN
+    assert verdict(inbox, told.model_copy(update={"what": "member.banned"})) == "ok"
+    done(inbox, unblock)
+    assert verdict(inbox, told) == "ok"
+    assert inbox.number == 0
+
+
+def test_a_direct_room_is_hidden_up_to_a_number_and_shown_again() -> None:
+    inbox = Room(inbox_room("ann"))
+    show = c.Show(**by(inbox, "ann"), user="bob")
+    assert verdict(inbox, show) == Code.EXISTS
+    for upto in (0, 12):
+        done(inbox, c.Hide(**by(inbox, "ann"), user="bob", upto=upto))
+        assert verdict(inbox, c.Hide(**by(inbox, "ann"), user="bob", upto=upto)) == Code.EXISTS
+    done(inbox, c.Block(**by(inbox, "ann"), user="bob"))
+    done(inbox, c.Unblock(**by(inbox, "ann"), user="bob"))
+    assert inbox.standing("bob", NOW).hidden == 12
+    done(inbox, show)
+    assert inbox.standing("bob", NOW).hidden is None
+    assert verdict(inbox, c.Hide(**by(inbox, "eve"), user="bob", upto=1)) == Code.NOT_FOUND
+
+
+def test_nobody_is_told_of_what_one_decides_about_them() -> None:
+    inbox = Room(inbox_room("ann"))
+    for command in (c.Block(**by(inbox, "ann"), user="bob"), c.Hide(**by(inbox, "ann"), user="bob", upto=1)):
+        event = judge(inbox, command, NOW)
+        assert not isinstance(event, Refused)
+        assert concerned(event) is None
 
 
 def test_a_notice_goes_into_an_inbox_and_nowhere_else() -> None:
@@ -168,5 +241,5 @@ def by(room: Room, sender: str) -> c.Common:
 
 
 def judged_full(room: Room, command: c.AnyCommand, full: set[str]) -> str:
-    found = judge(room, command, NOW, full)
+    found = judge(room, command, NOW, Facts(full=full))
     return found.code if isinstance(found, Refused) else "ok"

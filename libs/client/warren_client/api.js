@@ -8,7 +8,7 @@ import { RequestError, ask } from "./http.js";
 /** @typedef {{user: string, name: string, status: "online" | "away"}} Attendee */
 /**
  * @typedef {{room: string, kind: string, title: string, head?: number, number?: number, read?: number, role?: string | null,
- *   archived?: boolean, muted?: string | null, peer?: {user: string, name: string} | null}} RoomInfo
+ *   archived?: boolean, muted?: string | null, peer?: {user: string, name: string} | null, hidden?: boolean, blocked?: boolean}} RoomInfo
  *   `muted` is in the details of one room alone; there `role` is null for who is no member.
  */
 /** @typedef {import("./events.js").RoomEvent} RoomEvent */
@@ -55,6 +55,16 @@ export class Api {
     return this.#ask("POST", "/v1/direct", { user });
   }
 
+  /** Leave the direct room with somebody out of one's list, until the next message in it. @param {string} user */
+  hide(user) {
+    return this.#ask("PUT", `/v1/direct/${encodeURIComponent(user)}/hidden`);
+  }
+
+  /** Have it in one's list again. @param {string} user */
+  show(user) {
+    return this.#ask("DELETE", `/v1/direct/${encodeURIComponent(user)}/hidden`);
+  }
+
   /** @param {string} room @param {{title: string} | {archived: boolean}} change */
   change(room, change) {
     return this.#ask("PATCH", path(room), change);
@@ -77,6 +87,21 @@ export class Api {
   /** Whose id or name begins so. @param {string} prefix @returns {Promise<Entry[]>} */
   async people(prefix) {
     return (await this.#ask("GET", `/v1/people?${new URLSearchParams({ q: prefix })}`)).people;
+  }
+
+  /** Let somebody reach one no more; they are not told. @param {string} user */
+  block(user) {
+    return this.#ask("PUT", `/v1/people/${encodeURIComponent(user)}/block`);
+  }
+
+  /** @param {string} user */
+  unblock(user) {
+    return this.#ask("DELETE", `/v1/people/${encodeURIComponent(user)}/block`);
+  }
+
+  /** Whom one has blocked, by id, after one. @param {string} [after] @returns {Promise<{people: Entry[], more: boolean}>} */
+  blocks(after = "") {
+    return this.#ask("GET", `/v1/blocks?${new URLSearchParams({ after })}`);
   }
 
   /** Somebody who shares a room with one. @param {string} user @returns {Promise<{status: "online" | "away" | "offline", last_seen: string | null}>} */

@@ -16,7 +16,7 @@ from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
-from warren_gateway import files, http, people, poll, problems, rooms, sse, ws
+from warren_gateway import direct, files, http, people, poll, problems, rooms, sse, ws
 from warren_gateway.config import Settings
 from warren_gateway.edge import BodyLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
+        tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _freeze()
         async with background(*tasks):
             await _until(checks)
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(http.router)
     app.include_router(rooms.router)
     app.include_router(people.router)
+    app.include_router(direct.router)
     app.include_router(ws.router)
     app.include_router(sse.router)
     app.include_router(poll.router)

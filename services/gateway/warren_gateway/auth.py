@@ -6,6 +6,7 @@ import secrets
 import time
 import unicodedata
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import jwt
@@ -57,9 +58,15 @@ class Secret:
 
 
 class Authenticator:
-    """Checks tokens. A token that was good is not checked again while it lasts and the keys are the same."""
+    """Checks tokens. A token that was good is not checked again while it lasts and the keys are the same.
 
-    def __init__(self, keys: Keys, rules: Rules, failures: Buckets) -> None:
+    `signed_in` is called with whoever has come with a good one, each time.
+    """
+
+    def __init__(
+        self, keys: Keys, rules: Rules, failures: Buckets, signed_in: Callable[[User], None] = lambda _: None
+    ) -> None:
+        self._signed_in = signed_in
         self._keys = keys
         self._rules = rules
         self._failures = failures
@@ -71,9 +78,11 @@ class Authenticator:
 
         Tokens that are known to be good pass in any case: people behind one address do not pay for each other.
         """
-        known = self.known(token)
-        if known is not None:
-            return known
+        user = self.known(token) or await self._authenticate(token, address)
+        self._signed_in(user)
+        return user
+
+    async def _authenticate(self, token: str, address: str) -> User:
         wait = self._failures.wait(address, time.monotonic())
         if wait:
             raise NotNow(wait)

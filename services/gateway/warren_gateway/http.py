@@ -88,6 +88,7 @@ async def guest(body: GuestRequest, here: Here) -> GuestResponse:
     if here.guests is None:
         raise ProblemError(Code.NOT_FOUND, "tokens come from elsewhere: there are no guests")
     token, user = here.guests.issue(body.name)
+    here.sign_ins.note(user)
     identity = Identity(id=user.id, name=user.name)
     return GuestResponse(token=token, user=identity, expires_in=here.guests.token_seconds)
 

@@ -10,13 +10,13 @@ from warren.contract import commands as c
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.events import NewRoomKind, Role, RoomKind
-from warren.contract.ids import MYSELF, Key, Reason, RoomId, RoomRef, Title, UserId, direct_room, new_id
+from warren.contract.ids import Key, Reason, RoomId, RoomRef, Title
 from warren.contract.wire import Strict, Timestamp
 
+from warren_gateway.changes import Change, common_fields, ensure, target_of
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Room, Somebody
 from warren_gateway.names import resolve
-from warren_gateway.problems import OF_A_ROOM, READING, ProblemError, accepted, responses
-from warren_gateway.state import Gateway
+from warren_gateway.problems import OF_A_ROOM, READING, accepted, responses
 from warren_gateway.tokens import User
 
 router = APIRouter(prefix="/v1")
@@ -74,19 +74,6 @@ class RoomDetails(BaseModel):
     peer: q.Person | None
 
 
-class DirectRequest(Strict):
-    """Whom to speak with."""
-
-    user: UserId
-
-
-class DirectResponse(BaseModel):
-    """The direct room of two people."""
-
-    room: str
-    user: str
-
-
 class MemberRequest(Strict):
     """The role that somebody shall have; without one, they are to become a member or be invited."""
 
@@ -98,14 +85,6 @@ class MeasureRequest(Strict):
 
     until: Timestamp | None = Field(default=None, strict=False)
     reason: Reason | None = None
-
-
-class Change(BaseModel):
-    """What was done to whom. `seq` is its place in the room's log, null if it was so already."""
-
-    room: str
-    user: str
-    seq: int | None
 
 
 class RoomsResponse(BaseModel):
@@ -156,17 +135,9 @@ async def create_room(body: RoomRequest, user: Changer, here: Here, key: Idempot
     """Make a room and become its owner."""
     room = body.room or _unguessable(user, key)
     title = body.title or room
-    command = c.CreateRoom(**_common(user, room, key), kind=body.kind, title=title)
+    command = c.CreateRoom(**common_fields(user, room, key), kind=body.kind, title=title)
     stored = accepted(await here.submitter.call(command))
     return RoomResponse(room=room, kind=body.kind, title=title, seq=stored.seq)
-
-
-@router.post("/direct", responses=responses(*READING, Code.FORBIDDEN))
-async def direct(body: DirectRequest, user: Changer, here: Here, key: IdempotencyKey = None) -> DirectResponse:
-    """Make the direct room of oneself and somebody, or find the one there is."""
-    room = direct_room(user.id, body.user)
-    await _ensure(here, c.CreateDirect(**_common(user, room, key), user=body.user))
-    return DirectResponse(room=room, user=body.user)
 
 
 @router.get("/rooms/{room}", responses=responses(*OF_A_ROOM))
@@ -179,10 +150,10 @@ async def room_details(room: Annotated[RoomRef, Path()], user: Me, here: Here) -
 @router.patch("/rooms/{room}", responses=responses(*OF_A_ROOM))
 async def change_room(room: Room, body: RoomChange, user: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Rename the room (moderators), archive or restore it (owners)."""
-    common = _common(user, room, key)
+    common = common_fields(user, room, key)
     if body.title is not None:
-        return await _ensure(here, c.Rename(**common, title=body.title))
-    return await _ensure(here, c.Archive(**common) if body.archived else c.Restore(**common))
+        return await ensure(here, c.Rename(**common, title=body.title))
+    return await ensure(here, c.Archive(**common) if body.archived else c.Restore(**common))
 
 
 @router.get("/rooms/{room}/members", responses=responses(*OF_A_ROOM))
@@ -210,21 +181,21 @@ async def put_member(
     key: IdempotencyKey = None,
 ) -> Change:
     """Join (`me`), invite somebody, or give somebody a role; being so already is fine."""
-    common, target = _common(caller, room, key), _target(user, caller)
+    common, target = common_fields(caller, room, key), target_of(user, caller)
     if body is not None and body.role is not None:
-        return await _ensure(here, c.SetRole(**common, user=target, role=body.role))
+        return await ensure(here, c.SetRole(**common, user=target, role=body.role))
     if target == caller.id:
-        return await _ensure(here, c.Join(**common))
-    return await _ensure(here, c.Invite(**common, user=target))
+        return await ensure(here, c.Join(**common))
+    return await ensure(here, c.Invite(**common, user=target))
 
 
 @router.delete("/rooms/{room}/members/{user}", responses=responses(*OF_A_ROOM))
 async def delete_member(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Leave or decline (`me`), or remove somebody or their invitation (moderators)."""
-    common, target = _common(caller, room, key), _target(user, caller)
+    common, target = common_fields(caller, room, key), target_of(user, caller)
     if target == caller.id:
-        return await _ensure(here, c.Leave(**common))
-    return await _ensure(here, c.Remove(**common, user=target))
+        return await ensure(here, c.Leave(**common))
+    return await ensure(here, c.Remove(**common, user=target))
 
 
 @router.put("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
@@ -238,13 +209,13 @@ async def ban(
 ) -> Change:
     """Keep somebody out of the room (moderators)."""
     measure = (body or MeasureRequest()).model_dump()
-    return await _ensure(here, c.Ban(**_common(caller, room, key), user=_target(user, caller), **measure))
+    return await ensure(here, c.Ban(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
 
 
 @router.delete("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
 async def unban(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Let somebody come back (moderators)."""
-    return await _ensure(here, c.Unban(**_common(caller, room, key), user=_target(user, caller)))
+    return await ensure(here, c.Unban(**common_fields(caller, room, key), user=target_of(user, caller)))
 
 
 @router.put("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
@@ -258,33 +229,13 @@ async def mute(
 ) -> Change:
     """Keep somebody from writing (moderators; in a direct room each the other)."""
     measure = (body or MeasureRequest()).model_dump()
-    return await _ensure(here, c.Mute(**_common(caller, room, key), user=_target(user, caller), **measure))
+    return await ensure(here, c.Mute(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
 
 
 @router.delete("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
 async def unmute(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
     """Let somebody write again (moderators; in a direct room who muted the other)."""
-    return await _ensure(here, c.Unmute(**_common(caller, room, key), user=_target(user, caller)))
-
-
-async def _ensure(here: Gateway, command: c.AnyCommand) -> Change:
-    """Have the command done; that it was done already is as good."""
-    user = command.user if isinstance(command, c.Upon) else command.sender
-    try:
-        stored = accepted(await here.submitter.call(command))
-    except ProblemError as problem:
-        if problem.code != Code.EXISTS:
-            raise
-        return Change(room=command.room, user=user, seq=None)
-    return Change(room=command.room, user=user, seq=stored.seq)
-
-
-def _common(user: User, room: str, key: Key | None) -> c.Common:
-    return {"id": new_id(), "room": room, "sender": user.id, "name": user.name, "key": key or new_id()}
-
-
-def _target(user: str, caller: User) -> str:
-    return caller.id if user == MYSELF else user
+    return await ensure(here, c.Unmute(**common_fields(caller, room, key), user=target_of(user, caller)))
 
 
 def _unguessable(user: User, key: Key | None) -> str:

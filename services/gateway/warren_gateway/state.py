@@ -26,6 +26,7 @@ from warren_gateway.jwks import KeySet
 from warren_gateway.limits import AddressLimits, PersonLimits
 from warren_gateway.live import Live
 from warren_gateway.session import Session, SessionLimits
+from warren_gateway.signins import SignInLog
 from warren_gateway.subscriber import TRANSPORTS, Transport
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,15 @@ class Gateway:
         self.addresses = _address_limits(settings)
         self.key_set = _key_set(settings)
         secret = "" if settings.secret is None else settings.secret.get_secret_value()
-        self.auth = Authenticator(self.key_set or Secret(secret), settings.rules, self.addresses.failures)
         self.guests = Guests(secret, settings.rules, settings.token_seconds) if settings.auth == "guest" else None
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher()
         self.unconfirmed = Publisher(confirm=False)
         self.submitter = Submitter(self.confirmed, by_shard, _observe)
         self.asker = Asker(self.unconfirmed)
+        self.sign_ins = SignInLog(self.asker)
+        keys = self.key_set or Secret(secret)
+        self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)

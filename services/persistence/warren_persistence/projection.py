@@ -5,13 +5,17 @@ replicas may project the same events side by side.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import UpdateOne
 from warren.contract.events import MemberJoined, RoomCreated
 
 from warren_persistence.domain.room import LogEvent, member_changes, room_changes
+from warren_persistence.folding import terms
 
+_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a name was learned that an older version has written down without saying when."""
 Entry = tuple[str, LogEvent]
 """A room and an event of its log."""
 
@@ -32,32 +36,32 @@ def member_updates(events: Iterable[Entry]) -> list[UpdateOne]:
 
 
 def people_updates(events: Iterable[Entry]) -> list[UpdateOne]:
-    """Return what the events make of `people`: who enters a room is known by their name from then on."""
+    """Return what the events make of `people`: who enters a room has signed in, bots as well."""
     return [
-        UpdateOne({"_id": event.sender}, {"$set": {"name": event.name, "terms": _terms(event)}}, upsert=True)
+        known_as(event.sender, event.name, event.at)
         for _, event in events
         if isinstance(event, RoomCreated | MemberJoined)
     ]
+
+
+def known_as(user: str, name: str, at: datetime) -> UpdateOne:
+    """Return what it makes of `people` that somebody went by this name at that moment; the last one holds."""
+    newer = {"$lt": [{"$ifNull": ["$at", _BEFORE]}, at]}
+    return _changed(user, newer, {"name": name, "terms": terms(user, name), "at": at})
 
 
 def _room_fields(event: LogEvent) -> dict[str, Any]:
     fields = room_changes(event)
     if isinstance(event, RoomCreated):
         fields |= {"creator": event.sender, "created": event.at}
-        if event.user is not None:
-            fields["pair"] = [event.sender, event.user]
     return fields
-
-
-def _terms(event: LogEvent) -> list[str]:
-    """Return what somebody is found by, folded: the name, each word of it, and the id."""
-    name = event.name.casefold()
-    return sorted({name, *name.split(), event.sender.casefold()})
 
 
 def _guarded(identity: Any, seq: int, fields: Mapping[str, Any]) -> UpdateOne:
     newer = {"$lt": [{"$ifNull": ["$seq", 0]}, seq]}
-    changes = {
-        name: {"$cond": [newer, {"$literal": value}, f"${name}"]} for name, value in {**fields, "seq": seq}.items()
-    }
+    return _changed(identity, newer, {**fields, "seq": seq})
+
+
+def _changed(identity: Any, newer: Mapping[str, Any], fields: Mapping[str, Any]) -> UpdateOne:
+    changes = {name: {"$cond": [newer, {"$literal": value}, f"${name}"]} for name, value in fields.items()}
     return UpdateOne({"_id": identity}, [{"$set": changes}], upsert=True)

@@ -18,6 +18,7 @@ from warren.broker.publisher import Publisher
 from warren.contract import queries as q
 from warren.contract.bots import bot_user
 from warren.contract.codes import Code
+from warren.contract.ids import direct_room, inbox_room
 from warren.contract.sizes import SERVER_BODY_LIMIT, first_within, last_within
 from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
@@ -26,8 +27,9 @@ from warren.rates import Buckets, Rate
 from warren.untrusted import UnreadableError, first_error, read
 
 from warren_persistence import metrics
-from warren_persistence.sights import Pair, Sight, Sights, pair_of, read_of
-from warren_persistence.store import Store, standing_of
+from warren_persistence.domain.room import NOBODY, Standing
+from warren_persistence.sights import Pair, Sight, Sights, read_of
+from warren_persistence.store import Store, pair_of, standing_of
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ class Reader:
             q.Members: self._members,
             q.People: self._people,
             q.Acquaintance: self._acquaintance,
+            q.Blocks: self._blocks,
+            q.SignIns: self._sign_ins,
         }
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -215,9 +219,10 @@ class Reader:
         rooms, heads = await asyncio.gather(
             self._store.rooms_by_name(memberships), self._store.heads(list(memberships))
         )
-        peers = await self._peers([pair for room in rooms.values() if (pair := pair_of(room))], query.user)
+        pairs = [pair for room in rooms.values() if (pair := pair_of(room))]
+        peers, affairs = await asyncio.gather(self._peers(pairs, query.user), self._affairs(pairs, query.user))
         summaries = [
-            _summary(rooms[name], heads[name], found, peers)
+            _summary(rooms[name], heads[name], found, peers, affairs)
             for name, found in memberships.items()
             if name in rooms and name in heads
         ]
@@ -225,9 +230,15 @@ class Reader:
 
     async def _peers(self, pairs: Sequence[Pair], user: str) -> dict[Pair, q.Person]:
         """Return the other one of each pair."""
-        others = {pair: pair[1] if pair[0] == user else pair[0] for pair in pairs}
+        others = {pair: _other(pair, user) for pair in pairs}
         names = await self._store.names(others.values()) if others else {}
         return {pair: q.Person(user=other, name=names.get(other, other)) for pair, other in others.items()}
+
+    async def _affairs(self, pairs: Sequence[Pair], user: str) -> dict[Pair, Standing]:
+        """Return what `user` has decided about the other one of each pair."""
+        inbox, others = inbox_room(user), {pair: _other(pair, user) for pair in pairs}
+        found = await self._store.standings((inbox, other) for other in others.values())
+        return {pair: found.get((inbox, other), NOBODY) for pair, other in others.items()}
 
     async def _directory(self, query: q.Directory) -> BaseModel:
         found = await self._store.public_rooms(query.after, query.limit + 1)
@@ -262,6 +273,7 @@ class Reader:
 
     async def _acquaintance(self, query: q.Acquaintance) -> BaseModel:
         mine = [found["_id"]["room"] for found in await self._store.memberships(query.user, MY_ROOMS)]
+        mine.append(direct_room(query.user, query.other))  # of those only so many are listed
         # The same reads whoever is asked about, so that it takes as long.
         shared, names = await asyncio.gather(
             self._store.is_member_of(query.other, mine), self._store.names([query.other])
@@ -269,6 +281,24 @@ class Reader:
         if not shared and query.other != query.user:
             return q.Denied(code=Code.NOT_FOUND, detail="nobody whom one shares a room with")
         return q.Acquainted(name=names.get(query.other, query.other))
+
+    async def _blocks(self, query: q.Blocks) -> BaseModel:
+        inbox = inbox_room(query.user)
+        found = await self._store.members_of(inbox, "banned", query.after, query.limit + 1, utc_now())
+        users = [document["_id"]["user"] for document in found[: query.limit]]
+        names = await self._store.names(users)
+        people = [q.Person(user=user, name=names.get(user, user)) for user in users]
+        return q.PeopleAnswer(people=people, more=len(found) > query.limit)
+
+    async def _sign_ins(self, query: q.SignIns) -> BaseModel:
+        if query.user is not None:
+            return q.Denied(code=Code.FORBIDDEN, detail="only gateways know who has signed in")
+        await self._store.note_people({person.user: person.name for person in query.people}, utc_now())
+        return q.Noted()
+
+
+def _other(pair: Pair, user: str) -> str:
+    return pair[1] if pair[0] == user else pair[0]
 
 
 def _read(body: bytes) -> Any:
@@ -286,9 +316,11 @@ def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) ->
 
 
 def _summary(
-    room: dict[str, Any], head: q.Head, member: dict[str, Any], peers: Mapping[Pair, q.Person]
-) -> q.RoomSummary:
+    room: dict[str, Any], head: q.Head, member: dict[str, Any], peers: Mapping[Pair, q.Person],
+    affairs: Mapping[Pair, Standing],
+) -> q.RoomSummary:  # fmt: skip
     pair = pair_of(room)
+    affair = affairs[pair] if pair else NOBODY
     return q.RoomSummary(
         room=room["_id"],
         kind=room["kind"],
@@ -300,4 +332,6 @@ def _summary(
         role=member["role"],
         archived=room["archived"],
         peer=peers[pair] if pair else None,
+        hidden=affair.hidden is not None and head.number <= affair.hidden,
+        blocked=affair.state == "banned",
     )

@@ -12,7 +12,7 @@ from warren.contract.wire import utc_now
 
 from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
 from warren_persistence.domain.room import NOBODY, Standing
-from warren_persistence.store import Store, standing_of
+from warren_persistence.store import Store, pair_of, standing_of
 
 AT_ONCE = 100
 """Looks in one handful of reads."""
@@ -91,14 +91,6 @@ class Sights:
         else:
             for look, future in batch.items():
                 future.set_result(found[look])
-
-
-def pair_of(room: dict[str, Any]) -> Pair | None:
-    """Return the two people of a direct room, given its document."""
-    if "pair" not in room:
-        return None
-    one, other = room["pair"]
-    return (one, other)
 
 
 def read_of(member: dict[str, Any] | None) -> int:

@@ -6,15 +6,14 @@ rolled back.
 """
 
 import asyncio
-import re
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 from warren.contract.bots import BOT_PREFIX, bot_name
 from warren.contract.events import EVENT, NUMBERED
@@ -26,13 +25,18 @@ from warren.ops.mongo import StoreUnavailable, translated
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
 from warren_persistence.domain.room import LogEvent, Room, Standing
-from warren_persistence.projection import member_updates, people_updates, room_updates
+from warren_persistence.folding import folded, terms
+from warren_persistence.projection import known_as, member_updates, people_updates, room_updates
 
 DUPLICATE_KEY = 11_000
 PORTION = 500
 """Documents written at once when projections are brought up to the logs."""
-PROJECTIONS = 2
+PROJECTIONS = 3
 """The version of what `warren_persistence.projection` writes; raise it when that changes for events that exist."""
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = "\U0010ffff"
+"""Sorts after all that follows a prefix."""
 
 
 def connect(url: str) -> "Store":
@@ -76,7 +80,9 @@ class Store:
             await self._events.create_index(
                 [("unsent", ASCENDING)], name="unsent", partialFilterExpression={"unsent": True}
             )
-            await self._members.create_index([("_id.user", ASCENDING), ("state", ASCENDING)], name="user_state")
+            await self._members.create_index(
+                [("_id.user", ASCENDING), ("state", ASCENDING), ("unasked", ASCENDING)], name="user_rooms"
+            )
             await self._members.create_index(
                 [("_id.room", ASCENDING), ("state", ASCENDING), ("_id.user", ASCENDING)], name="room"
             )
@@ -106,7 +112,15 @@ class Store:
             await self._members.update_many({}, {"$set": {"seq": 0}})
             while found := await self._events.find({"unprojected": True}, {"room": 1}).to_list(PORTION):
                 await self.project_left(list({document["room"] for document in found}))
+            await self._fold_people()
             await self._meta.update_one({"_id": "projections"}, {"$set": {"version": PROJECTIONS}}, upsert=True)
+
+    async def _fold_people(self) -> None:
+        """Make anew what people are found by."""
+        cursor = self._people.find({}, {"name": 1})
+        while portion := await cursor.to_list(PORTION):
+            found = [({"_id": one["_id"]}, terms(one["_id"], one["name"])) for one in portion]
+            await self._people.bulk_write([UpdateOne(one, {"$set": {"terms": them}}) for one, them in found])
 
     async def append(self, events: Sequence[tuple[str, LogEvent, int]]) -> "Conflict | None":
         """Insert (room, event, message count) in order, with majority; stop at the first that conflicts.
@@ -163,6 +177,7 @@ class Store:
             rooms[name].archived = document["archived"]
             rooms[name].owners = owners.get(name, 0)
             rooms[name].bots = frozenset(bots[name])
+            rooms[name].pair = pair_of(document)
         return rooms
 
     async def _count_owners(self, names: Sequence[str]) -> dict[str, int]:
@@ -185,9 +200,9 @@ class Store:
         return found
 
     async def count_rooms(self, users: Iterable[str]) -> dict[str, int]:
-        """Return how many rooms each of these people is a member of; who is in none is missing."""
+        """Return how many rooms each of these people has opened or entered; who has none is missing."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"_id.user": {"$in": list(users)}, "state": "member"}},
+            {"$match": {"_id.user": {"$in": list(users)}, "state": "member", "unasked": None}},
             {"$group": {"_id": "$_id.user", "count": {"$sum": 1}}},
         ]
         with translated():
@@ -239,10 +254,13 @@ class Store:
         return {pair: standing_of(found) for pair, found in (await self.members(pairs)).items()}
 
     async def memberships(self, user: str, limit: int) -> list[dict[str, Any]]:
-        """Return the documents of a user's memberships, at most `limit`."""
+        """Return the documents of a user's memberships: `limit` of the rooms that they opened or entered, and as many
+        of the direct rooms that others opened, the newest of those."""
         with translated():
-            cursor = self._members.find({"_id.user": user, "state": "member"})
-            found: list[dict[str, Any]] = await cursor.to_list(limit)
+            own = self._members.find({"_id.user": user, "state": "member", "unasked": None})
+            found: list[dict[str, Any]] = await own.to_list(limit)
+            unasked = {"_id.user": user, "state": "member", "unasked": {"$gt": _EVER}}
+            found += await self._members.find(unasked).sort("unasked", DESCENDING).to_list(limit)
         return found
 
     async def is_member_of(self, user: str, rooms: Sequence[str]) -> bool:
@@ -262,17 +280,31 @@ class Store:
         return found
 
     async def names(self, users: Iterable[str]) -> dict[str, str]:
-        """Return the names that people last went by; who has never entered a room is missing."""
+        """Return the names that people last went by; who has never signed in is missing."""
         with translated():
             cursor = self._people.find({"_id": {"$in": list(users)}})
             return {found["_id"]: found["name"] async for found in cursor}
 
     async def people(self, prefix: str, limit: int) -> dict[str, str]:
-        """Return the names, by user id, of people whose id, name or a word of it begins with `prefix` in any case."""
-        pattern = f"^{re.escape(prefix.casefold())}".replace("\0", r"\x00")  # as it is, it would end the pattern
+        """Return the names, by user id, of people whose id, name or the rest of it from a word on begins so, folded.
+
+        In the order of what they are found by, which is the index's: a short prefix costs no more than it finds.
+        """
+        wanted = folded(prefix)
+        if not wanted:
+            return {}
+        # Both bounds of one element: two conditions would bound the index by one of them alone.
+        within = {"$elemMatch": {"$gte": wanted, "$lt": wanted + _LAST}}
         with translated():
-            cursor = self._people.find({"terms": {"$regex": pattern}}).sort("_id", ASCENDING)
-            return {found["_id"]: found["name"] for found in await cursor.to_list(limit)}
+            cursor = self._people.find({"terms": within}).hint("terms").limit(limit)
+            return {found["_id"]: found["name"] async for found in cursor}
+
+    async def note_people(self, people: Mapping[str, str], at: datetime) -> None:
+        """Take note that these people, by id, went by these names at that moment."""
+        if people:
+            with translated():
+                writes = [known_as(user, name, at) for user, name in people.items()]
+                await self._people.bulk_write(writes, ordered=False)
 
     async def find_keys(self, keys: Iterable[KeyOf]) -> dict[KeyOf, Stored]:
         """Return the events stored under these keys."""
@@ -338,7 +370,16 @@ class Conflict:
 
 def standing_of(document: dict[str, Any]) -> Standing:
     """Return what a membership document says."""
-    return Standing(document["state"], document.get("role"), document.get("until"), document.get("muted"))
+    fields = ("role", "until", "muted", "unasked", "hidden")
+    return Standing(document.get("state", "none"), *map(document.get, fields))
+
+
+def pair_of(room: dict[str, Any]) -> tuple[str, str] | None:
+    """Return the two people of a direct room, given its document."""
+    if "pair" not in room:
+        return None
+    one, other = room["pair"]
+    return (one, other)
 
 
 def as_wire(document: dict[str, Any]) -> StoredEvent:

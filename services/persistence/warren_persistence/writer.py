@@ -13,7 +13,6 @@ import time
 
 from warren.broker.backoff import backoff
 from warren.broker.tracing import within
-from warren.contract.commands import CreateDirect, CreateRoom, Join
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
 
@@ -25,6 +24,7 @@ from warren_persistence.domain.judge import RoomCommand, people
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch
 from warren_persistence.domain.room import NOBODY, LogEvent
+from warren_persistence.facts import facts_of
 from warren_persistence.inbox import Inbox, settle
 from warren_persistence.outlet import Outlet
 from warren_persistence.store import Store
@@ -35,7 +35,6 @@ BATCH_LIMIT = 500
 """Commands in one commit (a delivery is never split, so it may be a few more)."""
 RETRY_CAP = 2.0
 """Seconds between tries while MongoDB is away, at most."""
-_ENTRIES = (Join, CreateRoom, CreateDirect)
 
 
 class Writer:
@@ -114,7 +113,8 @@ class Writer:
         known = self._cache.known_keys(commands)
         if resolve:
             known |= await self._store.find_keys(key_of(command) for command in commands)
-        plan = plan_batch(commands, self._cache.rooms, known, utc_now(), await self._full(commands))
+        facts = await facts_of(self._store, commands, self._cache.rooms, self._rooms_limit)
+        plan = plan_batch(commands, self._cache.rooms, known, utc_now(), facts)
         if not plan.refused <= loaded:
             # A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now.
             return None
@@ -141,14 +141,6 @@ class Writer:
                 rooms[room].members[user] = standings.get((room, user), NOBODY)
             self._cache.add_rooms(rooms, len(pairs))
         return missing
-
-    async def _full(self, commands: list[RoomCommand]) -> set[str]:
-        """Return who of those that would come into a room is in as many as one may be."""
-        coming = {user for command in commands if isinstance(command, _ENTRIES) for user in people(command)}
-        if not coming:
-            return set()
-        held = await self._store.count_rooms(coming)
-        return {user for user, count in held.items() if count >= self._rooms_limit}
 
     def _remember(self, plan: Plan) -> None:
         for room, event, number in plan.new:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field, TypeAdapter
 
 from warren.contract.events import NewRoomKind, Role, RoomKind
-from warren.contract.ids import Key, Reason, RoomId, Seq, Text, Title, UserId
+from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, Text, Title, UserId
 from warren.contract.wire import Timestamp, Wire
 
 
@@ -134,6 +134,34 @@ class SetRole(Upon):
     role: Role
 
 
+class Block(Upon):
+    """In the sender's own inbox room: let `user` reach the sender no more."""
+
+    type: Literal["person.block"] = "person.block"
+
+
+class Unblock(Upon):
+    """In the sender's own inbox room: let `user` reach the sender again."""
+
+    type: Literal["person.unblock"] = "person.unblock"
+
+
+class Hide(Upon):
+    """In the sender's own inbox room: keep the direct room with `user` out of lists until its next message.
+
+    `upto`: how many messages it has.
+    """
+
+    type: Literal["direct.hide"] = "direct.hide"
+    upto: Cursor
+
+
+class Show(Upon):
+    """In the sender's own inbox room: have the direct room with `user` in the sender's list again."""
+
+    type: Literal["direct.show"] = "direct.show"
+
+
 class Notify(_Command):
     """Put a notice of what `sender` did into the inbox room of whom it concerns. From the persistence service alone."""
 
@@ -150,7 +178,7 @@ class Notify(_Command):
 
 AnyCommand = (
     Send | CreateRoom | CreateDirect | Rename | Archive | Restore | Join | Leave | Invite | Remove | Ban | Unban
-    | Mute | Unmute | SetRole | Notify
+    | Mute | Unmute | SetRole | Notify | Block | Unblock | Hide | Show
 )  # fmt: skip
 """The closed union of all commands of this version."""
 Command = Annotated[AnyCommand, Field(discriminator="type")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Key, Reason, RoomId, Seq, Text, Title, UserId
+from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, Text, Title, UserId
 from warren.contract.wire import Timestamp, Wire
 
 NewRoomKind = Literal["public", "private"]
@@ -27,6 +27,12 @@ class _Event(Wire):
 
 class About(_Event):
     """An event about `user`, who may be the sender."""
+
+    user: UserId
+
+
+class OwnAffair(_Event):
+    """An event of an inbox room by which its owner, the sender, decides about `user`, who is told nothing of it."""
 
     user: UserId
 
@@ -155,9 +161,35 @@ class Notice(_Event):
     reason: Reason | None = None
 
 
+class PersonBlocked(OwnAffair):
+    """`user` does not reach the inbox's owner any more."""
+
+    type: Literal["person.blocked"] = "person.blocked"
+
+
+class PersonUnblocked(OwnAffair):
+    """`user` reaches the inbox's owner again."""
+
+    type: Literal["person.unblocked"] = "person.unblocked"
+
+
+class DirectHidden(OwnAffair):
+    """The direct room with `user` is out of the owner's list until it has more than `upto` messages."""
+
+    type: Literal["direct.hidden"] = "direct.hidden"
+    upto: Cursor
+
+
+class DirectShown(OwnAffair):
+    """The direct room with `user` is in the owner's list again."""
+
+    type: Literal["direct.shown"] = "direct.shown"
+
+
 AnyEvent = (
     Message | RoomCreated | RoomRenamed | RoomArchived | RoomRestored | MemberJoined | MemberLeft | MemberInvited
     | MemberRemoved | MemberBanned | MemberUnbanned | MemberMuted | MemberUnmuted | RoleChanged | Notice
+    | PersonBlocked | PersonUnblocked | DirectHidden | DirectShown
 )  # fmt: skip
 """The closed union of all events of this version."""
 Event = Annotated[AnyEvent, Field(discriminator="type")]

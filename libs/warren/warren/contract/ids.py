@@ -65,6 +65,11 @@ def is_inbox(room: str) -> bool:
     return room.startswith(_INBOX_PREFIX)
 
 
+def is_direct(room: str) -> bool:
+    """Whether the id is of a direct room."""
+    return room.startswith(_DIRECT_PREFIX)
+
+
 def is_reserved(room: str) -> bool:
     """Whether nobody may make a room of this id by hand: it could be squatted on."""
     return room.startswith((_INBOX_PREFIX, _DIRECT_PREFIX))

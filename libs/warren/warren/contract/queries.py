@@ -20,8 +20,17 @@ RANGE_LIMIT = 500
 """The most events that one answer carries."""
 NOTES_LIMIT = 200
 """The most events beside the messages in a page of history."""
+SIGN_INS_LIMIT = 100
+"""The most people in one message: below 64 KiB however their names are written."""
 PAGE_LIMIT = 100
 """The most messages in a page of history, and rooms in a page of the directory."""
+
+
+class Person(Wire):
+    """Somebody, by id and the name they last went by."""
+
+    user: UserId
+    name: str
 
 
 class RoomAccess(Wire):
@@ -101,6 +110,23 @@ class People(Wire):
     limit: int = Field(default=20, ge=1, le=PAGE_LIMIT)
 
 
+class Blocks(Wire):
+    """Whom `user` has blocked, by id, after `after`."""
+
+    type: Literal["blocks"] = "blocks"
+    user: UserId
+    after: str = Field(default="", max_length=128)
+    limit: int = Field(default=PAGE_LIMIT, ge=1, le=PAGE_LIMIT)
+
+
+class SignIns(Wire):
+    """What gateways know and others do not: these people have signed in, by these names. Stored when it is answered."""
+
+    type: Literal["sign_ins"] = "sign_ins"
+    user: UserId | None = None
+    people: list[Person] = Field(max_length=SIGN_INS_LIMIT)
+
+
 class Acquaintance(Wire):
     """Who is `other`, if they share a room with `user`?"""
 
@@ -109,7 +135,9 @@ class Acquaintance(Wire):
     other: UserId
 
 
-AnyQuery = RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People | Acquaintance
+AnyQuery = (
+    RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People | Acquaintance | Blocks | SignIns
+)
 Query = Annotated[AnyQuery, Field(discriminator="type")]
 QUERY: TypeAdapter[AnyQuery] = TypeAdapter(Query)
 
@@ -119,13 +147,6 @@ class Head(Wire):
 
     head: int
     number: int
-
-
-class Person(Wire):
-    """Somebody, by id and the name they last went by."""
-
-    user: UserId
-    name: str
 
 
 class Access(Wire):
@@ -182,6 +203,10 @@ class RoomSummary(Wire):
     archived: bool = False
     peer: Person | None = None
     """The other one of a direct room."""
+    hidden: bool = False
+    """A direct room that is to be left out of lists until its next message."""
+    blocked: bool = False
+    """A direct room whose other one is blocked."""
 
 
 class RoomList(Wire):
@@ -235,10 +260,11 @@ class MemberPage(Wire):
 
 
 class PeopleAnswer(Wire):
-    """The answer to People."""
+    """The answer to People, and to Blocks; `more`: there are further ones."""
 
     type: Literal["people_answer"] = "people_answer"
     people: list[Person]
+    more: bool = False
 
 
 class Acquainted(Wire):
@@ -246,6 +272,12 @@ class Acquainted(Wire):
 
     type: Literal["acquainted"] = "acquainted"
     name: str
+
+
+class Noted(Wire):
+    """The answer to SignIns: it is stored."""
+
+    type: Literal["noted"] = "noted"
 
 
 class Denied(Wire):
@@ -257,7 +289,8 @@ class Denied(Wire):
 
 
 AnyAnswer = (
-    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Acquainted | Denied
+    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Acquainted | Noted
+    | Denied
 )  # fmt: skip
 Answer = Annotated[AnyAnswer, Field(discriminator="type")]
 ANSWER: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)

@@ -1,6 +1,5 @@
 """What becomes of a command, at its place in the room's order: an event, or a refusal."""
 
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from warren.contract.codes import Code
 from warren.contract.commands import AnyCommand as RoomCommand
 from warren.contract.commands import Refused
 
+from warren_persistence.domain.facts import NO_FACTS, Facts
 from warren_persistence.domain.rights import objection
 from warren_persistence.domain.room import LogEvent, Room
 
@@ -28,17 +28,18 @@ _EVENTS: dict[type[RoomCommand], type[LogEvent]] = {
     c.Mute: e.MemberMuted,
     c.Unmute: e.MemberUnmuted,
     c.SetRole: e.RoleChanged,
+    c.Block: e.PersonBlocked,
+    c.Unblock: e.PersonUnblocked,
+    c.Hide: e.DirectHidden,
+    c.Show: e.DirectShown,
 }
 """The commands whose event says the same as they do."""
-_SAME = {"user", "title", "role", "until", "reason"}
+_SAME = {"user", "title", "role", "until", "reason", "upto"}
 
 
-def judge(room: Room, command: RoomCommand, now: datetime, full: AbstractSet[str] = frozenset()) -> LogEvent | Refused:
-    """Return the event that the command becomes as the room's next, or why it does not.
-
-    `full`: people who are in too many rooms for one more.
-    """
-    why = objection(room, command, now, full)
+def judge(room: Room, command: RoomCommand, now: datetime, facts: Facts = NO_FACTS) -> LogEvent | Refused:
+    """Return the event that the command becomes as the room's next, or why it does not."""
+    why = objection(room, command, now, facts)
     return refuse(command, *why) if why else _event(room, command, now)
 
 

@@ -1,13 +1,13 @@
 """One batch of commands, turned into events to store and answers to give."""
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from warren.contract.commands import Accepted, Refused
 from warren.contract.topology import bot_key, public_key
 
+from warren_persistence.domain.facts import NO_FACTS, Facts
 from warren_persistence.domain.judge import RoomCommand, judge
 from warren_persistence.domain.room import LogEvent, Room, apply
 
@@ -52,11 +52,11 @@ def plan_batch(
     rooms: Mapping[str, Room],
     known: Mapping[KeyOf, Stored],
     now: datetime,
-    full: AbstractSet[str] = frozenset(),
+    facts: Facts = NO_FACTS,
 ) -> Plan:
     """Judge the commands in order; `rooms` advance as if all was stored.
 
-    `known`: keys seen before. `full`: people who are in too many rooms for one more.
+    `known`: keys seen before.
     """
     plan = Plan()
     fresh: dict[KeyOf, Stored] = {}
@@ -64,7 +64,7 @@ def plan_batch(
         key = key_of(command)
         stored = fresh.get(key) or known.get(key)
         if stored is None:
-            verdict = judge(rooms[command.room], command, now, full)
+            verdict = judge(rooms[command.room], command, now, facts)
             if isinstance(verdict, Refused):
                 plan.answers.append(verdict)
                 plan.refused.add(command.room)

@@ -4,14 +4,14 @@ The checks go from what everybody may know to what few may: who must not know of
 `not_found`, who may not do a thing learns nothing about the one it would be done to.
 """
 
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.events import Role, RoomKind
-from warren.contract.ids import direct_room, is_inbox, is_reserved
+from warren.contract.ids import direct_room, inbox_room, is_inbox, is_reserved
 
+from warren_persistence.domain.facts import Facts
 from warren_persistence.domain.room import Room, Standing
 
 Objection = tuple[Code, str]
@@ -19,10 +19,14 @@ Objection = tuple[Code, str]
 
 NO_SUCH_ROOM: Objection = (Code.NOT_FOUND, "no such room")
 _NOT_A_MEMBER: Objection = (Code.NOT_FOUND, "not a member of this room")
+_NOBODY: Objection = (Code.NOT_FOUND, "nobody of this id has signed in")
+_BLOCKING: Objection = (Code.FORBIDDEN, "you have blocked them: lift that first")
 _BANNED: Objection = (Code.FORBIDDEN, "banned from this room")
 _RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
 _IN_DIRECT_ROOMS = (c.Send, c.Mute, c.Unmute)
 _IN_ARCHIVED_ROOMS = (c.Leave, c.Remove, c.Ban, c.Unban, c.Archive, c.Restore)
+_UNASKED = ("member.invited", "room.created")
+"""What somebody is told of who had no part in it: not by whom they have blocked."""
 _NEEDED: dict[type[c.AnyCommand], Role] = {
     c.Rename: "moderator",
     c.Archive: "owner",
@@ -46,17 +50,27 @@ def may_read(kind: RoomKind, standing: Standing) -> Objection | None:
     return None if standing.state == "member" else NO_SUCH_ROOM
 
 
-def objection(room: Room, command: c.AnyCommand, now: datetime, full: AbstractSet[str]) -> Objection | None:
-    """Return why the command may not be done as the room's next; `full`: people who may not be in more rooms."""
+def objection(room: Room, command: c.AnyCommand, now: datetime, facts: Facts) -> Objection | None:
+    """Return why the command may not be done as the room's next."""
     match command:
         case c.Notify():
-            return None if is_inbox(room.name) else NO_SUCH_ROOM
+            return _on_notice(room, command, now)
         case c.CreateRoom():
-            return _on_create(room, command) or _on_more_rooms(command.sender, full)
+            return _on_create(room, command) or _on_more_rooms(command.sender, facts)
         case c.CreateDirect():
-            return _on_direct(room, command, full)
+            return _on_direct(room, command, facts)
+        case c.Block() | c.Unblock() | c.Hide() | c.Show():
+            return _on_own_affair(room, command, now, facts)
     me = room.standing(command.sender, now)
-    return _on_entry(room, command, me) or _on_command(room, command, me, now, full)
+    return _on_entry(room, command, me, facts) or _on_command(room, command, me, now, facts)
+
+
+def _on_notice(room: Room, command: c.Notify, now: datetime) -> Objection | None:
+    if not is_inbox(room.name):
+        return NO_SUCH_ROOM
+    if command.what in _UNASKED and room.standing(command.sender, now).state == "banned":
+        return (Code.FORBIDDEN, "blocked")
+    return None
 
 
 def _on_create(room: Room, command: c.CreateRoom) -> Objection | None:
@@ -65,42 +79,76 @@ def _on_create(room: Room, command: c.CreateRoom) -> Objection | None:
     return (Code.EXISTS, "a room of this name exists already") if room.head else None
 
 
-def _on_direct(room: Room, command: c.CreateDirect, full: AbstractSet[str]) -> Objection | None:
+def _on_direct(room: Room, command: c.CreateDirect, facts: Facts) -> Objection | None:
     if command.user == command.sender:
         return (Code.INVALID, "a direct room takes two people")
     if room.name != direct_room(command.sender, command.user):
         return (Code.INVALID, "not the direct room of these two")
+    if (command.user, command.sender) in facts.blocks:
+        return _NOBODY  # as if they had never been here
     if room.head:
         return (Code.EXISTS, "the room exists already")
-    return _on_more_rooms(command.sender, full) or _on_more_rooms(command.user, full)
+    if command.user in facts.unknown:
+        return _NOBODY
+    if (command.sender, command.user) in facts.blocks:
+        return _BLOCKING
+    # It counts against who opens it: else anybody could fill anybody's rooms.
+    return _on_more_rooms(command.sender, facts)
 
 
-def _on_more_rooms(user: str, full: AbstractSet[str]) -> Objection | None:
-    return (Code.FORBIDDEN, f"{user} is in as many rooms as one may be") if user in full else None
+def _on_more_rooms(user: str, facts: Facts) -> Objection | None:
+    return (Code.FORBIDDEN, f"{user} is in as many rooms as one may be") if user in facts.full else None
 
 
-def _on_entry(room: Room, command: c.AnyCommand, me: Standing) -> Objection | None:
+def _on_own_affair(
+    room: Room, command: c.Block | c.Unblock | c.Hide | c.Show, now: datetime, facts: Facts
+) -> Objection | None:
+    if room.name != inbox_room(command.sender):
+        return NO_SUCH_ROOM
+    if command.user == command.sender:
+        return (Code.INVALID, "not upon oneself")
+    target = room.standing(command.user, now)
+    match command:
+        case c.Block() if target.state != "banned":
+            return _NOBODY if command.user in facts.unknown else None
+        case c.Unblock() if target.state == "banned":
+            return None
+        case c.Hide() if target.hidden != command.upto:
+            return None
+        case c.Show() if target.hidden is not None:
+            return None
+    return (Code.EXISTS, "it is so already")
+
+
+def _on_entry(room: Room, command: c.AnyCommand, me: Standing, facts: Facts) -> Objection | None:
     """Whether this is a room in which the sender can do such a thing at all."""
     if not room.head or is_inbox(room.name) or (room.kind != "public" and me.state not in ("member", "invited")):
         return NO_SUCH_ROOM
     if me.state == "banned":
         return _BANNED
-    if room.kind == "direct" and not isinstance(command, _IN_DIRECT_ROOMS):
-        return (Code.FORBIDDEN, "not in a direct room")
+    if room.kind == "direct":
+        return _on_direct_entry(room, command, facts)
     if room.archived and not isinstance(command, _IN_ARCHIVED_ROOMS):
         return (Code.FORBIDDEN, "the room is archived")
     return None
 
 
-def _on_command(
-    room: Room, command: c.AnyCommand, me: Standing, now: datetime, full: AbstractSet[str]
-) -> Objection | None:
+def _on_direct_entry(room: Room, command: c.AnyCommand, facts: Facts) -> Objection | None:
+    sender, other = command.sender, room.other(command.sender)
+    if (other, sender) in facts.blocks:
+        return NO_SUCH_ROOM  # who is blocked learns nothing
+    if not isinstance(command, _IN_DIRECT_ROOMS):
+        return (Code.FORBIDDEN, "not in a direct room")
+    return _BLOCKING if isinstance(command, c.Send) and (sender, other) in facts.blocks else None
+
+
+def _on_command(room: Room, command: c.AnyCommand, me: Standing, now: datetime, facts: Facts) -> Objection | None:
     match command:
         case c.Send():
             return _on_send(room, command, me)
         case c.Join():
             already = (Code.EXISTS, "already a member") if me.state == "member" else None
-            return already or _on_more_rooms(command.sender, full)
+            return already or _on_more_rooms(command.sender, facts)
         case c.Leave():
             return _on_leave(room, me)
     if me.state != "member":

@@ -26,6 +26,10 @@ class Standing:
     """The end of the ban."""
     muted: datetime | None = None
     """The end of the mute; it outlasts the membership."""
+    unasked: datetime | None = None
+    """In a direct room: when the other one opened it. Such a room does not count as one of theirs."""
+    hidden: int | None = None
+    """To an inbox: how many messages the direct room with them had when its owner hid it."""
 
     def at(self, now: datetime) -> "Standing":
         """Return it without a ban or mute that has ended by `now`."""
@@ -56,6 +60,8 @@ class Room:
     """Of those that have been looked up."""
     bots: frozenset[str] = frozenset()
     """The names of all bots among the members."""
+    pair: tuple[str, str] | None = None
+    """The two of a direct room: who opened it first."""
 
     def __post_init__(self) -> None:
         if is_inbox(self.name):
@@ -64,6 +70,10 @@ class Room:
     def standing(self, user: str, now: datetime) -> Standing:
         """Return what `user` is to the room at `now`."""
         return self.members.get(user, NOBODY).at(now)
+
+    def other(self, user: str) -> str:
+        """Return the other one of a direct room."""
+        return next((one for one in self.pair or () if one != user), user)
 
 
 def apply(room: Room, event: LogEvent) -> None:
@@ -86,7 +96,8 @@ def room_changes(event: LogEvent) -> dict[str, Any]:
     """Return what the event makes of the room: new values of fields of `Room`."""
     match event:
         case e.RoomCreated():
-            return {"kind": event.kind, "title": event.title, "archived": False}
+            pair = {} if event.user is None else {"pair": (event.sender, event.user)}
+            return {"kind": event.kind, "title": event.title, "archived": False, **pair}
         case e.RoomRenamed():
             return {"title": event.title}
         case e.RoomArchived():
@@ -100,7 +111,7 @@ def member_changes(event: LogEvent) -> dict[str, dict[str, Any]]:
     """Return what the event makes of people: new values of fields of their `Standing`, by user."""
     match event:
         case e.RoomCreated(kind="direct", user=str(other)):
-            return {event.sender: _member("member"), other: _member("member")}
+            return {event.sender: _member("member"), other: {**_member("member"), "unasked": event.at}}
         case e.RoomCreated():
             return {event.sender: _member("owner")}
         case e.MemberJoined():
@@ -117,6 +128,14 @@ def member_changes(event: LogEvent) -> dict[str, dict[str, Any]]:
             return {event.user: {"muted": None}}
         case e.RoleChanged():
             return {event.user: {"role": event.role}}
+        case e.PersonBlocked():
+            return {event.user: _outside("banned", FOREVER)}
+        case e.PersonUnblocked():
+            return {event.user: _outside("none")}
+        case e.DirectHidden():
+            return {event.user: {"hidden": event.upto}}
+        case e.DirectShown():
+            return {event.user: {"hidden": None}}
     return {}
 
 

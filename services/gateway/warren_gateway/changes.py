@@ -1,0 +1,40 @@
+"""Has commands done, for the routes that change something, and says what became of them."""
+
+from pydantic import BaseModel
+from warren.contract import commands as c
+from warren.contract.codes import Code
+from warren.contract.ids import MYSELF, Key, new_id, shown
+
+from warren_gateway.problems import ProblemError, accepted
+from warren_gateway.state import Gateway
+from warren_gateway.tokens import User
+
+
+class Change(BaseModel):
+    """What was done to whom. `seq` is its place in the room's log, null if it was so already."""
+
+    room: str
+    user: str
+    seq: int | None
+
+
+async def ensure(here: Gateway, command: c.AnyCommand) -> Change:
+    """Have the command done; that it was done already is as good."""
+    user = command.user if isinstance(command, c.Upon) else command.sender
+    try:
+        stored = accepted(await here.submitter.call(command))
+    except ProblemError as problem:
+        if problem.code != Code.EXISTS:
+            raise
+        return Change(room=shown(command.room), user=user, seq=None)
+    return Change(room=shown(command.room), user=user, seq=stored.seq)
+
+
+def common_fields(user: User, room: str, key: Key | None) -> c.Common:
+    """Return what every command of this person says, in this room, under this key or one of its own."""
+    return {"id": new_id(), "room": room, "sender": user.id, "name": user.name, "key": key or new_id()}
+
+
+def target_of(user: str, caller: User) -> str:
+    """Return whom a path means, in which `me` is the caller."""
+    return caller.id if user == MYSELF else user
