@@ -45,7 +45,7 @@ def assistant(settings: Settings) -> Bot:
         "assistant", title="Assistant", rooms=settings.rooms.split(","), policy=Policy(timeout=settings.patience + 30)
     )
     model = Model(settings.url, settings.model, settings.key.get_secret_value(), settings.silence, settings.tokens)
-    mention = re.compile(rf"(?<!\w)@({re.escape(bot.user)}|{bot.name})(?![\w-])", re.IGNORECASE)
+    mention = mention_of(bot)
 
     @bot.message()
     async def answer(message: Message) -> None:
@@ -63,6 +63,11 @@ def assistant(settings: Settings) -> Bot:
             await model.close()
 
     return bot
+
+
+def mention_of(bot: Bot) -> re.Pattern[str]:
+    """Return what a text has in it that mentions the bot."""
+    return re.compile(rf"(?<!\w)@({re.escape(bot.user)}|{bot.name})(?![\w-])", re.IGNORECASE)
 
 
 def conversation(bot: Bot, prompt: str, said: list[Event]) -> list[dict[str, str]]:

@@ -97,11 +97,11 @@ async def test_what_is_no_message_is_refused(body: bytes) -> None:
 
 async def test_bodies_are_bounded_also_without_a_length() -> None:
     async with bridging() as (talk, http):
-        assert (await http.post("/hooks/ci", content=b" " * 40_000, headers=BEARER)).status_code == 413
+        assert (await http.post("/hooks/ci", content=b" " * 70_000, headers=BEARER)).status_code == 413
         reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
         head = f"POST /hooks/ci HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
-        for _ in range(5):  # and never the last one
+        for _ in range(9):  # and never the last one
             writer.write(b"2000\r\n" + b" " * 0x2000 + b"\r\n")
         async with asyncio.timeout(30):
             assert b" 413 " in await reader.readline()
@@ -109,6 +109,24 @@ async def test_bodies_are_bounded_also_without_a_length() -> None:
         writer.close()
         assert (await post(http, {"text": "\N{GRINNING FACE}" * 4_000, "name": "n" * 40})).status_code == 201
         assert len(talk.rooms.logs["room"]) == 1
+
+
+@pytest.mark.parametrize("character", ["\N{GRINNING FACE}", "\x01", '"', "\N{CJK UNIFIED IDEOGRAPH-6B7B}"])
+async def test_whatever_a_message_holds_is_taken_escaped_or_not(character: str) -> None:
+    text, name = "x" + character * 3_999, "n" + "\N{GRINNING FACE}" * 39
+    async with bridging() as (talk, http):
+        for escaped in (True, False):
+            body = json.dumps({"text": text, "name": name}, ensure_ascii=escaped).encode()
+            answer = await http.post("/hooks/ci", content=body, headers=BEARER)
+            assert answer.status_code == 201, answer.text
+        assert [event["text"] for event in talk.rooms.logs["room"]] == [text] * 2
+
+
+async def test_a_body_of_many_unknown_fields_is_answered_in_a_sentence() -> None:
+    async with bridging() as (_, http):
+        for number, detail in ((1_000, "k0: there is no such field"), (5_000, "too many parts")):
+            answer = await post(http, {f"k{place}": 1 for place in range(number)})
+            assert (answer.status_code, answer.json()["detail"]) == (400, detail)
 
 
 async def test_other_paths_and_methods_are_none() -> None:

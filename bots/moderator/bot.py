@@ -1,13 +1,13 @@
 """Keeps a room's rules: who breaks them is warned, then muted for a while, then removed. It has to be a moderator."""
 
 import logging
-import re
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated
-from urllib.parse import urlsplit
 
+import re2
 from prometheus_client import Counter, Histogram
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from warren.bot import Bot, Message, Refusal, Timer, Trigger
 from warren.contract import commands as c
@@ -15,9 +15,11 @@ from warren.contract.bots import bot_user
 from warren.contract.ids import direct_room
 from warren.contract.wire import rfc3339
 
+from bots.moderator.links import hosts_in, normal_host
+from bots.moderator.words import Words
+
 log = logging.getLogger("moderator")
 
-_LINK = re.compile(r"\bhttps?://[^\s<>\"]+", re.IGNORECASE)
 _FLOOD_TABLE = 1_000
 """Messages of a room that are remembered for the flood rule, at most."""
 STOOD = Histogram(
@@ -31,8 +33,19 @@ def _listed(separator: str) -> BeforeValidator:
     return BeforeValidator(lambda given: tuple(filter(None, given.split(separator))) if type(given) is str else given)
 
 
+def _pattern(pattern: str) -> str:
+    quiet = re2.Options()
+    quiet.log_errors = False
+    try:
+        re2.compile(pattern, quiet)
+    except re2.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression of RE2: {error.args[0].decode()}") from error
+    return pattern
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, _listed(",")]
-Patterns = Annotated[tuple[re.Pattern[str], ...], NoDecode, _listed("\n")]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(normal_host)], ...], NoDecode, _listed(",")]
+Patterns = Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], NoDecode, _listed("\n")]
 
 
 class Rules(BaseSettings):
@@ -49,7 +62,7 @@ class Rules(BaseSettings):
     state: str = "moderator.db"
     words: Listed = ()
     patterns: Patterns = ()
-    hosts: Listed | None = None
+    hosts: Hosts | None = None
     flood: int = Field(default=8, ge=1)
     seconds: float = Field(default=5, gt=0)
     warnings: int = Field(default=1, ge=0)
@@ -60,13 +73,22 @@ class Rules(BaseSettings):
 
     def broken_by(self, text: str) -> str | None:
         """Return the rule that a text breaks."""
-        if self.words and re.search(rf"\b({'|'.join(map(re.escape, self.words))})\b", text, re.IGNORECASE):
+        if self._words.is_in(text):
             return "words"
-        if any(pattern.search(text) for pattern in self.patterns):
+        if any(pattern.search(text) for pattern in self._patterns):
             return "patterns"
-        if self.hosts is not None and any(_host(link) not in self.hosts for link in _LINK.findall(text)):
+        if self.hosts is not None and any(host not in self.hosts for host in hosts_in(text)):
             return "links"
         return None
+
+    @cached_property
+    def _words(self) -> Words:
+        return Words(self.words)
+
+    @cached_property
+    def _patterns(self) -> list[re2._Regexp]:
+        # RE2: what an operator writes runs over what anybody says, and takes no longer than the text is.
+        return [re2.compile(pattern) for pattern in self.patterns]
 
 
 SAID = {
@@ -154,13 +176,6 @@ def _floods(message: Message, rules: Rules) -> bool:
         recent = [one for one in recent if one[0] != message.sender]
     message.state.set(key, recent[-_FLOOD_TABLE:])
     return floods
-
-
-def _host(link: str) -> str | None:
-    try:
-        return urlsplit(link).hostname
-    except ValueError:  # brackets that are no IPv6 address
-        return None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The moderator: what breaks which rule, what is done about it, and what is forgiven."""
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -34,11 +33,87 @@ def measures(talk: Dialogue, room: str = "room") -> list[str]:
         ("call 555-1234", "patterns"),
         ("darning socks", None),
         ("see https://warren.example/docs, please", None),
+        # Links: where a browser goes.
+        (r"https://evil.example\@warren.example/", "links"),
+        (r"https:\\evil.example", "links"),
+        ("https:///evil.example", "links"),
+        ("https://warren.example,.evil.example", "links"),
+        ("https://warren.example，.evil.example", "links"),
+        ("https://warren.example,@evil", "links"),
+        ("https://evil。example", "links"),
+        ("http://[::1]/", "links"),
+        ("https://warren.example:pw@evil.example", "links"),
+        ("**https://evil.example**", "links"),
+        ("https://wаrren.example", "links"),  # Cyrillic а
+        ("https://warren.example.", None),
+        ("see https://warren.example, ok", None),
+        ("(http://warren.example)", None),
+        ("_https://warren.example_ **https://warren.example** `https://warren.example`", None),
+        ("見て https://warren.example。", None),
+        ("https://warren.example，好的", None),
+        ("https://WARREN.example/?a=(b)!", None),
+        ("https://war%72en.example:443/", None),
+        ("https://warren。example", None),
+        ("https://user@warren.example", None),
+        ("https://... http://", None),
     ],
 )
 def test_what_breaks_which_rule(said: str, rule: str | None) -> None:
-    rules = Rules(words=("darn",), hosts=("warren.example",), patterns=(re.compile(r"\d{3}-\d{4}"),))
+    rules = Rules(words=("darn",), hosts=("warren.example",), patterns=(r"\d{3}-\d{4}",))
     assert rules.broken_by(said) == rule
+
+
+@pytest.mark.parametrize("host", ["bücher.example", "XN--BCHER-KVA.example", "bücher.example."])
+def test_hosts_are_the_same_however_they_are_written(host: str) -> None:
+    rules = Rules(hosts=(host, "::1"))
+    assert rules.broken_by("https://Bücher.example/x http://[0:0::1]:80") is None
+
+
+@pytest.mark.parametrize("host", ["a/b", "user@a", "a:80", "a b", "[::x]"])
+def test_what_is_no_host_is_refused_at_the_start(host: str) -> None:
+    with pytest.raises(ValueError, match="is no host"):
+        Rules(hosts=(host,))
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "found"),
+    [
+        ("死ね", "お前は死ねと言った", True),
+        ("バカ", "バカヤロー", True),
+        ("바보", "바보야", True),
+        ("ไอ้บ้า", "เขาเป็นไอ้บ้านะ", True),
+        ("c++", "I write c++.", True),
+        ("c++", "C++17 is out", True),
+        ("c++", "abc++", False),
+        ("@everyone", "hey @everyone!", True),
+        ("@everyone", "hey@everyone", True),
+        ("@everyone", "@everyones", False),
+        (":(", "no :( no", True),
+        ("darn", "DARN", True),
+        ("darn", "_darn_", True),
+        ("darn", "ｄａｒｎ", True),
+        ("darn", "d\u200ba\u00adrn", True),
+        ("darn", "dàrn", True),
+        ("darn", "da\u0301rn", True),
+        ("darn", "このdarnだ", True),
+        ("darn", "darning", False),
+        ("darn", "edarn", False),
+        ("darn", "darn1", False),
+        ("año", "un ano", False),
+        ("año", "un AÑO", True),
+        ("año", "un an\u0303o", True),
+        ("straße", "STRASSE", True),
+        ("İt", "i̇t", True),
+        ("ハゲ", "ハケ", False),
+        ("a.b", "axb", False),
+    ],
+)
+def test_words_are_found_however_they_are_written_and_not_within_others(words: str, said: str, found: bool) -> None:
+    assert (Rules(words=(words,)).broken_by(said) == "words") is found
+
+
+def test_a_pattern_that_would_take_for_ever_elsewhere_takes_as_long_as_the_text() -> None:
+    assert Rules(patterns=("(a|aa)+$",)).broken_by("a" * 4_000 + "!") is None
 
 
 def test_without_rules_all_may_be_said() -> None:
@@ -56,10 +131,12 @@ def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(f"WARREN_MODERATOR_{name}", value)
     rules = Rules()
     assert (rules.rooms, rules.words, rules.hosts, rules.flood) == (("a", "b"), ("darn", "heck"), (), 3)
-    assert [pattern.pattern for pattern in rules.patterns] == ["a{2}", "b,c"]
-    monkeypatch.setenv("WARREN_MODERATOR_PATTERNS", "(")
-    with pytest.raises(ValueError, match="patterns"):
-        Rules()
+    assert rules.patterns == ("a{2}", "b,c")
+    assert (rules.broken_by("caab"), rules.broken_by("b,c"), rules.broken_by("ab")) == ("patterns", "patterns", None)
+    for wrong in ("(", r"(?=a)b", r"(a)\1"):
+        monkeypatch.setenv("WARREN_MODERATOR_PATTERNS", wrong)
+        with pytest.raises(ValueError, match="is no regular expression of RE2"):
+            Rules()
 
 
 async def test_a_breach_is_a_warning_then_mutes_with_an_end_then_the_removal() -> None:

@@ -15,6 +15,8 @@ LONGEST = timedelta(days=366)
 ABOUT_LIMIT = 1_000
 """Characters of what a reminder is about: fifty of them fit into the list, cut to what is SHOWN."""
 SHOWN = 50
+SPAN_LIMIT = 100
+"""Characters of a span of time."""
 UNITS = {
     "seconds": "s sec secs second seconds",
     "minutes": "m min mins minute minutes",
@@ -75,6 +77,8 @@ async def forget(message: Message, number: int) -> None:
 def duration(text: str) -> timedelta | None:
     """Return how long `10m` or `1h30m` is, or None if that says nothing."""
     text = text.strip().lower()
+    if len(text) > SPAN_LIMIT:
+        return None
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text).strip() or not all(word in _UNIT for _, word in parts):
         return None

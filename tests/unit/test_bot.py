@@ -1,8 +1,11 @@
 """Bots without a broker: handlers, commands, keys, state, failures, bots among themselves."""
 
 import asyncio
+from datetime import date
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import AfterValidator, Field
 from warren.bot import Bot, Invitation, Message, Refusal, Trigger, Unavailable
 from warren.bot.engine import Policy
 from warren.bot.testing import Dialogue
@@ -55,7 +58,20 @@ def commanding() -> Bot:
     async def pair(message: Message, one: str, other: str) -> None:
         await message.reply(f"<{one}> <{other}>")
 
+    @bot.command("set")
+    async def set_it(
+        message: Message, switch: Literal["on", "off"], level: Annotated[int | None, Field(ge=1)] = 1,
+        day: Annotated[date, AfterValidator(working)] = date(2026, 11, 23),
+    ) -> None:  # fmt: skip
+        await message.reply(f"{switch} {level} {day}")
+
     return bot
+
+
+def working(day: date) -> date:
+    if day.weekday() > 4:
+        raise ValueError("nobody works at a weekend")
+    return day
 
 
 @pytest.mark.parametrize(
@@ -67,6 +83,20 @@ def commanding() -> Bot:
         ('/pair "two words" three four', "<two words> <three four>"),
         ("/remind", "Usage: /remind <minutes> [about]"),
         ("/pair 'open", "A quotation mark is not closed."),
+        ("/remind\n10\tthe tea,\nplease", "10: the tea,\nplease"),
+        ("/remind\u00a010\u3000the tea", "10: the tea"),
+        ("/pair “two words” three", "<two words> <three>"),
+        ("/pair „zwei Wörter“ «deux mots»", "<zwei Wörter> <«deux mots»>"),
+        ("/pair ‘two words’ 'and two'", "<two words> <'and two'>"),
+        ('/pair “two words" three', "<two words> <three>"),
+        ("/pair “two words three", "A quotation mark is not closed."),
+        ("/pair don’t panic", "<don’t> <panic>"),
+        ("/set on 2", "on 2 2026-11-23"),
+        ("/set maybe", "“maybe” is not one of on, off. Usage: /set <switch> [level] [day]"),
+        ("/set on high", "“high” is not a whole number. Usage: /set <switch> [level] [day]"),
+        ("/set on 0", "“0” is not 1 or more. Usage: /set <switch> [level] [day]"),
+        ("/set on 1 soon", "“soon” is not a day that I understand. Usage: /set <switch> [level] [day]"),
+        ("/set on 1 2026-11-22", "day: nobody works at a weekend. Usage: /set <switch> [level] [day]"),
     ],
 )
 async def test_commands_have_arguments_with_types(said: str, answered: str) -> None:
@@ -78,15 +108,15 @@ async def test_commands_have_arguments_with_types(said: str, answered: str) -> N
 async def test_a_wrong_argument_is_explained_to_the_person() -> None:
     async with Dialogue(commanding()) as talk:
         await talk.says("ann", "/remind soon")
-        answer = await talk.answer()
-        assert answer.startswith("minutes: ")
-        assert answer.endswith("Usage: /remind <minutes> [about]")
+        assert await talk.answer() == "“soon” is not a whole number. Usage: /remind <minutes> [about]"
+        await talk.says("ann", f"/remind {'x' * 3_900}")
+        assert await talk.answer() == f"“{'x' * 39}…” is not a whole number. Usage: /remind <minutes> [about]"
         assert talk.buried == []
 
 
 async def test_what_is_no_command_is_left_alone() -> None:
     async with Dialogue(commanding()) as talk:
-        for text in ("remind 10", "/other", "/reminder 10", "/"):
+        for text in ("remind 10", "/other", "/reminder 10", "/", "/ remind 10", "/\nremind 10"):
             await talk.says("ann", text)
         assert await talk.quiet()
 

@@ -21,8 +21,8 @@ DIGITS = 1_000
 DETAIL = 300
 """Characters of what is said about an error. A field's name is the sender's to choose."""
 _STRUCTURAL = (b",", b"[", b"{")
-_REPAIRABLE = re.compile(rb"\\u[dD][89a-fA-F]|[0-9]{%d}" % DIGITS)
-"""A lone surrogate or an endless number: wrong in a field, and no reason to understand nothing of the rest."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NUMBER = re.compile(rb"[0-9]+")
 
 
 class UnreadableError(ValueError):
@@ -37,12 +37,20 @@ def read(data: str | bytes, structure: int = STRUCTURE) -> Any:
     try:
         return from_json(body, cache_strings="none")
     except ValueError as error:
-        if not _REPAIRABLE.search(body):
+        if not _is_repairable(body):
             raise UnreadableError("not JSON") from error
     try:
         return json.loads(body.decode(), parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise UnreadableError("not JSON") from error
+
+
+def _is_repairable(body: bytes) -> bool:
+    """Whether there is a lone surrogate or an endless number: wrong in a field, and no reason to refuse all the rest.
+
+    Numbers are taken as they are and then measured: to look for so many digits would begin anew behind each digit.
+    """
+    return bool(_SURROGATE.search(body)) or any(len(found[0]) >= DIGITS for found in _NUMBER.finditer(body))
 
 
 def _integer(digits: str) -> int | float:
