@@ -12,7 +12,7 @@ from warren.contract.sizes import EVENT_LIMIT, SERVER_BODY_LIMIT, first_within, 
 MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
 RABBITS = "\N{RABBIT}" * 199 + "x"
 LONGEST: dict[str, Any] = {
-    **dict.fromkeys(("seq", "number", "reply_to", "of_seq"), 2**53 - 1),
+    **dict.fromkeys(("seq", "number", "reply_to", "of_seq", "upto"), 2**53 - 1),
     **dict.fromkeys(("sender", "user"), "u" * 128),
     **dict.fromkeys(("at", "until"), MOMENT),
     **dict.fromkeys(("title", "reason"), RABBITS),
