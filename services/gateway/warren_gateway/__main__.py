@@ -17,6 +17,7 @@ def main() -> None:
     """Run one replica until SIGTERM."""
     settings = read_settings("gateway", Settings)
     Socket.outbox_bytes = settings.outbox_bytes
+    Socket.frames_rate = settings.rate("frames")
     app = create_app(settings)
     serve(
         "gateway",

@@ -12,13 +12,13 @@ from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from warren.broker.link import Link
-from warren.contract.frames import FRAME_LIMIT
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
 from warren_gateway import direct, files, http, people, poll, problems, rooms, sse, ws
+from warren_gateway.bodies import body_limit
 from warren_gateway.config import Settings
-from warren_gateway.edge import BodyLimit, Parting, SecurityHeaders
+from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
 from warren_gateway.state import Gateway
 
@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gateway = gateway
     app.include_router(health_router(checks))
     app.include_router(http.router)
+    app.include_router(http.no_guests if gateway.guests is None else http.guests)
     app.include_router(rooms.router)
     app.include_router(people.router)
     app.include_router(direct.router)
@@ -106,7 +107,7 @@ def _freeze() -> None:
 def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
-    app.add_middleware(BodyLimit, most=FRAME_LIMIT)
+    app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Guard, addresses=gateway.addresses, auth=gateway.auth, origins=origins)
     app.add_middleware(
         CORSMiddleware,
@@ -116,6 +117,7 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
         expose_headers=["Retry-After"],
         max_age=PREFLIGHT,
     )
+    app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
     app.add_middleware(Parting, leaving=lambda: gateway.draining)
 

@@ -10,12 +10,13 @@ from warren.contract.codes import Code
 from warren.contract.ids import UserId, direct_room, inbox_room
 from warren.contract.wire import Strict
 
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.changes import Change, common_fields, ensure, target_of
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Somebody
 from warren_gateway.problems import READING, responses
 from warren_gateway.tokens import User
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
 
 class DirectRequest(Strict):

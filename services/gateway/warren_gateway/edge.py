@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from warren.contract.codes import Code
 
+from warren_gateway.listener import HEADERS
 from warren_gateway.problems import problem_response
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,13 @@ ALWAYS: Headers = [
 ]
 POLICY: Headers = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
 API: Headers = [(b"cache-control", b"no-store")]
+PATH_LIMIT = 1_024
+"""Bytes of a path: a room and a person in it, each character escaped."""
+QUERY_LIMIT = 2_048
+"""Bytes of a query …"""
+QUERY_FIELDS = 20
+"""… and its parameters, but for a stream's: it names each of its rooms there."""
+STREAM_PATH = "/v1/sse"
 
 
 class SecurityHeaders:
@@ -79,21 +87,50 @@ class Parting:
         await self._app(scope, receive, sending)
 
 
-class BodyLimit:
-    """Answers 413 to a body of more than `most` bytes, and 500 to what nobody foresaw; both as problems."""
+class HeadLimit:
+    """Refuses what routing would cost too much for: more headers, parameters or characters than any request has here.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    `fields`: parameters of a query.
+    """
+
+    def __init__(self, app: ASGIApp, fields: int) -> None:
         self._app = app
-        self._most = most
-        self._detail = f"the body has more than {most} bytes"
+        self._fields = fields
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+        elif len(scope["headers"]) > HEADERS:
+            await problem_response(431, Code.INVALID, f"more than {HEADERS} headers")(scope, receive, send)
+        elif len(scope["raw_path"]) > PATH_LIMIT or not self._fits(scope["path"], scope["query_string"]):
+            await problem_response(414, Code.INVALID, "the address is too long")(scope, receive, send)
+        else:
+            # Nobody here reads cookies, which are parsed for each request that might.
+            scope["headers"] = [header for header in scope["headers"] if header[0] != b"cookie"]
+            await self._app(scope, receive, send)
+
+    def _fits(self, path: str, query: bytes) -> bool:
+        if path == STREAM_PATH:
+            return query.count(b"&") < self._fields
+        return len(query) <= QUERY_LIMIT and query.count(b"&") < QUERY_FIELDS
+
+
+class BodyLimit:
+    """Answers 413 to a body that is too long for its path, and 500 to what nobody foresaw; both as problems."""
+
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
+        self._app = app
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _declared(scope) > self._most:
-            await problem_response(413, Code.INVALID, self._detail)(scope, receive, send)
+        most = self._limit(scope["path"])
+        if _declared(scope) > most:
+            await problem_response(413, Code.INVALID, _too_long(most))(scope, receive, send)
             return
         started = False
 
@@ -103,7 +140,7 @@ class BodyLimit:
             await send(message)
 
         try:
-            await self._app(scope, self._bounded(receive), sending)
+            await self._app(scope, _bounded(receive, most), sending)
         except Exception:
             if started:
                 raise
@@ -111,19 +148,24 @@ class BodyLimit:
             failed = problem_response(500, Code.UNAVAILABLE, "this should not have happened; try again")
             await failed(scope, receive, send)
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Return a `receive` that fails when the body turns out to be longer than it may be."""
-        left = self._most
 
-        async def receiving() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, self._detail)
-            return message
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Return a `receive` that fails when the body turns out to be longer than it may be."""
+    left = most
 
-        return receiving
+    async def receiving() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, _too_long(most))
+        return message
+
+    return receiving
+
+
+def _too_long(most: int) -> str:
+    return f"the body has more than {most} bytes"
 
 
 def _declared(scope: Scope) -> int:

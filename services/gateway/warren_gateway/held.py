@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends
-from pydantic import Field
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from starlette.types import Receive
 from warren.contract.codes import Code
 from warren.contract.ids import Cursor, RoomRef
 from warren.contract.presence import Here as HereStatus
 from warren.contract.wire import Strict
+from warren.untrusted import first_error, shown, unknown_field
 
 from warren_gateway import metrics
 from warren_gateway.cursors import Cursors, Place
@@ -21,6 +22,8 @@ from warren_gateway.session import CROWDED_MS
 from warren_gateway.state import Gateway
 from warren_gateway.tokens import User
 
+_ROOM: TypeAdapter[str] = TypeAdapter(RoomRef)
+
 
 class RoomCursor(Strict):
     """Where the client is in a room. Without `since` nothing is replayed."""
@@ -29,10 +32,31 @@ class RoomCursor(Strict):
     epoch: str | None = Field(default=None, max_length=64)
 
 
+def one_by_one(model: type[RoomCursor]) -> BeforeValidator:
+    """Stop at the first cursor that is wrong: there may be thousands, and an error would be made of each."""
+
+    def check(found: object) -> object:
+        if not isinstance(found, dict):
+            return found  # for what comes next to say
+        return {room: _cursor(model, room, cursor) for room, cursor in found.items()}
+
+    return BeforeValidator(check)
+
+
+def _cursor(model: type[RoomCursor], room: str, found: object) -> RoomCursor:
+    if isinstance(found, dict) and (name := unknown_field(found, model)):
+        raise ValueError(f"there is no such field as {name}")
+    try:
+        _ROOM.validate_python(room)
+        return model.model_validate(found)
+    except ValidationError as error:
+        raise ValueError(shown(f"{shown(room)}: {first_error(error)}")) from error
+
+
 class Following(Strict):
     """The rooms to follow, and whether anybody is at the device."""
 
-    cursors: dict[RoomRef, RoomCursor] = Field(min_length=1)
+    cursors: Annotated[dict[RoomRef, RoomCursor], one_by_one(RoomCursor)] = Field(min_length=1)
     status: HereStatus = "online"
 
 

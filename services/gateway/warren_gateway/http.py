@@ -12,11 +12,16 @@ from warren.contract.frames import Limits
 from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId, new_id
 from warren.contract.wire import Strict
 
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.deps import Here, IdempotencyKey, Me, Room, Sender, SignedIn
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, ProblemError, accepted, responses
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
+guests = APIRouter(prefix="/v1", route_class=JsonRoute)
+"""Where the gateway hands out tokens itself …"""
+no_guests = APIRouter(prefix="/v1")
+"""… and where it does not, and reads nothing of what is asked of it."""
 
 
 class GuestRequest(Strict):
@@ -82,7 +87,13 @@ class LogResponse(BaseModel):
     events: list[dict[str, Any]]
 
 
-@router.post("/guest", responses=responses(Code.INVALID, Code.NOT_FOUND, Code.TOO_MANY))
+@no_guests.post("/guest", responses=responses(Code.NOT_FOUND, Code.TOO_MANY))
+async def no_guest() -> None:
+    """Give a token to nobody."""
+    raise ProblemError(Code.NOT_FOUND, "tokens come from elsewhere: there are no guests")
+
+
+@guests.post("/guest", responses=responses(Code.INVALID, Code.NOT_FOUND, Code.TOO_MANY))
 async def guest(body: GuestRequest, here: Here) -> GuestResponse:
     """Give a token to whoever asks (guest mode)."""
     if here.guests is None:

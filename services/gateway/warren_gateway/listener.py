@@ -5,7 +5,7 @@ And what answers that take long need: a way to be rid of a peer that does not re
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -13,10 +13,19 @@ HEAD_LIMIT = 16 * 1024
 """Bytes of request line and headers: twice the longest token."""
 HEAD_WITHIN = 10.0
 """Seconds for a head to be complete, from its first byte or, for the first one, from the connection."""
+HEADERS = 100
+"""Headers that are kept; there is one more if there were more, for the application to refuse."""
+BODY_WITHIN = 30.0
+"""Seconds for a body to be complete, whether anybody waits for it or not."""
+PIECES = 1_000
+"""Pieces of a body: each is a copy of what came before it."""
+SILENT = 5_000
+"""Connections of which no head has come yet; the oldest goes. More than a kernel keeps for us to accept at once."""
 SEND_BUFFER = 128 * 1024
 """Bytes in the kernel for each connection (Linux doubles it for its own book-keeping)."""
 EXTENSION = "warren.listener"
 """Where the ASGI scope of a request carries its listener, under `extensions`."""
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _REFUSAL = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n"
     b"x-content-type-options: nosniff\r\n\r\n"
@@ -26,9 +35,15 @@ _REFUSAL = (
 class Listener(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, with a bound on what comes before it is a request."""
 
+    _silent: ClassVar[dict["Listener", None]] = {}
+    """In the order they came."""
     _head = 0
     _in_head = True
+    _in_body = False
+    _headers = 0
+    _pieces = 0
     _deadline: asyncio.TimerHandle | None = None
+    """Of the head, or of the body."""
     _serving: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -39,6 +54,11 @@ class Listener(HttpToolsProtocol):
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._await_head()
+        self._silent[self] = None
+        if len(self._silent) > SILENT:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            oldest.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more, and let the request that is being answered know.
@@ -46,7 +66,8 @@ class Listener(HttpToolsProtocol):
         Uvicorn tells the last one that came, which in a pipeline is another one. An answer to a peer that is gone would
         then be an error with a traceback in the log, for each connection that somebody drops on purpose.
         """
-        self._head_is_done()
+        self._is_done()
+        self._silent.pop(self, None)
         if self._serving is not None:
             self._serving.disconnected = True
             self._serving.message_event.set()
@@ -60,20 +81,44 @@ class Listener(HttpToolsProtocol):
         if self._in_head and self._head > HEAD_LIMIT and not self.transport.is_closing():
             self.transport.write(_REFUSAL)
             self.transport.close()
+        if self._in_body and self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(BODY_WITHIN, self._give_up)
 
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._headers, self._pieces = True, 0, 0, 0
         if self._deadline is None:
             self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, unless there are too many to be looked through."""
+        self._headers += 1
+        if self._headers <= HEADERS + 1:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """End the head."""
-        self._in_head = False
-        self._head_is_done()
+        self._in_head, self._in_body = False, not self.parser.should_upgrade()
+        self._silent.pop(self, None)
+        self._is_done()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; who sends it byte by byte is cut."""
+        self._pieces += 1
+        if self._pieces <= PIECES:
+            super().on_body(body)
+        elif not self.transport.is_closing():
+            self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        self._in_body = False
+        self._is_done()
+        if self._pieces <= PIECES:
+            super().on_message_complete()
 
     @property
     def waiting(self) -> int:
@@ -101,7 +146,13 @@ class Listener(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
 
-    def _head_is_done(self) -> None:
+    def _give_up(self) -> None:
+        """Wait for the body no longer."""
+        if self._serving is None or not self._serving.response_started:
+            self.transport.write(_LATE)
+        self.transport.close()
+
+    def _is_done(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

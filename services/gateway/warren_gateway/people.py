@@ -11,12 +11,13 @@ from warren.contract.presence import Here as HereStatus
 from warren.contract.presence import Status
 from warren.contract.wire import Timestamp, utc_now
 
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.deps import Here, Me, Room, Somebody, Typist
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, READING, ProblemError, responses
 from warren_gateway.standings import may_write
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
 
 class PeopleResponse(BaseModel):

@@ -1,7 +1,7 @@
 """`POST /v1/poll`: what is new in the rooms of one client, as soon as there is something."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -12,12 +12,13 @@ from warren.contract.presence import Presence
 from warren.contract.wire import Strict
 
 from warren_gateway.answer import Answer
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.deps import Here
-from warren_gateway.held import RoomCursor, Stayer, held, places
+from warren_gateway.held import RoomCursor, Stayer, held, one_by_one, places
 from warren_gateway.limits import address_of
 from warren_gateway.problems import READING, responses
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
 WAIT_LIMIT = 30.0
 """Seconds that a poll may wait: half of what proxies commonly allow."""
@@ -39,7 +40,7 @@ class PollCursor(RoomCursor):
 class PollRequest(Strict):
     """The rooms to follow, for how many seconds to wait, and whether anybody is at the device."""
 
-    cursors: dict[RoomRef, PollCursor] = Field(min_length=1)
+    cursors: Annotated[dict[RoomRef, PollCursor], one_by_one(PollCursor)] = Field(min_length=1)
     wait: float = Field(default=WAIT, ge=0, le=WAIT_LIMIT)
     status: HereStatus = "online"
 

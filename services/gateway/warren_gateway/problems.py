@@ -13,6 +13,7 @@ from warren.broker.errors import Unavailable
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, Refused
 from warren.rates import seconds
+from warren.untrusted import shown
 
 _STATUS: dict[Code, int] = {
     Code.INVALID: 422,
@@ -23,8 +24,8 @@ _STATUS: dict[Code, int] = {
     Code.TOO_MANY: 429,
     Code.UNAVAILABLE: 503,
 }
-_TOO_LONG = 413
-"""The status of a body that is too long, which is `invalid`, too."""
+_TOO_LONG = (413, 414)
+"""The statuses of a body or an address that is too long, which is `invalid`, too."""
 
 
 READING = (Code.UNAUTHORIZED, Code.INVALID, Code.TOO_MANY, Code.UNAVAILABLE)
@@ -88,7 +89,9 @@ def accepted(answer: Accepted | Refused) -> Accepted:
 def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """Return what the OpenAPI document says about these errors."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    statuses = {_STATUS[code]: code for code in codes} | ({_TOO_LONG: Code.INVALID} if Code.INVALID in codes else {})
+    statuses = {_STATUS[code]: code for code in codes} | dict.fromkeys(
+        _TOO_LONG if Code.INVALID in codes else (), Code.INVALID
+    )
     return {
         status: {"model": Problem, "content": content, "description": str(code)} for status, code in statuses.items()
     }
@@ -112,8 +115,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return problem_response(422, Code.INVALID, f"{where}: {first['msg']}")
+        where = ".".join(shown(str(part)) for part in first["loc"])
+        return problem_response(422, Code.INVALID, shown(f"{where}: {first['msg']}"))
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:

@@ -13,13 +13,14 @@ from warren.contract.events import NewRoomKind, Role, RoomKind
 from warren.contract.ids import Key, Reason, RoomId, RoomRef, Title
 from warren.contract.wire import Strict, Timestamp
 
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.changes import Change, common_fields, ensure, target_of
 from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Room, Somebody
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, READING, accepted, responses
 from warren_gateway.tokens import User
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
 
 class RoomRequest(Strict):

@@ -127,6 +127,8 @@ class Session:
     opened: float
     one_way: bool = False
     """The client cannot speak: who it is and what it follows came with its request."""
+    pace: Bucket | None = None
+    """What its frames are taken from, if the transport takes from it, too, for what is below the protocol."""
     user: User | None = None
     greeted: bool = False
     """Said hello; its token may still be looked at."""
@@ -147,7 +149,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.heard = self.opened
-        self.frames = Bucket.of(self.limits.frames, self.opened)
+        self.frames = self.pace or Bucket.of(self.limits.frames, self.opened)
         self.messages = Bucket.of(self.limits.messages, self.opened)
         self.joins = Bucket.of(self.limits.joins, self.opened)
         self.typing = Bucket.of(self.limits.typing, self.opened)

@@ -5,12 +5,14 @@ is the outbox instead: a frame is encoded once and handed to each socket, and wh
 is cut. Here, too, a later fast path finds its place.
 """
 
+import time
 from typing import Any
 
 import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from warren.contract.codes import Close
 from warren.contract.frames import ServerFrame
+from warren.rates import Bucket, Rate
 from websockets.frames import Opcode
 
 from warren_gateway import metrics
@@ -28,7 +30,9 @@ NOT_UTF8 = 1007
 FRAGMENTS = 1_000
 """Fragments of one message."""
 ON_THE_WAY = 64 * 1024
-"""Bytes that a peer may have sent before it hears that it is the end."""
+"""Bytes that a peer may have sent before it hears that it is the end …"""
+FRAME_PRICE = 128
+"""… and for how many of them each frame counts besides: there could be thousands of empty ones."""
 
 
 def encode(frame: Frame) -> bytes:
@@ -47,7 +51,15 @@ class Socket(WebSocketsSansIOProtocol):
 
     outbox_bytes = 2 * 1024 * 1024
     """What may wait in the buffer; set once at start from the settings."""
+    frames_rate = Rate(50, 500)
+    """Frames of any kind; likewise."""
     _on_the_way = ON_THE_WAY
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to count, from the first byte on."""
+        super().connection_made(transport)
+        self.pace = Bucket.of(self.frames_rate, time.monotonic())
+        """Shared with the session, which takes from it for each message."""
 
     def handle_connect(self, event: Any) -> None:
         """Make the socket known to the application."""
@@ -73,17 +85,30 @@ class Socket(WebSocketsSansIOProtocol):
         """Look for the answer to our close, behind what the peer had sent before; in a flood nobody looks."""
         if self._on_the_way < 0:
             return
-        self._on_the_way -= len(data)
-        if self._on_the_way < 0:
-            self.transport.write_eof()
-            return
-        self.conn.receive_data(data)
-        for event in self.conn.events_received():
-            if isinstance(event, websockets.frames.Frame) and event.opcode is Opcode.CLOSE:
-                self.handle_close(event)
+        for start in range(0, len(data), SLICE):
+            piece = data[start : start + SLICE]
+            self._on_the_way -= len(piece)
+            if self._on_the_way < 0:
+                self.transport.write_eof()
+                return
+            self.conn.receive_data(piece)
+            for event in self.conn.events_received():
+                self._on_the_way -= FRAME_PRICE
+                if isinstance(event, websockets.frames.Frame) and event.opcode is Opcode.CLOSE:
+                    self.handle_close(event)
+                    return
+
+    def _is_one_too_many(self) -> bool:
+        """Count a frame that no application sees, and end the connection if there are too many of them."""
+        if not self.gone and not self.pace.take(time.monotonic()):
+            self.conn.data_to_send()  # the answers that it has not got yet
+            self.end(Close.FLOODING, "too many frames")
+        return self.gone
 
     def handle_ping(self) -> None:
-        """Answer a ping, unless the answers pile up because nobody reads them."""
+        """Answer a ping, unless they come too fast or the answers pile up because nobody reads them."""
+        if self._is_one_too_many():
+            return
         if self.transport.get_write_buffer_size() > self.outbox_bytes:
             self.conn.data_to_send()
             metrics.SLOW.inc()
@@ -91,8 +116,15 @@ class Socket(WebSocketsSansIOProtocol):
         else:
             super().handle_ping()
 
+    def handle_pong(self, event: Any) -> None:
+        """Pass over what nobody asked for, as long as there is little of it."""
+        if not self._is_one_too_many():
+            super().handle_pong(event)
+
     def handle_cont(self, event: Any) -> None:
         """Gather the pieces of a message; their number is bounded, since the limit on size does not see empty ones."""
+        if self._is_one_too_many():
+            return
         if len(self.frames) >= FRAGMENTS:
             self.end(Close.BAD_FRAME, "too many fragments")
         else:
@@ -165,6 +197,9 @@ class Socket(WebSocketsSansIOProtocol):
         sending something would be told of a broken connection instead of the code.
         """
         if self.gone:
+            return
+        if not self.handshake_complete:
+            self.transport.abort()  # there is no frame to say it in
             return
         metrics.CLOSED.labels(code).inc()
         self.stop_keepalive()

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import StringConstraints
+from pydantic import FailFast, StringConstraints
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from warren.contract.codes import Code
 from warren.contract.ids import RoomRef
 from warren.contract.presence import Here as HereStatus
 
+from warren_gateway.bodies import JsonRoute
 from warren_gateway.cursors import CURSOR_PATTERN, Cursors
 from warren_gateway.deps import Here
 from warren_gateway.held import Following, Stayer, held, places
@@ -24,7 +25,7 @@ from warren_gateway.stream import Stream
 from warren_gateway.subscriber import CLOSE_GRACE
 from warren_gateway.tokens import User
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
 CursorText = Annotated[str, StringConstraints(pattern=CURSOR_PATTERN, max_length=4_000)]
 
@@ -87,7 +88,7 @@ _AS_A_STREAM: dict[str, Any] = {
 async def sse(
     user: Stayer,
     here: Here,
-    room: Annotated[list[RoomRef], Query(min_length=1)],
+    room: Annotated[list[RoomRef], FailFast(), Query(min_length=1)],
     cursor: Annotated[CursorText | None, Query()] = None,
     status: HereStatus = "online",
     last_event_id: Annotated[CursorText | None, Header()] = None,

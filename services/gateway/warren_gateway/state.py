@@ -16,6 +16,7 @@ from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter, by_shard
 from warren.contract.codes import Close
 from warren.contract.commands import Accepted, Refused
+from warren.rates import Bucket
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, Guests, Secret
@@ -81,13 +82,20 @@ class Gateway:
 
     @contextmanager
     def serving(
-        self, transport: Transport, address: str, *, one_way: bool = False, linger: float = 0.0
+        self,
+        transport: Transport,
+        address: str,
+        *,
+        one_way: bool = False,
+        linger: float = 0.0,
+        pace: Bucket | None = None,
     ) -> Iterator[Client]:
         """Serve a client over this transport for as long as the context lasts.
 
-        `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards.
+        `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards. `pace`:
+        what the transport takes from for each frame that the client does not see.
         """
-        session = Session(self.limits, self.people, time.monotonic(), one_way)
+        session = Session(self.limits, self.people, time.monotonic(), one_way, pace)
         client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
         self._clients[client] = None
         if self._closed:

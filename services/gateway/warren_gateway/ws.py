@@ -22,7 +22,7 @@ async def ws(websocket: WebSocket) -> None:
     socket: Socket = websocket.scope["extensions"][EXTENSION]
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    with gateway.serving(socket, address_of(websocket.scope)) as client:
+    with gateway.serving(socket, address_of(websocket.scope), pace=socket.pace) as client:
         await _run(websocket, client)
 
 
