@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import aio_pika
 import httpx
 import pytest
 from conftest import BASE_PORT
+from harness.bots import rabbitmqctl
 from harness.member import become_member, fresh_room, make_room, sign_in
 from harness.onlooker import Company, Onlooker, company
 from harness.operator import log_lines, metric
@@ -20,8 +20,6 @@ from harness.rest import http_client
 from harness.stack import Stack, begin
 from warren.contract.presence import GRACE, LEASE
 from warren.contract.topology import PRESENCE, presence_queue, shard, shard_key
-from warren_local import binaries
-from warren_local.rabbitmq import RabbitMQ
 from warren_local.service import Service
 
 HEARTBEAT = 2
@@ -424,13 +422,3 @@ def close_connections(stack: Stack, name: str) -> int:
     for pid in found:
         rabbitmqctl(stack, "close_connection", pid, "fault")
     return len(found)
-
-
-def rabbitmqctl(stack: Stack, *arguments: str) -> str:
-    server = stack.rabbitmq
-    if not isinstance(server, RabbitMQ):
-        pytest.skip("the broker's tools are in its container")
-    programs = binaries.rabbitmq()
-    command = [str(programs.server.with_name("rabbitmqctl")), "-q", *arguments]
-    env = {**server.env, "PATH": programs.path}
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=WITHIN).stdout

@@ -19,10 +19,10 @@ from harness.line import TRANSPORTS
 from harness.member import fresh_room, make_room
 from harness.nginx import proxied
 from harness.operator import metric
+from harness.rabbitmq_4 import MISSING as NO_RABBITMQ_4
+from harness.rabbitmq_4 import rabbitmq_4
 from harness.rest import http_client
 from harness.stack import Stack, begin
-from harness.trixie import MISSING as NO_RABBITMQ_4
-from harness.trixie import rabbitmq_4
 from warren.contract.topology import QUERY_QUEUE, SHARDS, command_queue
 from warren_local.service import Service
 

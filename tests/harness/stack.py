@@ -12,9 +12,11 @@ from warren.contract.users import login_of
 from warren_local.binaries import RabbitMQPrograms
 from warren_local.ports import HOST
 from warren_local.rabbitmq import RabbitMQ
-from warren_local.servers import broker, database
+from warren_local.servers import database
 from warren_local.service import Service
 from warren_local.topology import declare
+
+from harness.rabbitmq_4 import chosen_broker
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
 READY_WITHIN = 60.0
@@ -49,7 +51,7 @@ def _begin(services: Sequence[Service], within: float) -> None:
 class Stack:
     """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499).
 
-    `programs`: those of another RabbitMQ than this machine's. `plugins`: those of the broker's.
+    `programs`: those of another RabbitMQ than the tests' own. `plugins`: those of the broker's.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Stack:
         self.home = home
         self.base = base
         port = base + 300
-        self.rabbitmq = broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
+        self.rabbitmq = (
+            chosen_broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
+        )
         if isinstance(self.rabbitmq, RabbitMQ):
             self.rabbitmq.plugins = {name: port + 50 + number for number, name in enumerate(plugins)}
         self.mongodb = database(home, base + 400)

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from warren.broker.definitions import definitions, password_variable, template
+from warren.broker.definitions import definitions, password_variable, template, user_definitions
+from warren.contract.bots import bot_rights
 from warren.contract.ids import inbox_room
-from warren.contract.topology import EVENTS, bucket_binding, event_key
+from warren.contract.topology import EVENTS, EXCHANGES, bucket_binding, event_key
 from warren.contract.users import BROKER_USERS, GATEWAY, PERSISTENCE, BrokerUser, broker_user
 from warren_local.home import repository
 
@@ -52,8 +53,24 @@ def test_a_password_that_is_not_set_is_an_error_with_its_name() -> None:
 
 def test_users_with_and_without_their_passwords_have_the_same_rights() -> None:
     filled = definitions({user.name: "x" for user in BROKER_USERS})
-    for part in ("permissions", "topic_permissions", "vhosts"):
+    for part in ("exchanges", "permissions", "topic_permissions", "vhosts"):
         assert filled[part] == template()[part]
+
+
+def test_every_exchange_that_rights_to_topics_name_is_there_before_them() -> None:
+    """RabbitMQ 4.3 does not start with rights to one that is not, a bot's included."""
+    bot = user_definitions(bot_rights("echo", ["general"]), "x")
+    for found in (template(), bot):
+        made = {exchange["name"]: exchange["type"] for exchange in found["exchanges"]}
+        assert {permission["exchange"] for permission in found["topic_permissions"]} == set(made)
+        assert made.items() <= {exchange.name: exchange.kind for exchange in EXCHANGES}.items()
+
+
+def test_no_service_takes_them_for_the_whole_topology() -> None:
+    """`declare` makes the exchanges last, so that whoever finds all of its own may count on the queues."""
+    there = {exchange["name"] for exchange in template()["exchanges"]}
+    for user in BROKER_USERS:
+        assert {exchange.name for exchange in EXCHANGES if user.reaches(exchange.name)} - there
 
 
 def test_only_the_operator_is_an_administrator() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from warren.contract.bots import bot_user
 
-from . import binaries, topology
+from . import topology
 from .errors import LocalError
 from .home import broker_password
 from .rabbitmq import RabbitMQ
@@ -27,13 +27,9 @@ def give(home: Path, node: RabbitMQ, name: str, rooms: Sequence[str]) -> str:
     definitions.touch(0o600)
     definitions.write_text(_output(command, env))
     json.loads(definitions.read_text())  # what is no JSON would be the command's fault, not the broker's
-    _output([str(_rabbitmqctl()), "import_definitions", str(definitions)], node.env)
+    _output([str(node.programs().server.with_name("rabbitmqctl")), "import_definitions", str(definitions)], node.env)
     definitions.unlink()
     return topology.url(home, node.port, bot_user(name))
-
-
-def _rabbitmqctl() -> Path:
-    return binaries.rabbitmq().server.with_name("rabbitmqctl")
 
 
 def _output(command: list[str], env: dict[str, str]) -> str:

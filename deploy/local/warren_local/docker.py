@@ -23,7 +23,8 @@ from .process import POLL
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-RABBITMQ_IMAGE = "rabbitmq:4.0"
+RABBITMQ = "4.3"
+"""The series of RabbitMQ. One does not start on the data of any but the last, so each has a volume of its own."""
 MONGODB_IMAGE = "mongo:6.0"
 
 START_TIMEOUT = 60.0
@@ -128,7 +129,7 @@ def rabbitmq(home: Path, port: int) -> BrokerContainer:
     files = repository() / "deploy" / "rabbitmq"
 
     def make() -> "DockerContainer":
-        made = _container(RABBITMQ_IMAGE, 5672, port, f"warren-{node.name}", "/var/lib/rabbitmq")
+        made = _container(f"rabbitmq:{RABBITMQ}", 5672, port, f"warren-{node.name}-{RABBITMQ}", "/var/lib/rabbitmq")
         made.with_volume_mapping(files, "/warren", "ro")
         made.with_volume_mapping(files / "warren.conf", "/etc/rabbitmq/conf.d/20-warren.conf", "ro")
         for user, password in topology.passwords(home).items():

@@ -1,4 +1,7 @@
-"""RabbitMQ's definitions file: Warren's users and what each may do. The topology is declared instead (`declare`)."""
+"""RabbitMQ's definitions file: Warren's users and what each may do. The topology is declared instead (`declare`).
+
+But for the exchanges that rights to topics name: RabbitMQ 4.3 takes no such right before its exchange is there.
+"""
 
 import base64
 import hashlib
@@ -6,6 +9,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from warren.contract.topology import EXCHANGES
 from warren.contract.users import BROKER_USERS, BrokerUser
 
 VHOST = "/"
@@ -40,6 +44,7 @@ def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str
     return {
         "vhosts": [{"name": VHOST}],
         "users": [_user(user, credentials) for user, credentials in found],
+        "exchanges": _exchanges(user for user, _ in found),
         "permissions": [_permission(user) for user, _ in found],
         "topic_permissions": [permission for user, _ in found for permission in _topic_permissions(user)],
     }
@@ -61,6 +66,24 @@ def _hashed(password: str) -> dict[str, str]:
 def _permission(user: BrokerUser) -> dict[str, str]:
     rights = {"configure": user.configure, "write": user.write, "read": user.read}
     return {"user": user.name, "vhost": VHOST, **rights}
+
+
+def _exchanges(users: Iterable[BrokerUser]) -> list[dict[str, Any]]:
+    """Return the exchanges that are named in rights to topics, as `declare` makes them."""
+    named = {topic.exchange for user in users for topic in user.topics}
+    return [
+        {
+            "name": exchange.name,
+            "vhost": VHOST,
+            "type": exchange.kind,
+            "durable": True,
+            "auto_delete": False,
+            "internal": False,
+            "arguments": {},
+        }
+        for exchange in EXCHANGES
+        if exchange.name in named
+    ]
 
 
 def _topic_permissions(user: BrokerUser) -> list[dict[str, str]]:
