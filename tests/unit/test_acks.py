@@ -3,8 +3,9 @@
 import asyncio
 from typing import Any, cast
 
+from aio_pika.abc import AbstractChannel as PikaChannel
 from aiormq.abc import AbstractChannel
-from warren.broker.consumer import Acks
+from warren.broker.consumer import Acks, close
 
 
 class Congested:
@@ -55,3 +56,29 @@ async def test_a_closed_channel_is_left_alone() -> None:
     acks.through(1)
     await channel.flow()
     assert channel.acked == []
+
+
+async def test_a_channel_that_was_told_to_close_is_left_alone_though_the_broker_has_not_answered_yet() -> None:
+    channel, answered = Congested(), asyncio.Event()
+    acks = Acks(cast(AbstractChannel, channel))
+    closing = asyncio.create_task(close(cast(PikaChannel, Closing(channel, answered))))
+    await channel.flow()
+    acks.through(1)
+    await channel.flow()
+    assert channel.acked == []
+    answered.set()
+    await closing
+
+
+class Closing:
+    """The library's channel over a congested one; it is closed once the broker has answered."""
+
+    def __init__(self, underlay: Congested, answered: asyncio.Event) -> None:
+        self._underlay = underlay
+        self._answered = answered
+
+    async def get_underlay_channel(self) -> Congested:
+        return self._underlay
+
+    async def close(self) -> None:
+        await self._answered.wait()

@@ -51,6 +51,11 @@ class Cache:
         while len(self.rooms) > max(ROOMS, in_use):
             self.rooms.popitem(last=False)
 
+    def rooms_of(self, commands: Iterable[RoomCommand]) -> dict[str, Room] | None:
+        """Return the commands' rooms, or None if any is not here any more."""
+        found = {command.room: self.rooms.get(command.room) for command in commands}
+        return {name: room for name, room in found.items() if room is not None} if all(found.values()) else None
+
     def forget_rooms(self, names: Iterable[str]) -> None:
         """Forget the state of these rooms."""
         for name in names:

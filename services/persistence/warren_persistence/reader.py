@@ -11,7 +11,7 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import consume, open_channel
+from warren.broker.consumer import consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -124,7 +124,7 @@ class Reader:
             log.warning("answer not sent", extra={"error": str(error)})
         finally:
             # Also when it failed: who asked has given up or asks again, so a query is worth one try.
-            if message.delivery_tag is not None and not channel.is_closed:
+            if message.delivery_tag is not None and is_open(channel):
                 with contextlib.suppress(Unavailable), translated():
                     await channel.basic_ack(message.delivery_tag, wait=False)
 

@@ -110,11 +110,15 @@ class Writer:
         """Store the batch, or return None when it was judged by a state that proved old."""
         commands = list(batch.commands())
         loaded = await self._load(commands)
+        # Held on to, since a shard that is lost meanwhile takes what is cached of its rooms with it.
+        rooms = self._cache.rooms_of(commands)
+        if rooms is None:
+            return None
         known = self._cache.known_keys(commands)
         if resolve:
             known |= await self._store.find_keys(key_of(command) for command in commands)
-        facts = await facts_of(self._store, commands, self._cache.rooms, self._rooms_limit)
-        plan = plan_batch(commands, self._cache.rooms, known, utc_now(), facts)
+        facts = await facts_of(self._store, commands, rooms, self._rooms_limit)
+        plan = plan_batch(commands, rooms, known, utc_now(), facts)
         if not plan.refused <= loaded:
             # A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now.
             return None

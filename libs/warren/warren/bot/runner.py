@@ -26,7 +26,7 @@ from warren.bot.trigger import INVITED
 from warren.bot.turn import our_turn
 from warren.bot.voice import Voice
 from warren.broker.backoff import backoff
-from warren.broker.consumer import consume, open_channel
+from warren.broker.consumer import consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.broker.link import Link
 from warren.contract.ids import inbox_room
@@ -117,7 +117,7 @@ class Runner:
         metrics.WAITING.set(0)
 
         def needed() -> bool:
-            return not underlay.is_closed
+            return is_open(underlay)
 
         for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
             self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
@@ -161,9 +161,9 @@ class Runner:
             if events and not await self._handle(room, events, message):
                 return
         finally:
-            if not channel.is_closed:
+            if is_open(channel):
                 metrics.WAITING.dec()
-        if message.delivery_tag is not None and not channel.is_closed:
+        if message.delivery_tag is not None and is_open(channel):
             with contextlib.suppress(Unavailable), translated():
                 await channel.basic_ack(message.delivery_tag, wait=False)
 

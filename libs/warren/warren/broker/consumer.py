@@ -5,10 +5,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from aio_pika.abc import AbstractChannel as PikaChannel
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import AMQPChannelError
 
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
@@ -21,7 +23,11 @@ OPEN_TIMEOUT = 5.0
 """Seconds. When its socket is congested, aiormq forgets to confirm that the broker has closed a channel. The broker
 then passes over what comes with that number, until this has passed and aiormq closes it, too."""
 
+ENDED = "a consumer was ended by the broker"
 Sink = Callable[[DeliveredMessage], None]
+
+_closing: WeakSet[AbstractChannel] = WeakSet()
+"""Channels that were told to close. Whoever says anything more on one of these loses the whole connection."""
 
 
 async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaChannel:
@@ -30,6 +36,18 @@ async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaCha
     await channel.initialize(timeout=OPEN_TIMEOUT)
     await channel.set_qos(prefetch_count=prefetch, timeout=OPEN_TIMEOUT)
     return channel
+
+
+def is_open(channel: AbstractChannel) -> bool:
+    """Whether deliveries of the channel are still ours, to be acknowledged on it."""
+    return not (channel.is_closed or channel in _closing)
+
+
+async def close(channel: PikaChannel) -> None:
+    """Give back what was delivered on the channel; nobody acknowledges anything on it from now on."""
+    with contextlib.suppress(Unavailable), translated():
+        _closing.add(await channel.get_underlay_channel())
+        await channel.close()
 
 
 async def declare_own_queue(connection: AbstractConnection, channel: PikaChannel, length: int) -> AbstractQueue:
@@ -58,7 +76,8 @@ async def consume(
 
     `sink` is synchronous because aiormq runs the callback as a task a message: order holds only for what happens
     before the first await. A `basic.cancel` would leave the unacked messages behind while the next consumer starts;
-    a closed channel gives them back first. The broker's own cancel (the queue is gone) closes the channel too.
+    a closed channel gives them back first. The broker's own cancel (the queue is gone, or a delivery was held for
+    longer than its `consumer_timeout`) closes the channel too.
 
     What `sink` cannot take is passed over with a line in the log: what is acknowledged after it covers it.
     """
@@ -70,11 +89,20 @@ async def consume(
         except Exception:
             log.exception("not taken", extra={"queue": queue, "exchange": message.exchange})
 
+    ending: list[asyncio.Task[None]] = []
+
     async def cancelled(_: Any) -> None:
-        await channel.close()
+        log.warning(ENDED, extra={"queue": queue, "reason": "cancelled: it is gone, or a delivery was held too long"})
+        # Beside this: aiormq reads nothing from the channel until this returns, not even that it is closed.
+        ending.append(asyncio.create_task(close(channel)))
+
+    def closed(_: object, error: BaseException | None) -> None:
+        if isinstance(error, AMQPChannelError) and any(error.args):  # else it was our wish, or the connection is lost
+            log.warning(ENDED, extra={"queue": queue, "reason": str(error)})
 
     underlay.on_consumer_cancel_callbacks.add(cancelled)
     consumer = await underlay.basic_consume(queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments)
+    channel.close_callbacks.add(closed)
     return str(consumer.consumer_tag)
 
 
@@ -99,7 +127,7 @@ class Acks:
 
     async def _acknowledge(self) -> None:
         with contextlib.suppress(Unavailable), translated():
-            while self._done < self._due and not self.channel.is_closed:
+            while self._done < self._due and is_open(self.channel):
                 tag = self._due
                 await self.channel.basic_ack(tag, multiple=True, wait=False)
                 self._done = tag

@@ -1,7 +1,6 @@
 """Consuming the shards of a sharded queue: one replica at a time is a shard's active consumer."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from zlib import crc32
@@ -10,7 +9,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from warren.broker.backoff import backoff
-from warren.broker.consumer import Acks, consume, open_channel
+from warren.broker.consumer import Acks, close, consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
 
@@ -34,7 +33,7 @@ class Lease:
     @property
     def live(self) -> bool:
         """Whether its deliveries are still ours: a closed channel gave them back to the broker."""
-        return not (self.fenced.is_set() or self.channel.is_closed)
+        return is_open(self.channel) and not self.fenced.is_set()
 
     async def over(self, closed: Awaitable[object]) -> None:
         """Wait until the channel is closed or the lease fenced."""
@@ -123,5 +122,4 @@ class Shards:
             await lease.over(channel.closed())
         finally:
             # Closing, not cancelling the consumer: the unacked deliveries go back before the next one starts.
-            with contextlib.suppress(Unavailable), translated():
-                await channel.close()
+            await close(channel)
