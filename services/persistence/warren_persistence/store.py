@@ -164,10 +164,15 @@ class Store:
         await self.project(left)
 
     async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
-        """Return the rooms at their heads (head 0: nothing has happened there), without members."""
+        """Return the rooms at their heads (head 0: nothing has happened there), without members.
+
+        The heads first: what is read after them knows all that they count, and whatever it knows beyond them stops the
+        next insert. The other way round a removal by the writer before could be counted and not known.
+        """
+        heads = await self.heads(names)
         await self.project_left(names)
-        heads, known, owners, bots = await asyncio.gather(
-            self.heads(names), self.rooms_by_name(names), self._count_owners(names), self._bots(names)
+        known, owners, bots = await asyncio.gather(
+            self.rooms_by_name(names), self._count_owners(names), self._bots(names)
         )
         rooms = {name: Room(name) for name in names}
         for name, head in heads.items():
