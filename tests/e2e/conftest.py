@@ -59,15 +59,18 @@ async def browser() -> AsyncIterator[Browser]:
 async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
     """Bring people to the page, each in a browser profile of their own; no console may have complained in the end.
 
-    A name is entered in the form; a guest has signed in already. With `own_clock` their time can be moved on.
+    A name is entered in the form; a guest has signed in already. With `own_clock` their time can be moved on; `script`
+    runs before the page does.
     """
     people: list[Person] = []
 
-    async def arrive(who: str | Guest, *, own_clock: bool = False, **options: object) -> Person:
+    async def arrive(who: str | Guest, *, own_clock: bool = False, script: str = "", **options: object) -> Person:
         settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options}
         context = await browser.new_context(**settings)  # type: ignore[arg-type]
         if own_clock:
             await context.clock.install()
+        if script:
+            await context.add_init_script(script)
         if isinstance(who, Guest):
             await context.add_cookies([{"name": COOKIE, "value": who.token, "url": ui, "sameSite": "Strict"}])
         person = await Person.arrive(context, ui)

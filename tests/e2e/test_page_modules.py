@@ -92,15 +92,20 @@ GROWTH = """async ([name, piece, end]) => {
 
 
 @pytest.fixture(scope="module")
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def site() -> AsyncIterator[Site]:
     site = Site()
     files = [file for folder in FOLDERS for file in folder.glob("*.js")]
     site.pages = {f"/{file.name}": file.read_text() for file in files} | {"/": "<!doctype html>"}
     async with site.running():
-        page = await browser.new_page()
-        await page.goto(site.url)
-        yield page
-        await page.close()
+        yield site
+
+
+@pytest.fixture(scope="module")
+async def page(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    await page.goto(site.url)
+    yield page
+    await page.close()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -155,6 +160,23 @@ async def test_a_few_emoji_are_large_and_nothing_else_is(page: Page) -> None:
         [*large, *small],
     )
     assert found == large
+
+
+async def test_an_end_is_told_with_as_much_of_the_date_as_it_takes(browser: Browser, site: Site) -> None:
+    context = await browser.new_context(locale="en-GB", timezone_id="UTC")
+    page = await context.new_page()
+    await page.clock.set_fixed_time("2026-06-01T12:00:00Z")
+    await page.goto(site.url)
+    moments = ["2026-06-01T14:30:00Z", "2026-07-06T14:30:00Z", "2027-07-06T14:30:00Z", "9999-12-31T00:00:00Z", "", None]
+    told = await page.evaluate(
+        """async (moments) => {
+            const { untilText } = await import("/wording.js");
+            return moments.map(untilText);
+        }""",
+        moments,
+    )
+    assert told == ["until 14:30", "until 6 Jul, 14:30", "until 6 Jul 2027, 14:30", "", "", ""]
+    await context.close()
 
 
 def test_no_expression_of_the_page_repeats_what_repeats() -> None:

@@ -10,8 +10,9 @@ from warren_client import bundle, enclosed
 _HERE = Path(__file__).parent
 _CHAT = (
     "wording.js", "timeline.js", "emoji.js", "draw.js", "dot.js",
-    "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js", "page.js", "banner.js",
-    "presence.js", "typing.js", "growing.js", "idle.js", "company.js",
+    "storage.js", "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js",
+    "page.js", "banner.js",
+    "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
     "search.js", "panel.js", "chat.js", "mount.js",
 )  # fmt: skip

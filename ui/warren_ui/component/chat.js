@@ -12,11 +12,13 @@ import { History } from "./history.js";
 import { INBOX } from "./inbox.js";
 import { Log } from "./log.js";
 import { Memory } from "./memory.js";
+import { Midnight } from "./midnight.js";
 import { Names } from "./names.js";
 import { isDark, skeleton } from "./page.js";
 import { Panel } from "./panel.js";
 import { Rooms } from "./rooms.js";
 import { RoomList, byImportance, inListOrder } from "./roomlist.js";
+import { SafeStorage } from "./storage.js";
 import { endOf } from "./timeline.js";
 import { goneText } from "./wording.js";
 
@@ -42,6 +44,7 @@ export class Chat {
   #tries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
   #focus = () => this.#attend();
+  #midnight = new Midnight(() => this.#draw());
   #poll = setInterval(() => this.client.overflows && !document.hidden && this.#askRooms(), OVERFLOW_MS);
 
   /** @param {ShadowRoot} parent @param {Data} data */
@@ -49,8 +52,9 @@ export class Chat {
     this.turn = 0;
     this.token = data.token;
     this.parts = skeleton();
-    this.client = new WarrenClient({ gateways: data.gateways, token: data.token, user: data.user, storage: sessionStorage });
-    this.memory = new Memory(() => this.#me);
+    const tab = new SafeStorage(() => sessionStorage);
+    this.client = new WarrenClient({ gateways: data.gateways, token: data.token, user: data.user, storage: tab });
+    this.memory = new Memory(tab, () => this.#me);
     this.names = new Names(this.client.api, () => this.#draw());
     this.rooms = new Rooms(this.memory, this.names);
     this.company = new Company(this.parts.typing, this.client, () => this.#draw());
@@ -104,6 +108,7 @@ export class Chat {
     this.banner.stop();
     this.log.stop();
     this.composer.stop();
+    this.#midnight.stop();
     clearInterval(this.#poll);
     clearTimeout(this.#again);
     document.removeEventListener("visibilitychange", this.#focus);

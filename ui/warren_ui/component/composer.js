@@ -1,6 +1,7 @@
 // @ts-check
 /** Where one writes: grows with the text, counts near the limit, keeps the draft of each room, says why one may not. */
 
+import { isTouched } from "./page.js";
 import { holdText } from "./wording.js";
 
 const TEXT_LIMIT = 4_000;
@@ -70,7 +71,7 @@ export class Composer {
   refresh() {
     const { input, counter, send } = this.parts;
     if (this.#room) this.memory.keepDraft(this.#room, input.value);
-    const length = [...input.value.trim()].length;
+    const length = [...contentOf(input.value)].length;
     counter.textContent = length > COUNT_FROM ? `${TEXT_LIMIT - length}` : "";
     counter.classList.toggle("over", length > TEXT_LIMIT);
     send.disabled = input.disabled || !this.#room || !this.#ready() || length === 0 || length > TEXT_LIMIT;
@@ -81,6 +82,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (isTouched() && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     this.#submit();
   }
@@ -88,9 +90,15 @@ export class Composer {
   #submit() {
     const { input, send } = this.parts;
     if (send.disabled) return;
-    const text = input.value.trim();
-    this.send(text); // throws if too much waits to be sent: what was written stays, then
+    this.send(contentOf(input.value)); // throws if too much waits to be sent: what was written stays, then
     input.value = "";
     this.refresh();
   }
+}
+
+/** What is sent of what was written: without empty lines around it. The indent of the first line belongs to it. @param {string} text */
+function contentOf(text) {
+  const written = text.trimEnd();
+  const first = written.length - written.trimStart().length;
+  return written.slice(written.lastIndexOf("\n", first - 1) + 1);
 }

@@ -11,6 +11,10 @@ function write(value, seconds) {
 
 /** `forget` ends the session of that token alone: another tab may have signed in anew meanwhile. */
 export default function mount(/** @type {{data: {keep?: string, seconds?: number, forget?: string}}} */ { data }) {
-  if (data.keep) write(data.keep, data.seconds ?? 0);
-  if (data.forget && document.cookie.split("; ").includes(`${NAME}=${data.forget}`)) write("", 0);
+  try {
+    if (data.keep) write(data.keep, data.seconds ?? 0);
+    if (data.forget && document.cookie.split("; ").includes(`${NAME}=${data.forget}`)) write("", 0);
+  } catch {
+    // site data is blocked: a reload asks who one is
+  }
 }

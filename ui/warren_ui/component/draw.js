@@ -69,11 +69,15 @@ function linked(text) {
   return [...parts, text.slice(end)];
 }
 
-/** @param {string} at RFC 3339 */
-export function clock(at) {
+/** @param {Date} moment */
+function timeText(moment) {
+  return moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+/** @param {string} at RFC 3339 @param {(moment: Date) => string} [textOf] the time alone where the day stands beside it */
+export function clock(at, textOf = timeText) {
   const moment = new Date(at);
-  const short = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
-  return el("time", { datetime: at, title: moment.toLocaleString() }, short);
+  return el("time", { datetime: at, title: moment.toLocaleString() }, textOf(moment));
 }
 
 /** @param {string} id @param {string} name */

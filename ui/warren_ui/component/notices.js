@@ -5,7 +5,7 @@
  */
 
 import { clock, el, icon, worded } from "./draw.js";
-import { noticeText } from "./wording.js";
+import { momentText, noticeText, untilText } from "./wording.js";
 
 /** @typedef {import("./inbox.js").Notice} Notice */
 
@@ -13,7 +13,7 @@ import { noticeText } from "./wording.js";
 const GRAVE = ["member.removed", "member.banned", "member.muted"];
 
 export class Notices {
-  /** By number. @type {Map<number, {node: HTMLElement, problem: string}>} */ #cards = new Map();
+  /** By number, with what changes of them. @type {Map<number, {node: HTMLElement, shown: string}>} */ #cards = new Map();
   /** What went wrong with an answer, by number. @type {Map<number, string>} */ #problems = new Map();
 
   /** @param {HTMLElement} place */
@@ -38,10 +38,11 @@ export class Notices {
     this.place.hidden = false; // a live region that appears with its text would not be read out
   }
 
-  /** @param {Notice} notice @param {{node: HTMLElement, problem: string} | undefined} drawn */
+  /** @param {Notice} notice @param {{node: HTMLElement, shown: string} | undefined} drawn */
   #card(notice, drawn) {
     const problem = this.#problems.get(notice.number) ?? "";
-    return drawn?.problem === problem ? drawn : { node: cardNode(notice, problem), problem };
+    const shown = [problem, momentText(new Date(notice.at)), untilText(notice.until)].join("\n"); // moments read otherwise tomorrow
+    return drawn?.shown === shown ? drawn : { node: cardNode(notice, problem), shown };
   }
 
   #all = el("button", { type: "button", class: "link dismiss-all", "data-act": "dismiss-all", "data-testid": "dismiss-all" });
@@ -61,7 +62,7 @@ export function isDismissible({ what }) {
 
 /** @param {Notice} notice @param {string} problem */
 function cardNode(notice, problem) {
-  const words = el("p", { class: "words" }, ...worded(noticeText(notice)), " ", clock(notice.at));
+  const words = el("p", { class: "words" }, ...worded(noticeText(notice)), " ", clock(notice.at, momentText));
   const text = el("div", { class: "said" }, words);
   if (notice.reason) text.append(el("p", { class: "why", dir: "auto" }, `Reason: ${notice.reason}`));
   if (problem) text.append(el("p", { class: "problem", role: "alert" }, problem));

@@ -20,9 +20,9 @@ export function skeleton() {
     typing: el("p", { class: "typing", role: "status", "aria-live": "polite", "data-testid": "typing" }),
     hold: el("p", { class: "hold", role: "status", "data-testid": "hold" }),
     pill: el("button", { type: "button", class: "pill", "data-act": "bottom", "data-testid": "pill", hidden: true }),
-    input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: "send", "data-testid": "composer" }),
+    input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: isTouched() ? "enter" : "send", "data-testid": "composer" }),
     counter: el("span", { class: "counter", "aria-live": "polite", "data-testid": "counter" }),
-    send: el("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)", "data-testid": "send" }, icon("send")),
+    send: el("button", { type: "submit", class: "send", "aria-label": "Send", title: isTouched() ? "Send" : "Send (Enter)", "data-testid": "send" }, icon("send")),
   };
   const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send, parts.hold);
   const frame = el("div", { class: "frame" }, rooms(parts.list), talk(parts, form), parts.panel);
@@ -49,6 +49,11 @@ function talk({ title, about, status, people, notices, log, banner, pill, typing
     typing,
     form,
   );
+}
+
+/** Whether one writes on the screen: there Enter is the only way to a second line, and the button is near. */
+export function isTouched() {
+  return matchMedia("(pointer: coarse)").matches;
 }
 
 /** Is the colour a dark one? Streamlit says the colours of the theme, not whether it is dark. @param {string} colour */

@@ -204,7 +204,7 @@ export class Panel {
     };
     drawRows(
       this.lists.member, rows.map(rowOf), ({ entry }) => entry.user,
-      (row) => (row.form ? `form ${row.form}` : JSON.stringify({ ...row, inside: !row.entry.role && row.inside })), // no news takes away a form that is being filled in
+      (row) => (row.form ? `form ${row.form}` : JSON.stringify([{ ...row, inside: !row.entry.role && row.inside }, untilText(row.entry.muted)])), // no news takes away a form that is being filled in
       ({ entry, offered, chosen, form, inside }) => memberRow(entry, entry.user === this.#me, offered, chosen, form, inside),
     );
     for (const row of this.lists.member.children) this.#showState(/** @type {HTMLElement} */ (row));
@@ -237,7 +237,7 @@ export class Panel {
   #drawSimple(state, rows, deed, label) {
     this.sections[state].hidden = rows.length === 0;
     const build = (/** @type {Entry} */ entry) => simpleRow(entry, deed, label, entry.banned ? untilText(entry.banned) || "for ever" : "");
-    drawRows(this.lists[state], rows, ({ user }) => user, (entry) => JSON.stringify(entry), build);
+    drawRows(this.lists[state], rows, ({ user }) => user, (entry) => JSON.stringify([entry, untilText(entry.banned)]), build);
   }
 
   /** @param {Timeline} timeline @param {ReturnType<typeof roomRights>} rights */

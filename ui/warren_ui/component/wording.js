@@ -8,14 +8,19 @@
 const FOREVER_YEAR = 9999;
 const ROLES = { owner: "an owner", moderator: "a moderator", member: "a member" };
 
+/** A moment as people say it: with the date unless it is today, with the year unless it is this one. @param {Date} moment */
+export function momentText(moment) {
+  const now = new Date();
+  const time = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  if (moment.toDateString() === now.toDateString()) return time;
+  const year = moment.getFullYear() === now.getFullYear() ? {} : /** @type {const} */ ({ year: "numeric" });
+  return `${moment.toLocaleDateString([], { day: "numeric", month: "short", ...year })}, ${time}`;
+}
+
 /** An end in time as people say it; "" if there is none. @param {string | null | undefined} until RFC 3339 */
 export function untilText(until) {
-  if (!until) return "";
-  const end = new Date(until);
-  if (end.getUTCFullYear() >= FOREVER_YEAR) return "";
-  const today = end.toDateString() === new Date().toDateString();
-  const time = end.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
-  return today ? `until ${time}` : `until ${end.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+  const end = new Date(until ?? NaN);
+  return Number.isNaN(end.getTime()) || end.getUTCFullYear() >= FOREVER_YEAR ? "" : `until ${momentText(end)}`;
 }
 
 /** @param {string | undefined} role */
