@@ -29,7 +29,7 @@ SECRET = "made-up-password-of-more-than-32-characters"
 
 def filled(text: object) -> str:
     """Return a value as Compose would: what must be given is SECRET, the rest is at its default."""
-    return re.sub(r"\$\{\w+:\?[^}]*\}", SECRET, re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text)))
+    return re.sub(r"\$\{\w+:\?[^}]*\}", SECRET, re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", str(text)))
 
 
 def environment(service: str) -> dict[str, str]:

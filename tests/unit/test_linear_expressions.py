@@ -72,6 +72,7 @@ OVER_TEXTS: dict[str, Callable[[str], object]] = {
 """What is done to texts, by where it is."""
 SHORT = {
     "services/gateway/warren_gateway/auth.py": SLUG_CHARACTERS,
+    "services/gateway/warren_gateway/bodies.py": "paths",
     "services/gateway/warren_gateway/cursors.py": "the pattern of what has been matched by pydantic",
     "ui/warren_ui/people.py": "ids and names",
     "libs/warren/warren/contract/bots.py": "ids",

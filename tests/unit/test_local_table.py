@@ -33,6 +33,7 @@ def test_only_gateways_know_the_secret_and_only_who_stores_the_database() -> Non
     told = {s: environment(s, Ports(), parse_scale([]), LINKS) for s in ("gateway", "presence", "persistence", "ui")}
     assert [s for s, env in told.items() if "WARREN_SECRET" in env] == ["gateway"]
     assert [s for s, env in told.items() if "WARREN_MONGO_URL" in env] == ["presence", "persistence"]
+    assert told["gateway"]["WARREN_LANDING_ROOM"] == "general"
     assert told["ui"] == {"WARREN_GATEWAYS": "http://127.0.0.1:8000,http://127.0.0.1:8010"}
 
 

@@ -50,7 +50,7 @@ class Gateway:
         return answer
 
     def me(self, token: str) -> dict[str, str]:
-        """Return whose token it is: `{"id", "name"}`."""
+        """Return whose token it is, and where who is new lands: `{"id", "name", "landing"?}`."""
         person: dict[str, str] = self._ask("GET", "/v1/me", token)
         return person
 

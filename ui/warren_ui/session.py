@@ -71,7 +71,7 @@ def refused(refusal: Refused) -> None:
 def sign_out(notice: str = "") -> None:
     """Forget the token, here and in the browser; `notice` says why on the login page."""
     order = {} if settings().oidc else {"forget": token()}
-    st.session_state.update(token="", user=None, cookie=order, notice=notice, active=None)
+    st.session_state.update(token="", user=None, cookie=order, notice=notice, active=None, landed=False)
 
 
 def verify() -> dict[str, str] | None:
@@ -90,11 +90,29 @@ def verify() -> dict[str, str] | None:
 
 
 def rooms() -> list[Any] | None:
-    """Return one's rooms, None while no gateway can say."""
+    """Return one's rooms, None while no gateway can say. Who comes and is in none lands in the room made for that."""
     try:
-        return gateway().rooms(token())
+        found = gateway().rooms(token())
+        if not found and not st.session_state.get("landed"):
+            found = _land()
     except Unreachable:
         return None
+    st.session_state.landed = st.session_state.get("landed") or bool(found)  # who leaves the last one wants to
+    return found
+
+
+def _land() -> list[Any]:
+    landing = gateway().me(token()).get("landing")
+    if not landing:
+        return []
+    try:
+        gateway().join(token(), landing)
+    except Refused as refusal:
+        if refusal.unauthorized:
+            raise
+        return []  # it is archived, or not made yet
+    open_room(landing)
+    return gateway().rooms(token())
 
 
 def open_room(room: str) -> None:

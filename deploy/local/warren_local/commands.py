@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,10 +30,23 @@ LOG_LINES = 200
 def up(base: int, scale: Sequence[str], *, detach: bool) -> int:
     """Run everything until it is told to stop, or leave it running in the background."""
     home, ports, replicas = warren_home(), Ports(base), table.parse_scale(scale)
+    if now := state.running(home):
+        return _already_up(now, base, replicas if scale else None)
     supervisor.check(home, ports, replicas)
     if detach:
         return _up_detached(home, base, scale)
     asyncio.run(_supervise(home, ports, replicas))
+    return 0
+
+
+def _already_up(now: state.State, base: int, replicas: dict[str, int] | None) -> int:
+    """Say where it runs, which is what was wanted; raise LocalError if something else was wanted."""
+    runs = Counter(row.service for row in now.rows)
+    if base != now.base or (now.ready and any(runs[service] != count for service, count in (replicas or {}).items())):
+        raise LocalError(f"Warren runs already, otherwise (ports from {now.base}; ./dev status): ./dev down stops it.")
+    print(f"Warren is up already (process {now.pid}; ./dev down stops it)." if now.ready else "Warren is starting.")
+    for line in supervisor.addresses(warren_home(), now.rows):
+        print(line)
     return 0
 
 

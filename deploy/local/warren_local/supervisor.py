@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,8 @@ class Supervisor:
         began = time.monotonic()
         broker, database = await self._start_servers()
         amqp_urls = {user: broker.url_of(user) for user in topology.USERS} | await self._bots(broker)
-        links = table.Links(amqp_urls, database.url, secret(self.home), self._login())
+        landing = os.environ.get("WARREN_LANDING_ROOM", table.Links.landing)
+        links = table.Links(amqp_urls, database.url, secret(self.home), self._login(), landing)
         replicas = table.services(self.home, self.ports, self.replicas, links)
         units = [self._add(service, process) for service, group in replicas.items() for process in group]
         await self._all(units, Unit.start)
@@ -177,16 +178,26 @@ class Supervisor:
         self.state.save(self.home)
 
     def _announce(self, seconds: float, links: table.Links) -> None:
-        def urls(service: str) -> str:
-            return "  ".join(u.process.url for u in self._units if u.service == service)
-
         say(f"Warren is up after {seconds:.1f} s.")
-        say(f"  chat        {urls('ui')}")
-        say(f"  operations  {urls('operations')}")
-        say(f"  gateways    {urls('gateway')}")
         say(f"  RabbitMQ    {_without_password(links.amqp_urls[topology.ADMINISTRATOR])}")
         say(f"  MongoDB     {_without_password(links.mongo_url)}")
-        say(f"  logs        {self.home / 'logs'}")
+        for line in addresses(self.home, self.state.rows):
+            say(line)
+
+
+def addresses(home: Path, rows: Iterable[state.Row]) -> list[str]:
+    """Return where people and clients find what runs, a line each, the page last."""
+    ports = [(row.service, row.port) for row in rows]
+
+    def urls(service: str) -> str:
+        return "  ".join(f"http://{HOST}:{port}" for found, port in ports if found == service)
+
+    return [
+        f"  logs        {home / 'logs'}",
+        f"  gateways    {urls('gateway')}",
+        f"  operations  {urls('operations')}",
+        f"  chat        {urls('ui')}",
+    ]
 
 
 def _without_password(url: str) -> str:
@@ -195,9 +206,7 @@ def _without_password(url: str) -> str:
 
 
 def check(home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:
-    """Raise LocalError if `up` cannot work here: one runs already, or a port is taken; ends leftovers on the way."""
-    if other := state.running(home):
-        raise LocalError(f"Warren runs already (process {other.pid}, ports from {other.base}); ./dev down stops it.")
+    """Raise LocalError if `up` cannot work here: a port is taken; ends leftovers on the way."""
     home.mkdir(parents=True, exist_ok=True)
     if ended := pidfile.clear_all(home):
         say(f"Ended what an earlier run left behind: {', '.join(ended)}.")

@@ -43,6 +43,8 @@ class Links:
     mongo_url: str
     secret: str
     login: Login = field(default_factory=Login)
+    landing: str = "general"
+    """The room in which who is new lands; none if that is empty."""
 
 
 def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
@@ -68,7 +70,8 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
 
     match service:
         case "gateway":
-            return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_SECRET": links.secret, **links.login.gateway}
+            shared = {"WARREN_SECRET": links.secret, "WARREN_LANDING_ROOM": links.landing}
+            return {"WARREN_AMQP_URL": links.amqp_urls[service], **shared, **links.login.gateway}
         case "persistence":
             return {
                 "WARREN_AMQP_URL": links.amqp_urls[service],

@@ -20,6 +20,7 @@ from warren_gateway.bodies import body_limit
 from warren_gateway.config import Settings
 from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
+from warren_gateway.landing import landing
 from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _freeze()
-        async with background(*tasks):
+        async with background(*tasks), landing(gateway.submitter, settings.landing_room, settings.landing_title):
             await _until(checks)
             yield
             await gateway.live.goodbye()

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
+from warren.contract.ids import RoomId, Title, is_reserved
 from warren.ops.settings import ServiceSettings
 from warren.rates import Rate
 
@@ -47,6 +48,11 @@ class Settings(ServiceSettings):
     """Comma-separated addresses or networks of proxies whose `X-Forwarded-For` is believed."""
     docs: bool = False
     """Whether there is a page at `/docs` to try the API; it loads scripts from a CDN."""
+
+    landing_room: RoomId | None = None
+    """The room in which who is new lands: public, made when a gateway starts unless it is there."""
+    landing_title: Title = "General"
+    """What that room is called when it is made."""
 
     frames_per_second: float = Field(default=50.0, gt=0)
     frames_burst: int = Field(default=500, ge=1)
@@ -107,6 +113,13 @@ class Settings(ServiceSettings):
     """Over how long clients are sent away when the process is told to stop."""
     heads_seconds: float = Field(default=30.0, gt=0)
     """How often the heads of all rooms are compared with the store, to find a lost tail."""
+
+    @field_validator("landing_room")
+    @classmethod
+    def _by_hand(cls, room: str | None) -> str | None:
+        if room is not None and is_reserved(room):
+            raise ValueError("ids that begin with me- or dm- are not for rooms made by hand")
+        return room
 
     @field_validator("jwks")
     @classmethod

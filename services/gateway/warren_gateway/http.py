@@ -38,10 +38,11 @@ class Identity(BaseModel):
 
 
 class MeResponse(Identity):
-    """Whose token it is; `expires_in` is in seconds."""
+    """Whose token it is; `expires_in` is in seconds. `landing`: the room for who is in none yet, if there is one."""
 
     limits: Limits
     expires_in: int
+    landing: str | None
 
 
 class GuestResponse(BaseModel):
@@ -108,7 +109,9 @@ async def guest(body: GuestRequest, here: Here) -> GuestResponse:
 async def me(user: SignedIn, here: Here) -> MeResponse:
     """Say whose token it is, for how many seconds, and what one connection may do."""
     expires_in = max(0, int(user.expires - time.time()))
-    return MeResponse(id=user.id, name=user.name, limits=here.limits.told, expires_in=expires_in)
+    return MeResponse(
+        id=user.id, name=user.name, limits=here.limits.told, expires_in=expires_in, landing=here.settings.landing_room
+    )
 
 
 @router.post("/rooms/{room}/messages", status_code=201, responses=responses(*OF_A_ROOM))

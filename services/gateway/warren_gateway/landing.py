@@ -1,0 +1,47 @@
+"""A room to land in: whoever is new finds it, so it is made once, by whichever gateway comes first."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from warren.broker.backoff import backoff
+from warren.broker.submitter import Submitter
+from warren.contract.bots import bot_user
+from warren.contract.codes import TEMPORARY, Code
+from warren.contract.commands import Accepted, CreateRoom
+from warren.contract.ids import new_id
+
+log = logging.getLogger(__name__)
+
+OWNER = bot_user("warren")
+"""Whose room it is: nobody has a token with such an id. An operator can make the bot, which is the owner then."""
+KEY = "landing"
+WAIT_CAP = 30.0
+"""Seconds between two tries while broker or store are away, at most."""
+
+
+@asynccontextmanager
+async def landing(submitter: Submitter, room: str | None, title: str) -> AsyncIterator[None]:
+    """See to it beside the caller that the room is there, if there shall be one; no matter how long that takes."""
+    making = asyncio.create_task(_make(submitter, room, title)) if room else None
+    try:
+        yield
+    finally:
+        if making is not None:
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
+
+
+async def _make(submitter: Submitter, room: str, title: str) -> None:
+    """Return once the room is there: made now or before, by a gateway or by anybody else."""
+    for wait in backoff(cap=WAIT_CAP):
+        answer = await submitter.call(
+            CreateRoom(id=new_id(), room=room, sender=OWNER, name="Warren", key=KEY, kind="public", title=title)
+        )
+        if isinstance(answer, Accepted) or answer.code == Code.EXISTS:
+            return
+        if answer.code not in TEMPORARY:
+            log.error("the room to land in can't be made", extra={"room": room, "reason": answer.detail})
+            return
+        await asyncio.sleep(wait)

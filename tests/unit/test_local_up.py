@@ -1,0 +1,58 @@
+"""`./dev up` while it runs: it says where, and that is no failure; another wish is."""
+
+import os
+from pathlib import Path
+
+import pytest
+from warren_local.__main__ import main
+from warren_local.state import Row, State
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    """Return the state of a Warren that this process runs, as the file has it that `up` writes."""
+    monkeypatch.setenv("WARREN_HOME", str(tmp_path))
+    state = State.own(8000)
+    state.ready = True
+    state.rows = [
+        Row("gateway", "gateway-1", os.getpid(), 8000, "/readyz"),
+        Row("gateway", "gateway-2", os.getpid(), 8010, "/readyz"),
+        Row("operations", "operations-1", os.getpid(), 8502, None),
+        Row("ui", "ui-1", os.getpid(), 8501, None),
+    ]
+    state.save(tmp_path)
+    return state
+
+
+def up(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["./dev", "up", *arguments])
+    return main()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--detach",), ("--port-base", "8000")])
+def test_it_says_where_it_runs(
+    runs: State, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert up(monkeypatch, *arguments) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "Warren is up already" in said.out
+    for address in ("chat        http://127.0.0.1:8501", "http://127.0.0.1:8000  http://127.0.0.1:8010", ":8502"):
+        assert address in said.out
+
+
+def test_one_that_is_starting_is_no_failure_either(
+    runs: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs.ready = False
+    runs.save(tmp_path)
+    assert up(monkeypatch, "--detach", "--scale", "gateway=2") == 0
+    assert "Warren is starting" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [("--port-base", "9000"), ("--scale", "gateway=3")])
+def test_who_wanted_it_otherwise_is_told_that_it_is_not(
+    runs: State, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert up(monkeypatch, *arguments) == 1
+    assert "Warren runs already, otherwise" in capsys.readouterr().err
