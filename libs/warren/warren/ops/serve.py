@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from warren.ops.health import Checks, health_router
+from warren.ops.lag import LagProbe
 from warren.ops.logs import configure_logs
 from warren.ops.settings import ServiceSettings
 from warren.ops.tracing import configure_tracing
@@ -77,6 +78,12 @@ class _Server(uvicorn.Server):
         self._drain = drain
         self._gone = gone
         self._signals = 0
+        self._lag = LagProbe()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and measure from then on how long the event loop keeps people waiting."""
+        await super().startup(sockets)
+        self._lag.start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take note of a signal."""
@@ -99,6 +106,7 @@ class _Server(uvicorn.Server):
         if self._gone is not None:
             await self._gone()
         await super().shutdown(sockets)
+        self._lag.stop()
         log.info("stopped")  # here, since uvicorn ends the process by the signal that it was told to end by
 
     async def _close_listeners(self) -> None:
