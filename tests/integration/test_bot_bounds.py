@@ -18,10 +18,22 @@ from harness.tokens import token
 from warren.bot import Bot, Message
 from warren.broker.bots import bot_definitions
 from warren.contract.bots import BOT_LOCK, LIMITS, bot_dead_exchange
-from warren.contract.topology import COMMANDS, shard, shard_key
+from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key
 
 THIEF = "bot.thief2"
 WITHIN = 60.0
+WRONG_EVENTS: tuple[dict[str, Any], ...] = (
+    {"seq": "1"}, {"seq": None}, {"seq": 0}, {"seq": 2**63}, {"seq": True}, {"sender": None}, {"sender": 5},
+    {"type": None}, {"type": []}, {"name": None}, {"at": None}, {"id": {}}, {"key": 1}, {"timer": {}}, {"timer": 1},
+)  # fmt: skip
+"""What is wrong in an event that comes to a bot from a broken replica, or from whoever has stolen its login."""
+
+
+def nearly(wrong: dict[str, Any]) -> bytes:
+    """Return a message with an event that has something wrong in it."""
+    good = {"seq": 1, "type": "message", "number": 1, "id": "i", "sender": "ann", "name": "Ann", "key": "k"}
+    event = {**good, "at": "2026-11-22T18:28:23.241Z", "text": "x", **wrong}
+    return json.dumps({"room": "x", "events": [event]}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +108,11 @@ async def test_what_is_no_event_ends_no_bot(
 
     async with at_work(bot, logins.urls["sturdy"]):
         await until(member(bot, http, gateways[0], room))
-        for body in (b"\xff", b"[]", b"{}", b'{"room":"x","events":[5]}', b'{"room":"x","events":[{"seq":"1"}]}'):
+        for body in (b"\xff", b"[]", b"{}", b'{"room":"x","events":[5]}', *map(nearly, WRONG_EVENTS)):
             await operator.default_exchange.publish(aio_pika.Message(body), bot.user)
+            await (await operator.get_exchange(EVENTS)).publish(
+                aio_pika.Message(body, headers={"epoch": "e"}), event_key(room)
+            )
         await say(http, gateways[0], room, "hear me")
         async with asyncio.timeout(WITHIN):
             await heard.wait()

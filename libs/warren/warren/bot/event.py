@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import from_json
+
 from warren.contract.bots import is_bot
+
+LAST = 2**53 - 1
+"""The highest seq that there can be."""
+TEXTS = ("type", "id", "sender", "name", "key", "at")
+"""The fields that every event has, besides its seq."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +61,29 @@ class Event:
     def by_bot(self) -> bool:
         """Whether a bot did it."""
         return is_bot(self.sender)
+
+
+def events_of(body: bytes) -> tuple[str, list[dict[str, Any]]]:
+    """Return the room and the events of a message: of whichever types, one after the other. Raises ValueError."""
+    found = from_json(body)
+    if not isinstance(found, dict) or not isinstance(found.get("room"), str):
+        raise ValueError("it names no room")  # noqa: TRY004
+    events = found.get("events")
+    if not isinstance(events, list) or not all(map(_is_event, events)):
+        raise ValueError("there is something in it that is no event")
+    first = events[0]["seq"] if events else 0
+    if [event["seq"] for event in events] != list(range(first, first + len(events))):
+        raise ValueError("its events do not follow each other")
+    return found["room"], events
+
+
+def _is_event(found: Any) -> bool:
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in TEXTS):
+        return False
+    seq = found.get("seq")
+    return type(seq) is int and 1 <= seq <= LAST and _is_timer(found.get("timer"))
+
+
+def _is_timer(found: Any) -> bool:
+    """Whether this is what a dead letter has of a timer; only they have any."""
+    return found is None or (isinstance(found, dict) and isinstance(found.get("id"), str) and "given" in found)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import start_http_server
-from pydantic_core import from_json
 
 from warren.bot import logs, metrics
 from warren.bot.broker import BrokerChat
 from warren.bot.chat import Refusal
 from warren.bot.desk import Desk
 from warren.bot.engine import Engine
+from warren.bot.event import events_of
 from warren.bot.follower import Follower
 from warren.bot.state import Memory
 from warren.bot.timers import Alarm
@@ -187,16 +187,20 @@ class Runner:
 def _read(message: DeliveredMessage) -> tuple[str, Events]:
     """Return the room and the events in it. What is not understood has none; if it was an event, it will be missed."""
     try:
-        body = from_json(message.body)
-        return str(body["room"]), [event for event in body["events"] if isinstance(event["seq"], int)]
-    except (ValueError, KeyError, TypeError):
-        log.exception("not understood", extra={"exchange": message.exchange, "key": message.routing_key})
+        room, found = events_of(message.body)
+        if message.exchange == EVENTS and not isinstance((message.header.properties.headers or {}).get("epoch"), str):
+            raise ValueError("no epoch")  # noqa: TRY301
+    except ValueError as error:
+        log.warning(
+            "not understood", extra={"exchange": message.exchange, "key": message.routing_key, "error": str(error)}
+        )
         return "", []
+    return room, found
 
 
 def _invited(events: Events) -> set[str]:
     """Return the rooms to which notices among these invite."""
-    return {event["of_room"] for event in events if event["type"] == "notice" and event["what"] == INVITED}
+    return {str(event.get("of_room")) for event in events if event["type"] == "notice" and event.get("what") == INVITED}
 
 
 async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:
