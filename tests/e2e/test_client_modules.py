@@ -277,3 +277,51 @@ async def test_a_watched_room_shows_history_and_what_came_meanwhile_once_and_in_
         }"""
     )
     assert shown == [[1, 2, 3], [1, 2, 3, 5], [1, 2, 3, 5, 6], [1]]
+
+
+async def test_what_is_no_frame_is_told_from_what_a_newer_gateway_says(page: Page) -> None:
+    good: list[dict[str, Any]] = [
+        {"type": "welcome", "user": {"id": "a", "name": "A"}, "ping": 25, "limits": {"rooms": 200}, "expires_in": None},
+        {"type": "joined", "room": "a", "epoch": "e", "head": 0, "number": 0, "read": 0, "reset": False},
+        {"type": "events", "room": "a", "events": [dict.fromkeys(("id", "sender", "name", "key", "at"), "x")]},
+        {"type": "ack", "room": "a", "key": "k", "seq": 1, "number": 1},
+        {"type": "error", "code": "invalid", "detail": "no", "temporary": False, "retry_after": 5},
+        {"type": "presence", "room": "a", "version": 1, "state": []},
+        {"type": "typing", "room": "a", "user": "a", "name": "A"},
+        {"type": "bye", "code": 4001, "after_ms": 100},
+        {"type": "unheard_of", "anything": [1]},
+        {"type": "left", "room": "a", "because": None, "a newer field": {}},
+    ]
+    good[2]["events"][0] |= {"seq": 1, "type": "of a newer gateway"}
+    bad: tuple[Any, ...] = (None, {}, -1)
+    wrong: list[Any] = [None, 5, "x", [], {}, {"type": 5}]
+    wrong += [{**frame, name: value} for frame in good for name in frame if name in NEEDED for value in bad]
+    found: dict[str, Any] = await page.evaluate(
+        """async ({ good, wrong }) => {
+            const { isFrame, frameIn } = await import("/frames.js");
+            const texts = ["", "{", "\\ufeff{}", JSON.stringify(good[0]), "x".repeat(100_000), "[".repeat(100_000)];
+            const refused = good.filter((frame) => !isFrame(frame));
+            return { refused, taken: wrong.filter(isFrame), found: texts.map(frameIn) };
+        }""",
+        {"good": good, "wrong": wrong},
+    )
+    assert found == {"refused": [], "taken": [], "found": [None, None, None, good[0], None, None]}
+
+
+NEEDED = {"room", "user", "limits", "epoch", "head", "reset", "events", "key", "seq", "code", "detail", "after_ms"}
+"""The fields of frames that must be there and be of their type."""
+
+
+async def test_no_server_makes_a_client_wait_for_ever_or_not_at_all(page: Page) -> None:
+    """A browser's timer fires at once when it is to wait for longer than 2^31 ms."""
+    found = await page.evaluate("""async () => {
+        const { reasonable } = await import("/backoff.js");
+        const { pause } = await import("/subscriptions.js");
+        const { pulseOf } = await import("/transport.js");
+        const waits = [-1, 0, 250, 1e12, Infinity].map(reasonable);
+        const pulses = [0, 1e-9, 25, 1e12, undefined].map(pulseOf);
+        return { waits, pulses, longest: pause(0, 1e12) < 2 ** 31 };
+    }""")
+    assert found["waits"] == [0, 0, 250, 600_000, 600_000]
+    assert found["pulses"] == [1_000, 1_000, 25_000, 600_000, 15_000]
+    assert found["longest"]

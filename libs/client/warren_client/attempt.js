@@ -1,6 +1,7 @@
 // @ts-check
 /** One transport from its opening to its end: it has to be welcomed in time, and is not heard of again once it is over. */
 
+import { isFrame } from "./frames.js";
 import { PollingTransport } from "./polling.js";
 import { SseTransport } from "./sse.js";
 import { BROKEN } from "./transport.js";
@@ -42,6 +43,7 @@ export class Attempt {
   /** @param {any} frame */
   #heard(frame) {
     if (this.#isOver) return;
+    if (!isFrame(frame)) return this.#ended(BROKEN, 0); // made of an answer that makes no sense
     if (frame.type === "welcome") {
       clearTimeout(this.#timer);
       this.welcomedAt = Date.now();

@@ -46,6 +46,8 @@ export { TOKEN_REFUSED } from "./transport.js";
 
 /** A new token is asked for so long before the present one expires, or at half its time if that is later. */
 const RENEW_BEFORE_MS = 60_000;
+/** A token that is about to expire is not renewed more often. */
+const SOONEST_RENEWAL_MS = 1_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** @type {Transport[]} */
 const ALL_TRANSPORTS = ["websocket", "sse", "polling"];
@@ -289,11 +291,11 @@ export class WarrenClient extends EventTarget {
     else if (code === "too_many") this.#emit("throttled", { room, seconds });
   }
 
-  /** @param {number | undefined} seconds until the token expires */
+  /** @param {number | null | undefined} seconds until the token expires */
   #expireIn(seconds) {
     clearTimeout(this.#expiry);
-    if (seconds === undefined) return;
-    const wait = Math.max(seconds * 1_000 - RENEW_BEFORE_MS, seconds * 500);
+    if (seconds === undefined || seconds === null) return;
+    const wait = Math.max(seconds * 1_000 - RENEW_BEFORE_MS, seconds * 500, SOONEST_RENEWAL_MS);
     if (wait < LONGEST_TIMER_MS) this.#expiry = setTimeout(() => this.#expiring(), wait);
   }
 

@@ -2,7 +2,7 @@
 /** A way to some gateway, by whatever transport works there: finding one, coming back, and changing to a better one. */
 
 import { Attempt } from "./attempt.js";
-import { backoff, jittered } from "./backoff.js";
+import { backoff, jittered, reasonable } from "./backoff.js";
 import { Ladder } from "./ladder.js";
 import { MUTE, TOKEN_REFUSED } from "./transport.js";
 import { Wakeups } from "./wakeups.js";
@@ -176,10 +176,11 @@ export class Connection {
   /** Try the next gateway, but not all clients at once. @param {number} afterMs not before */
   #later(afterMs) {
     this.#become(this.#wasOnline ? "reconnecting" : "connecting");
+    const wait = reasonable(afterMs);
     this.#turn += 1;
-    this.#notBefore = Date.now() + afterMs;
+    this.#notBefore = Date.now() + wait;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#connect(), afterMs + backoff(this.#tries));
+    this.#timer = setTimeout(() => this.#connect(), wait + backoff(this.#tries));
     this.#tries += 1;
   }
 

@@ -1,6 +1,9 @@
 // @ts-check
 /** One HTTP request to a gateway, and what may come of it. */
 
+import { reasonable } from "./backoff.js";
+import { isRecord } from "./frames.js";
+
 export const REQUEST_TIMEOUT_MS = 15_000;
 const UNREACHABLE = "The server can't be reached just now.";
 
@@ -29,7 +32,9 @@ export async function ask(url, token, { method = "GET", body, headers = {}, time
     const all = { ...bearer(token), ...(body ? { "Content-Type": "application/json" } : {}), ...headers };
     const response = await fetch(url, { method, headers: all, signal: limited, cache: "no-store", body: body && encoded(body) });
     if (!response.ok) throw await problemOf(response);
-    return response.status === 204 ? {} : await response.json();
+    const answer = response.status === 204 ? {} : await response.json();
+    if (!isRecord(answer)) throw new TypeError("an answer is an object");
+    return answer;
   } catch (error) {
     throw error instanceof RequestError ? error : new RequestError(UNREACHABLE, 0);
   } finally {
@@ -54,10 +59,13 @@ export function bearer(token) {
 
 /** What a response that is no success says. @param {Response} response */
 export async function problemOf(response) {
-  const { detail, code, temporary } = await response.json().catch(() => ({}));
+  const said = await response.json().catch(() => null);
+  const { detail, code, temporary } = isRecord(said) ? said : {};
+  const problem = { code: typeof code === "string" ? code : undefined, temporary: typeof temporary === "boolean" ? temporary : undefined };
   const retryAfter = Number(response.headers.get("Retry-After") ?? NaN);
-  const sentenced = sentence(String(detail ?? `the server answered ${response.status}`));
-  return new RequestError(sentenced, response.status, { code, temporary }, Number.isFinite(retryAfter) ? retryAfter : undefined);
+  const seconds = Number.isFinite(retryAfter) ? reasonable(retryAfter * 1_000) / 1_000 : undefined;
+  const what = typeof detail === "string" ? detail : `the server answered ${response.status}`;
+  return new RequestError(sentence(what), response.status, problem, seconds);
 }
 
 /** What the server says, as a sentence. @param {string} detail */

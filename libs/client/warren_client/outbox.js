@@ -1,6 +1,7 @@
 // @ts-check
 /** The messages on their way: kept in the browser until they are stored. No network. */
 
+import { isRecord } from "./frames.js";
 import { wellFormed } from "./http.js";
 
 /**
@@ -36,7 +37,7 @@ export class Outbox {
   constructor(storage) {
     this.storage = storage;
     try {
-      this.#entries = JSON.parse(storage?.getItem(Outbox.#SLOT) ?? "[]");
+      this.#entries = JSON.parse(storage?.getItem(Outbox.#SLOT) ?? "[]").filter(isRecord);
     } catch {
       this.#entries = []; // written by another version: nothing that could be sent
     }

@@ -2,8 +2,9 @@
 /** The second choice: a stream of server-sent events down, requests up. Another set of rooms is another stream. */
 
 import { EventStreamParser } from "./eventstream.js";
+import { frameIn } from "./frames.js";
 import { ask, bearer, encoded, problemOf } from "./http.js";
-import { BROKEN, CHECK_MS, MUTE, TOKEN_REFUSED, untilApart, verdictOf } from "./transport.js";
+import { BROKEN, CHECK_MS, MUTE, TOKEN_REFUSED, pulseOf, untilApart, verdictOf } from "./transport.js";
 import { Uplink } from "./uplink.js";
 
 /** @typedef {import("./transport.js").Start} Start */
@@ -16,8 +17,6 @@ const GATHER_MS = 50;
 const APART_MS = 250;
 /** Something to follow for who follows nothing: there is no stream of no room. */
 const NOTHING = [/** @type {Join} */ ({ type: "join", room: "@me" })];
-/** Until the server has said how often it gives signs of life. */
-const FIRST_PING_S = 15;
 
 export class SseTransport {
   /** The stream that is open or being opened. @type {AbortController | null} */ #stream = null;
@@ -27,7 +26,7 @@ export class SseTransport {
   #token;
   #status;
   #isWelcomed = false;
-  #ping = FIRST_PING_S;
+  /** How often the server gives signs of life, in ms. */ #pulse = pulseOf();
   #openedAt = 0;
   #lastHeard = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #reopening;
@@ -59,7 +58,7 @@ export class SseTransport {
 
   /** The server speaks every few seconds: who heard it just now has nothing to ask. */
   check() {
-    if (Date.now() - this.#lastHeard > this.#ping * 1_000) this.#open(CHECK_MS);
+    if (Date.now() - this.#lastHeard > this.#pulse) this.#open(CHECK_MS);
   }
 
   close() {
@@ -134,15 +133,16 @@ export class SseTransport {
       if (done || stream !== this.#stream) return;
       this.#lastHeard = Date.now();
       for (const { data } of parser.push(value)) {
-        this.#hear(JSON.parse(data));
+        this.#hear(frameIn(data));
         if (stream !== this.#stream) return;
       }
-      if (this.#isWelcomed) this.#expectWithin(2 * this.#ping * 1_000);
+      if (this.#isWelcomed) this.#expectWithin(2 * this.#pulse);
     }
   }
 
   /** @param {any} frame */
   #hear(frame) {
+    if (!frame) return this.#end(BROKEN);
     if (frame.room && !this.#rooms.has(frame.room)) return;
     switch (frame.type) {
       case "welcome": return this.#welcomed(frame);
@@ -154,7 +154,7 @@ export class SseTransport {
 
   /** Those who listen were welcomed once; what is news of a later stream is how long its token holds. @param {any} frame */
   #welcomed(frame) {
-    this.#ping = frame.ping;
+    this.#pulse = pulseOf(frame.ping);
     this.#limits = frame.limits;
     const isFirst = !this.#isWelcomed;
     this.#isWelcomed = true;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The rooms that are followed: joins them on whatever connection there is, and gives each event once and in order. No network. */
 
-import { backoff } from "./backoff.js";
+import { backoff, reasonable } from "./backoff.js";
 import { sentence } from "./http.js";
 
 /** @typedef {import("./events.js").RoomEvent} RoomEvent */
@@ -195,5 +195,5 @@ function joinOf(room, { seq, epoch }) {
 
 /** How long to wait before what was refused is said again, in ms. @param {number} tries @param {number} [retryAfter] in seconds */
 export function pause(tries, retryAfter = 0) {
-  return Math.max(RETRY_AFTER_MS, retryAfter * 1_000) + backoff(tries + 1);
+  return Math.max(RETRY_AFTER_MS, reasonable(retryAfter * 1_000)) + backoff(tries + 1);
 }

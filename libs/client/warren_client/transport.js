@@ -33,6 +33,13 @@ export const BUSY = 4029;
 export const TOKEN_REFUSED = 4503;
 /** How long a sign of life may take when we have reason to doubt, in ms. */
 export const CHECK_MS = 4_000;
+const DEFAULT_PULSE_S = 15;
+const LONGEST_PULSE_S = 600;
+
+/** How often to expect or give a sign of life, in ms, by what the server says of it. @param {number} [seconds] */
+export function pulseOf(seconds = DEFAULT_PULSE_S) {
+  return Math.min(Math.max(1, seconds), LONGEST_PULSE_S) * 1_000;
+}
 
 /** A failed request, as the close code that says the same. @param {import("./http.js").RequestError} error @returns {[number, number]} and after how many ms */
 export function verdictOf({ status, retryAfter }) {

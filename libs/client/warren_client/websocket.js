@@ -1,8 +1,9 @@
 // @ts-check
 /** The first choice: one socket for everything. */
 
+import { frameIn } from "./frames.js";
 import { encoded } from "./http.js";
-import { BROKEN, CHECK_MS } from "./transport.js";
+import { BROKEN, CHECK_MS, pulseOf } from "./transport.js";
 
 /** @typedef {import("./transport.js").Start} Start */
 /** @typedef {import("./transport.js").Receiver} Receiver */
@@ -56,7 +57,7 @@ export class WebSocketTransport {
   #open(address, token) {
     const socket = new WebSocket(address, SUBPROTOCOL);
     socket.onopen = () => this.transmit({ type: "hello", token });
-    socket.onmessage = (message) => this.#hear(JSON.parse(message.data));
+    socket.onmessage = (message) => this.#hear(frameIn(message.data));
     socket.onclose = ({ code }) => this.#end(code);
     return socket;
   }
@@ -65,14 +66,22 @@ export class WebSocketTransport {
   #hear(frame) {
     clearTimeout(this.#doubt); // whatever it says, it lives
     this.#doubtUntil = Infinity;
+    if (!frame) return this.#end(BROKEN);
     if (frame.type === "bye") return this.#dismissed(frame);
-    if (frame.type === "welcome") this.#pulse = setInterval(() => this.#beat(PONG_TIMEOUT_MS), frame.ping * 1_000);
+    if (frame.type === "welcome") this.#welcomed(frame);
     this.receiver.frame(frame);
+  }
+
+  /** @param {{ping?: number}} frame */
+  #welcomed({ ping }) {
+    clearInterval(this.#pulse);
+    this.#pulse = setInterval(() => this.#beat(PONG_TIMEOUT_MS), pulseOf(ping));
   }
 
   /** The server will close with this verdict; if it does not, we do. @param {{code: number, after_ms: number}} bye */
   #dismissed(bye) {
     this.#bye = bye;
+    clearTimeout(this.#farewell);
     this.#farewell = setTimeout(() => this.#end(bye.code), BYE_TIMEOUT_MS);
   }
 
