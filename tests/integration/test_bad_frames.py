@@ -10,7 +10,7 @@ import jwt
 import pytest
 from harness.bus import Bus
 from harness.operator import errors
-from harness.raw import BINARY, CONTINUATION, TEXT, frame, message, raw_connect, raw_sign_in
+from harness.raw import BINARY, CLOSE, CONTINUATION, TEXT, frame, message, raw_connect, raw_sign_in
 from harness.stack import Stack
 from harness.talker import talk
 from harness.tokens import token
@@ -351,6 +351,7 @@ BELOW: dict[str, tuple[bytes, int]] = {
     "invalid UTF-8": (frame(b'{"type":"ping\xff"}'), 1007),
     "a surrogate in UTF-8": (frame(b'{"type":"\xed\xa0\x80"}'), 1007),
     "UTF-8 that breaks off": (frame(b"\xf0\x9f\x90"), 1007),
+    "invalid UTF-8, and a close behind it": (frame(b"\xff") + frame(b"\x03\xe8", CLOSE), 1000),
     "an opcode that does not exist": (frame(b"x", 0x5), 1002),
     "a continuation of nothing": (frame(b"x", CONTINUATION), 1002),
     "a frame without a mask": (b"\x81\x02{}", 1002),

@@ -14,6 +14,7 @@ from warren.contract.codes import Close
 from warren.contract.frames import ServerFrame
 from warren.rates import Bucket, Rate
 from websockets.frames import Opcode
+from websockets.protocol import State
 
 from warren_gateway import metrics
 from warren_gateway.subscriber import CLOSE_GRACE
@@ -204,7 +205,8 @@ class Socket(WebSocketsSansIOProtocol):
         metrics.CLOSED.labels(code).inc()
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.conn.send_close(code, reason)
+        if self.conn.state is State.OPEN:  # else its close was in the same read, and is answered already
+            self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         if self.read_paused:
