@@ -6,8 +6,8 @@ import sys
 from . import commands, gates, topology
 from .errors import LocalError
 
-PASSED_ON = {"test": gates.test, "faults": gates.faults}
-"""Commands whose arguments are pytest's; argparse would take the dashed ones for its own."""
+PASSED_ON = {"test": gates.test, "faults": gates.faults, "fuzz": gates.fuzz}
+"""Commands whose arguments are pytest's or the fuzzer's; argparse would take the dashed ones for its own."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("name", metavar="NAME", help="a module in benchmarks/")
     bench.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the benchmark's own arguments")
     add("faults", help="the fault suite at full length; arguments go to pytest", add_help=False)
+    add("fuzz", help="hostile clients, services and servers against all of Warren; --help tells more", add_help=False)
     add("lock", help="compile requirements.lock anew")
     return root
 

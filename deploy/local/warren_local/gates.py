@@ -26,7 +26,10 @@ SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--du
 
 In pytest's order, which has the unit tests last: small files, so that all processes end at the same time.
 """
-LONG = ("tests/faults", *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")))
+LONG = (
+    "tests/faults", "tests/fuzz",
+    *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")),
+)  # fmt: skip
 """What has a long form: the fault suite, and the races and guesses beside it."""
 
 IMAGES = {
@@ -79,6 +82,12 @@ def faults(arguments: Sequence[str]) -> int:
 def bench(name: str, arguments: Sequence[str]) -> int:
     """Run a benchmark."""
     return _become(f"benchmarks.{name}", *arguments)
+
+
+def fuzz(arguments: Sequence[str]) -> int:
+    """Fuzz all of Warren, with the fuzzer's own arguments."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ("tests", os.environ.get("PYTHONPATH"))))
+    return _become("fuzz", *arguments)
 
 
 def lock() -> int:
