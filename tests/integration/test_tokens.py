@@ -98,11 +98,15 @@ async def verdict(transport: str, gateway: str, credential: str) -> int:
             welcome = await talker.next()
         except LineClosed as closed:
             return closed.code or -1
+        if welcome["type"] == "bye":
+            assert welcome["after_ms"] > 0
+            return await talker.closed() or -1
         assert welcome["type"] == "welcome"
         return 0
 
 
 REFUSED = {"http": 401, "websocket": 4503}
+NOT_YET = {"http": 503, "websocket": 4003}
 
 # What is taken, and what is not.
 
@@ -133,7 +137,6 @@ def bad_tokens() -> dict[str, str]:
         "wrong key": SigningKey("es").token("mallory"),
         "wrong key of another kind": RS.token("mallory", kid="es"),
         "no key id though there are several": SigningKey(None).token("mallory"),
-        "unknown key id": SigningKey("else").token("mallory"),
         "wrong audience": ES.token("mallory", aud="else"),
         "no audience": ES.token("mallory", aud=None),
         "wrong issuer": ES.token("mallory", issuer="https://login.example.com"),
@@ -208,7 +211,7 @@ async def endless(gateway: str, piece: bytes) -> None:
 # Keys.
 
 
-async def test_a_new_key_is_taken_at_once_and_an_unknown_one_asked_for_once_a_minute(
+async def test_a_new_key_is_taken_at_once_and_an_unknown_one_is_one_that_may_come(
     running: Callable[..., Service],
 ) -> None:
     with KeyServer().running() as server:
@@ -224,8 +227,8 @@ async def test_a_new_key_is_taken_at_once_and_an_unknown_one_asked_for_once_a_mi
         for number in range(100):
             for transport in TRANSPORTS:
                 unknown = stranger.token("mallory", kid=f"k{number}")
-                assert await verdict(transport, gateway, unknown) == REFUSED[transport]
-        assert server.fetches == 2
+                assert await verdict(transport, gateway, unknown) == NOT_YET[transport]
+        assert server.fetches < 2 + 100  # every few seconds, however many ask; test_tokens.py (unit) has the clock
         assert await verdict("http", gateway, ES.token("ann")) == 0
 
 
@@ -258,7 +261,7 @@ async def test_a_gateway_without_keys_is_not_ready_until_it_has_them(running: Ca
                         break
                 await asyncio.sleep(0.1)
             assert ready.status_code == 503
-            assert await verdict("websocket", service.url, ES.token("ann")) == 4503
+            assert await verdict("websocket", service.url, ES.token("ann")) == NOT_YET["websocket"]
             server.broken = False
             while (await http.get(f"{service.url}/readyz")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -278,7 +281,7 @@ async def test_who_waits_for_a_key_holds_up_nobody_else(running: Callable[..., S
             await ann.ask("pong", type="ping")
         assert not waiting.done()
         server.held.set()
-        assert await waiting == 4503
+        assert await waiting == NOT_YET["websocket"]
 
 
 # In mid-connection.

@@ -242,8 +242,21 @@ def test_a_renewal_takes_no_second_connection() -> None:
 def test_where_tokens_are_not_looked_at_a_newcomer_waits_and_the_others_stay() -> None:
     newcomer = Session(LIMITS, people(), 0.0)
     newcomer.receive('{"type":"hello","token":"t"}', 0.0)
-    bye, end = newcomer.not_now(2.5)
+    bye, end = newcomer.not_now("too many", Code.TOO_MANY, 2.5)
     assert bye == Reply(f.Bye(code=Close.TOO_MANY, after_ms=3_000))
     assert isinstance(end, End)
     found, _ = session(people())
-    assert (the_error(found.not_now(2.5)).retry_after, found.ended) == (3, False)
+    assert (the_error(found.not_now("too many", Code.TOO_MANY, 2.5)).retry_after, found.ended) == (3, False)
+
+
+def test_whose_key_is_not_known_yet_comes_back_and_is_not_signed_out() -> None:
+    newcomer = Session(LIMITS, people(), 0.0)
+    newcomer.receive('{"type":"hello","token":"t"}', 0.0)
+    bye, end = newcomer.not_now("not yet", Code.UNAVAILABLE, 4.5)
+    assert bye == Reply(f.Bye(code=Close.KEY_UNKNOWN, after_ms=5_000))
+    assert end == End(Close.KEY_UNKNOWN, "not yet")
+    assert 4_000 <= Close.KEY_UNKNOWN < 4_500
+    found, _ = session(people())
+    error = the_error(found.not_now("not yet", Code.UNAVAILABLE, 4.5))
+    assert (error.frame, error.code, error.temporary, error.retry_after) == ("auth", "unavailable", True, 5)
+    assert not found.ended

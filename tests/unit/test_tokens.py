@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.jwks import KeyServer
 from harness.stack import SECRET
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from pydantic import ValidationError
+from warren.contract.codes import Code
 from warren.contract.ids import USER_PATTERN
 from warren.rates import Buckets, Rate
 from warren_gateway.auth import Authenticator, Guests, NotNow, Secret
@@ -218,7 +220,7 @@ async def test_a_key_is_found_by_its_id_and_nothing_else(server: KeyServer) -> N
     assert only.key_id == "rsa"
 
 
-async def test_unknown_ids_are_asked_for_once_a_minute(server: KeyServer) -> None:
+async def test_unknown_ids_are_asked_for_every_few_seconds_at_most(server: KeyServer) -> None:
     clock = Clock()
     server.publish(KEYS["ES256"])
     keys = KeySet(server.url, ASYMMETRIC, 600, clock)
@@ -233,6 +235,84 @@ async def test_unknown_ids_are_asked_for_once_a_minute(server: KeyServer) -> Non
     server.publish(KEYS["ES256"], SigningKey("new"))
     assert await keys.find("ES256", "new")
     assert server.fetches == 2
+
+
+async def test_a_made_up_id_holds_up_a_new_key_for_seconds_and_its_token_is_not_refused(server: KeyServer) -> None:
+    clock = Clock()
+    server.publish(KEYS["ES256"])
+    keys = KeySet(server.url, ASYMMETRIC, 600, clock)
+    auth = Authenticator(keys, ISSUED, Buckets(Rate(1, 100)))
+    with pytest.raises(NotNow):
+        await auth.authenticate(SigningKey("made-up").token("mallory"), "1")
+    new = SigningKey("new")
+    server.publish(KEYS["ES256"], new)
+    clock.now += 1
+    with pytest.raises(NotNow) as caught:
+        await auth.authenticate(new.token("ann"), "2")
+    assert (caught.value.code, caught.value.wait) == (Code.UNAVAILABLE, UNKNOWN_EVERY - 1)
+    assert server.fetches == 1
+    clock.now += caught.value.wait
+    assert (await auth.authenticate(new.token("ann"), "2")).id == "ann"
+    assert server.fetches == 2
+
+
+async def test_a_key_that_is_not_there_yet_is_no_refusal_and_one_that_was_taken_back_is(server: KeyServer) -> None:
+    clock = Clock()
+    keys = KeySet(server.url, ASYMMETRIC, 600, clock)
+    auth = Authenticator(keys, ISSUED, Buckets(Rate(1, 100)))
+    good = KEYS["ES256"].token("ann")
+    server.broken = True
+    with pytest.raises(NotNow):  # nothing could be read
+        await auth.authenticate(good, "1")
+    server.broken = False
+    for published, comes in ((KEYS["ES256"], True), (KEYS["EdDSA"], False), (KEYS["ES256"], True)):
+        server.publish(published)
+        clock.now += UNKNOWN_EVERY
+        with suppress(TokenRefused, NotNow):  # the reason to read
+            await auth.authenticate(SigningKey("made-up").token("mallory"), "1")
+        if comes:
+            await auth.authenticate(good, "1")
+        else:
+            with pytest.raises(TokenRefused, match="not known here"):
+                await auth.authenticate(good, "1")
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"expires_in": -1}, {"issuer": "https://login.example.com"}, {"aud": "else"}, {"sub": "mal lory"}, {"exp": None}],
+)
+async def test_what_would_do_with_no_key_is_refused_under_an_unknown_one(
+    server: KeyServer, claims: dict[str, Any]
+) -> None:
+    """Else whoever holds it would come back with it for ever."""
+    server.publish(KEYS["ES256"])
+    auth = Authenticator(KeySet(server.url, ASYMMETRIC, 600, Clock()), ISSUED, Buckets(Rate(1, 100)))
+    with pytest.raises(TokenRefused):
+        await auth.authenticate(SigningKey("new").token("ann", **claims), "1")
+
+
+async def test_made_up_ids_count_as_bad_tokens_of_their_address(server: KeyServer) -> None:
+    server.publish(KEYS["ES256"])
+    auth = Authenticator(KeySet(server.url, ASYMMETRIC, 600, Clock()), ISSUED, Buckets(Rate(0.001, 5)))
+    codes = []
+    for number in range(7):
+        with pytest.raises(NotNow) as caught:
+            await auth.authenticate(SigningKey("made-up").token(f"m{number}"), "1")
+        codes.append(caught.value.code)
+    assert codes == [Code.UNAVAILABLE] * 5 + [Code.TOO_MANY] * 2
+
+
+async def test_only_so_many_keys_that_were_taken_back_are_remembered(
+    server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warren_gateway.jwks.RETIRED", 2)
+    clock = Clock()
+    keys = KeySet(server.url, ASYMMETRIC, 600, clock)
+    for number in range(5):
+        server.publish(SigningKey(f"k{number}"))
+        clock.now += UNKNOWN_EVERY
+        assert await keys.find("ES256", f"k{number}")
+    assert [keys.again(f"k{number}") > 0 for number in range(5)] == [True, True, False, False, False]
 
 
 async def test_a_source_that_fails_is_not_asked_more_often_and_the_keys_stay(server: KeyServer) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jwt
+from warren.contract.codes import Code
 from warren.contract.frames import TOKEN_LIMIT
 from warren.rates import Buckets
 
 from warren_gateway import metrics
-from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, read_header
+from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, check_claims, read_header
 
 GOOD_TOKENS = 20_000
 """Tokens that were found good and are remembered, by their hash: about 8 MB."""
@@ -26,11 +27,17 @@ SLUG_CHARACTERS = 40
 
 
 class NotNow(Exception):
-    """Too many bad tokens came from this address: none is checked for `wait` seconds."""
+    """Whether the token is good cannot be told for `wait` seconds.
 
-    def __init__(self, wait: float) -> None:
-        super().__init__("too many bad tokens came from this address")
+    `too_many`: many bad ones came from this address; else its key is not known yet.
+    """
+
+    def __init__(self, wait: float, *, too_many: bool) -> None:
+        super().__init__(
+            "too many bad tokens came from this address" if too_many else "the token's key is not known yet"
+        )
         self.wait = wait
+        self.code = Code.TOO_MANY if too_many else Code.UNAVAILABLE
 
 
 class Keys(Protocol):
@@ -42,6 +49,9 @@ class Keys(Protocol):
 
     async def find(self, algorithm: str, kid: str | None) -> Key | None:
         """Return the key that such a token must be signed with."""
+
+    def again(self, kid: str | None) -> float:
+        """Return the seconds until a key that was not found is looked for again; 0 if there is no sense in that."""
 
 
 class Secret:
@@ -55,6 +65,10 @@ class Secret:
     async def find(self, algorithm: str, kid: str | None) -> Key | None:
         """Return the secret."""
         return self._secret
+
+    def again(self, kid: str | None) -> float:
+        """Return that there is one secret and no other."""
+        return 0.0
 
 
 class Authenticator:
@@ -74,7 +88,7 @@ class Authenticator:
         self._generation = keys.generation
 
     async def authenticate(self, token: str, address: str) -> User:
-        """Return whose token it is. Raises TokenRefused, or NotNow if this address sent too many bad ones.
+        """Return whose token it is. Raises TokenRefused or NotNow.
 
         Tokens that are known to be good pass in any case: people behind one address do not pay for each other.
         """
@@ -85,21 +99,27 @@ class Authenticator:
     async def _authenticate(self, token: str, address: str) -> User:
         wait = self._failures.wait(address, time.monotonic())
         if wait:
-            raise NotNow(wait)
+            raise NotNow(wait, too_many=True)
         try:
             user = await self.verify(token)
         except TokenRefused:
             metrics.TOKENS_REFUSED.inc()
             self._failures.take(address, time.monotonic())
             raise
+        except NotNow:
+            self._failures.take(address, time.monotonic())  # anybody can make up a key's id
+            raise
         self._remember(token, user)
         return user
 
     async def verify(self, token: str) -> User:
-        """Return whose token it is. Raises TokenRefused. Waits only for a key that is not known."""
+        """Return whose token it is. Raises TokenRefused or NotNow. Waits only for a key that is not known."""
         algorithm, kid = read_header(token, self._rules)
         key = await self._keys.find(algorithm, kid)
         if key is None:
+            check_claims(token, self._rules)  # what would not do with any key is refused for good
+            if wait := self._keys.again(kid):
+                raise NotNow(wait, too_many=False)
             raise TokenRefused("the token is signed with a key that is not known here")
         return check(token, key, self._rules)
 

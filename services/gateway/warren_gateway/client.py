@@ -165,7 +165,7 @@ class Client:
         except TokenRefused as error:
             return self._session.refused(str(error))
         except NotNow as error:
-            return self._session.not_now(error.wait)
+            return self._session.not_now(str(error), error.code, error.wait)
         actions = self._session.verified(user, time.time())
         if self._session.user is not None:
             self._live.open(self, self._session.user.name)

@@ -42,7 +42,7 @@ async def signed_in(
     except TokenRefused as error:
         raise ProblemError(Code.UNAUTHORIZED, str(error)) from error
     except NotNow as error:
-        raise ProblemError(Code.TOO_MANY, str(error), error.wait) from error
+        raise ProblemError(error.code, str(error), error.wait) from error
 
 
 SignedIn = Annotated[User, Depends(signed_in)]

@@ -17,8 +17,13 @@ from warren_gateway import metrics
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_EVERY = 60.0
-"""Seconds between two readings because of a key id that is not known: anybody can make one up."""
+UNKNOWN_EVERY = 5.0
+"""Seconds between two readings because of a key id that is not known. Anybody can make one up: that costs the issuer
+twelve readings a minute at most, and somebody whose key has just come no more than this."""
+ABSENT_UP_TO = 60.0
+"""Seconds between two readings while there are no keys at all, in the end."""
+RETIRED = 1_000
+"""Ids of keys that were taken back and are remembered."""
 FETCH_WITHIN = 5.0
 """Seconds for one reading."""
 FETCH_BYTES = 256 * 1024
@@ -46,6 +51,8 @@ class KeySet:
         self._reading: asyncio.Task[None] | None = None
         self._asked: float | None = None
         """When an unknown key id was last the reason to read."""
+        self._retired: dict[str, None] = {}
+        """Ids of keys that were taken back, in the order of that."""
         self.generation = 0
         """Rises when the keys change: what was checked by others counts no more."""
 
@@ -63,9 +70,18 @@ class KeySet:
         # Without an id there must be no choice: trying one key after the other would multiply what a bad token costs.
         return fitting[0] if fitting and (kid is not None or len(fitting) == 1) else None
 
+    def again(self, kid: str | None) -> float:
+        """Return the seconds until a key that is not known is looked for again, 0 if it is known that none will come.
+
+        Issuers sign with a key as soon as they have published it, and gateways learn of that when they ask.
+        """
+        known = kid in self._retired or any(kid in (None, key.key_id) for key in self._keys)
+        since = 0.0 if self._asked is None else self._clock() - self._asked
+        return 0.0 if known else max(1.0, UNKNOWN_EVERY - since)
+
     async def run(self) -> None:
         """Read the keys now and every so many seconds, until cancelled; soon again while there are none."""
-        waits = backoff(1.0, UNKNOWN_EVERY)
+        waits = backoff(1.0, ABSENT_UP_TO)
         while True:
             await self._read_once()
             await asyncio.sleep(self._every if self._keys else next(waits))
@@ -106,8 +122,16 @@ class KeySet:
         metrics.JWKS.labels("read").inc()
         if body != self._body:
             log.info("keys of the token issuer", extra={"kids": [key.key_id for key in keys]})
+            self._retire(self._keys, keys)
             self._body, self._keys = body, keys
             self.generation += 1
+
+    def _retire(self, before: list[jwt.PyJWK], after: list[jwt.PyJWK]) -> None:
+        """Remember the ids that are gone: they are no keys yet to come."""
+        now = {key.key_id for key in after}
+        self._retired |= {key.key_id: None for key in before if key.key_id and key.key_id not in now}
+        for kid in [kid for kid in self._retired if kid in now] + list(self._retired)[:-RETIRED]:
+            self._retired.pop(kid, None)
 
 
 async def load(source: str) -> bytes:

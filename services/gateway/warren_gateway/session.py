@@ -225,13 +225,14 @@ class Session:
             return self._end(Close.TOKEN_REFUSED, reason)
         return self._refuse_token(reason)
 
-    def not_now(self, wait: float) -> list[Action]:
-        """Take the answer to Verify: nobody looks at tokens from there for so many seconds."""
+    def not_now(self, reason: str, code: Code, wait: float) -> list[Action]:
+        """Take the answer to Verify: it cannot be told for so many seconds, because of many bad ones or a new key."""
         if self.ended:
             return []
         if self.user is None:
-            return self._end(Close.TOO_MANY, "too many bad tokens from this address", seconds(wait) * 1_000)
-        return self._refuse_token("too many bad tokens from this address", wait)
+            close = Close.TOO_MANY if code is Code.TOO_MANY else Close.KEY_UNKNOWN
+            return self._end(close, reason, seconds(wait) * 1_000)
+        return self._refuse_token(reason, code, wait)
 
     def close(self) -> None:
         """Take note that the connection is gone."""
@@ -261,8 +262,7 @@ class Session:
             return [Reply(f.Ack(key=frame.key, room=frame.room, seq=answer.seq, number=answer.number))]
         return [error_reply(frame.type, answer.code, answer.detail, key=frame.key, room=frame.room)]
 
-    def _refuse_token(self, reason: str, wait: float | None = None) -> list[Action]:
-        code = Code.UNAUTHORIZED if wait is None else Code.TOO_MANY
+    def _refuse_token(self, reason: str, code: Code = Code.UNAUTHORIZED, wait: float | None = None) -> list[Action]:
         return [_naming("auth", action) for action in self._refuse(code, reason, wait=wait)]
 
     def _greet(self, frame: object) -> list[Action]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 from pydantic import TypeAdapter, ValidationError
 from warren.contract.bots import is_bot
 from warren.contract.frames import TOKEN_LIMIT
@@ -20,6 +21,8 @@ SKEW = 30.0
 LATEST = 2**53
 """Unix seconds: a later expiry counts as this one, which fits wherever it goes."""
 _USER: TypeAdapter[str] = TypeAdapter(UserId)
+_CLAIMS: Options = {"verify_exp": True, "verify_nbf": True, "verify_iat": True, "verify_aud": True, "verify_iss": True}
+"""Told to the library, which looks at none of them where it does not look at the signature."""
 _REQUIRED = ["exp", "sub", "aud", "iss"]
 
 Key = jwt.PyJWK | str
@@ -70,6 +73,15 @@ def read_header(token: str, rules: Rules) -> tuple[str, str | None]:
 
 def check(token: str, key: Key, rules: Rules) -> User:
     """Return whose token it is, if this key has signed it and it is meant for here and now. Raises TokenRefused."""
+    return _checked(token, rules, key=key, verify_signature=True)
+
+
+def check_claims(token: str, rules: Rules) -> None:
+    """Raise TokenRefused if the token is not meant for here and now, whoever has signed it."""
+    _checked(token, rules, verify_signature=False)
+
+
+def _checked(token: str, rules: Rules, *, verify_signature: bool, key: Key = "") -> User:
     try:
         claims = jwt.decode(
             token,
@@ -78,7 +90,12 @@ def check(token: str, key: Key, rules: Rules) -> User:
             audience=rules.audience,
             issuer=rules.issuer,
             leeway=SKEW,
-            options={"require": [*_REQUIRED, rules.user_claim], "enforce_minimum_key_length": True},
+            options={
+                **_CLAIMS,
+                "verify_signature": verify_signature,
+                "require": [*_REQUIRED, rules.user_claim],
+                "enforce_minimum_key_length": True,
+            },
         )
         user = _user(claims, rules)
     except jwt.ExpiredSignatureError as error:

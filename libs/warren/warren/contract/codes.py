@@ -8,6 +8,7 @@ class Close(IntEnum):
 
     GOING_AWAY = 4001
     SILENT = 4002
+    KEY_UNKNOWN = 4003
     SLOW_CONSUMER = 4008
     TOO_MANY = 4029
     BAD_FRAME = 4501
