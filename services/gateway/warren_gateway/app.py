@@ -11,6 +11,7 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from warren.broker.errors import until_lost
 from warren.broker.link import Link
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
@@ -137,8 +138,8 @@ def _links(gateway: Gateway) -> list[Link]:
 
     async def publishing(connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(gateway.confirmed.serve(connection))
-            group.create_task(gateway.unconfirmed.serve(connection))
+            group.create_task(until_lost(gateway.confirmed.serve(connection)))
+            group.create_task(until_lost(gateway.unconfirmed.serve(connection)))
 
     # Publishing has a connection of its own: a broker that throttles publishers must not stop events and answers.
     return [

@@ -1,20 +1,22 @@
 """One client, over any transport: carries out what its session decides."""
 
-import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import update_wrapper
+from typing import Concatenate, ParamSpec
 
 from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
 from warren.broker.submitter import Submitter
 from warren.contract import commands as c
 from warren.contract.codes import Close, Code
-from warren.contract.frames import Bye, Error, Join, Left, ServerFrame
+from warren.contract.frames import Bye, Error, Join, Left, Send, ServerFrame
 from warren.contract.ids import new_id
 from warren.contract.presence import Here
 from warren.contract.wire import utc_now
+from warren.supervise import Tasks, contained, failed
 
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, NotNow
@@ -41,6 +43,22 @@ from warren_gateway.view import Chunk, Frame
 
 log = logging.getLogger(__name__)
 
+NOT_NOW = "not possible at the moment; try again"
+P = ParamSpec("P")
+
+
+def _guarded(method: Callable[Concatenate["Client", P], None]) -> Callable[Concatenate["Client", P], None]:
+    """Let what nobody foresaw cost this connection alone: whoever calls has others to see to."""
+
+    def guarded(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:
+            self.fail(error)
+
+    update_wrapper(guarded, method)
+    return guarded
+
 
 class Client:
     """What one client does and gets, whatever its transport: a session, and the rooms that it follows."""
@@ -56,12 +74,18 @@ class Client:
         self._hub = hub
         self._live = live
         self._submitter = submitter
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("connection", self._end_failed)
         self.leaving = False
         """Whether it was sent away."""
 
     async def receive(self, data: str | None) -> None:
         """Take a frame; None is a binary one."""
+        try:
+            await self._receive(data)
+        except Exception as error:
+            self.fail(error)
+
+    async def _receive(self, data: str | None) -> None:
         metrics.FRAMES_IN.inc()
         actions = self._session.receive_binary() if data is None else self._session.receive(data, time.monotonic())
         for action in actions:
@@ -85,17 +109,27 @@ class Client:
 
     async def settled(self) -> None:
         """Wait until all that was asked for is done, or was refused."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.done()
 
     def close(self, linger: float = 0.0) -> None:
-        """Let go of everything; the others see this person here for `linger` more seconds."""
+        """Let go of everything, whatever of it fails; the others see this person here for `linger` more seconds."""
         self._session.close()
-        for task in self._tasks:
-            task.cancel()
-        self._live.close(self, linger)
-        self._unsubscribe(self._session.rooms)
+        self._tasks.cancel()
+        with contained("connection"):
+            self._live.close(self, linger)
+        with contained("connection"):
+            self._unsubscribe(self._session.rooms)
 
+    def fail(self, error: Exception) -> None:
+        """End the connection because of what nobody foresaw, with a code that has the client come back."""
+        failed("connection", error)
+        self._end_failed()
+
+    def _end_failed(self) -> None:
+        with contained("connection"):
+            self.transport.end(Close.FAILED, "something went wrong here")
+
+    @_guarded
     def dismiss(self) -> None:
         """Send the client to another gateway, which serves it as well; what it has sent is answered before the end."""
         if not self.leaving:
@@ -107,10 +141,12 @@ class Client:
         if self.leaving and not self._session.unanswered:
             self.transport.end(Close.GOING_AWAY, "going away")
 
+    @_guarded
     def tick(self, now: float, wall: float) -> None:
         """Let the session notice the time."""
         self._perform(self._session.tick(now, wall))
 
+    @_guarded
     def tell(self, frame: ServerFrame) -> None:
         """Send a frame of this connection alone."""
         if isinstance(frame, Error) and frame.code == Code.TOO_MANY:
@@ -122,15 +158,24 @@ class Client:
         """Who reads."""
         return self._user().id
 
+    @_guarded
     def left(self, frame: Left) -> None:
         """Take note that a subscription has ended by itself."""
         self._session.left(frame.room)
         self.tell(frame)
 
+    @_guarded
+    def lost(self, room: str) -> None:
+        """Take note that the subscription has to be asked for again."""
+        self._session.left(room)
+        self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=room)])
+
+    @_guarded
     def send(self, chunk: Chunk) -> None:
         """Send events."""
         self.transport.put(chunk)
 
+    @_guarded
     def show(self, frame: Frame) -> None:
         """Send what does not last."""
         self.transport.put(frame)
@@ -185,10 +230,14 @@ class Client:
         log.debug("frame", extra={"correlation_id": command.id, "room": frame.room, "key": frame.key})
 
         def done(answer: c.Accepted | c.Refused) -> None:
-            self._perform(self._session.answered(frame, answer))
-            self._leave()
+            self._answered(frame, answer)
 
         self._submitter.submit(command, done)
+
+    @_guarded
+    def _answered(self, frame: Send, answer: c.Accepted | c.Refused) -> None:
+        self._perform(self._session.answered(frame, answer))
+        self._leave()
 
     def _subscribe(self, action: Subscribe) -> None:
         self._spawn(self._join(action))
@@ -202,9 +251,7 @@ class Client:
             self._perform([error_reply("typing", Code.FORBIDDEN, "only who may write there may type", room=room)])
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(work)
 
     async def _join(self, action: Subscribe) -> None:
         done = False
@@ -217,9 +264,10 @@ class Client:
             self._perform([error_reply("join", denied.code, denied.detail, room=action.room)])
         except Unavailable as error:
             log.info("join failed", extra={"room": action.room, "error": str(error)})
-            self._perform(
-                [error_reply("join", Code.UNAVAILABLE, "not possible at the moment; try again", room=action.room)]
-            )
+            self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=action.room)])
+        except Exception as error:
+            failed("join", error, room=action.room)
+            self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=action.room)])
         finally:
             if not done:
                 # A second join of a room that was joined already may have failed half-way.

@@ -107,6 +107,9 @@ class Settings(ServiceSettings):
     outbox_bytes: int = Field(default=2 * 1024 * 1024, ge=2 * 1024 * 1024)
     """What may wait for a reader in the socket's buffer; more closes it with 4008. At least what one step of a replay
     sends to a healthy reader, even when each text is as long as it may be."""
+    replay_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """What is kept of the latest events of all rooms together, for those who come back. Beyond it the rooms that were
+    used least recently give up theirs, and are served from the store."""
     keep_alive_seconds: int = Field(default=15, ge=1, le=30)
     """How often an event stream shows that it lives: less than what any proxy on the way takes for dead."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)

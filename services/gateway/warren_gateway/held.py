@@ -12,6 +12,7 @@ from warren.contract.codes import Code
 from warren.contract.ids import Cursor, RoomRef
 from warren.contract.presence import Here as HereStatus
 from warren.contract.wire import Strict
+from warren.supervise import contained
 from warren.untrusted import first_error, shown, unknown_field
 
 from warren_gateway import metrics
@@ -78,9 +79,10 @@ def held(receive: Receive, gone: Callable[[], None]) -> Iterator[None]:
 
 
 async def _watch(receive: Receive, gone: Callable[[], None]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    gone()
+    with contained("connection", gone):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone()
 
 
 async def _stayer(user: Me, here: Here) -> User:

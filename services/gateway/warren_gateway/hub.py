@@ -1,8 +1,10 @@
 """The rooms that somebody here follows: loading, filling holes, resuming, fanning out."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
@@ -10,15 +12,16 @@ from warren.broker.errors import Unavailable
 from warren.contract.frames import REPLAY_LIMIT, Joined, Left
 from warren.contract.ids import shown
 from warren.contract.queries import RANGE_LIMIT, Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
-from warren.contract.topology import bucket
 from warren.contract.wire import utc_now
+from warren.supervise import Tasks, contained
 
 from warren_gateway import metrics
 from warren_gateway.feed import Feed
 from warren_gateway.live import Live
+from warren_gateway.portions import unhurried
 from warren_gateway.standings import Ask, Standings, may_write
 from warren_gateway.subscriber import Subscriber
-from warren_gateway.view import Chunk, RoomView, cut, identities, packs
+from warren_gateway.view import Chunk, ReplayBuffers, RoomView, cut, identities, packs
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's ended meanwhile."""
 REACH_WITHIN = 5.0
 """Seconds that a join waits for the view to come up to what the store has."""
+COMPARE_AFTER = 0.2
+"""Seconds, about, between two comparisons of what is doubtful, however many messages make no sense."""
 REPLAY_BYTES = 256 * 1024
 """What is replayed at once; the rest when the client has read that."""
 
@@ -37,37 +42,57 @@ class SubscriptionEnded(Exception):
 
 
 class _Room:
-    """A view, who reads it, and the work on it."""
+    """A view, who reads it, and the work on it; `give_up` is called when that has failed."""
 
-    def __init__(self, name: str, live: Live, ask: Ask) -> None:
-        self.view = RoomView(name)
+    def __init__(self, view: RoomView, live: Live, ask: Ask, give_up: Callable[[], None]) -> None:
+        self.view = view
         self.readers: set[Subscriber] = set()
-        self.standings = Standings(name, live, ask)
+        self.work = Tasks("room", give_up)
+        self.standings = Standings(view.room, live, ask, self.work)
         self.last_end = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
         self.joining = 0
         self.idle = False
         """Nobody read it when it was last looked at; if so next time too, it goes."""
+        self.given_up = False
         self.loading: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
         self.readmitting: asyncio.Task[None] | None = None
         self.suspended: set[Subscriber] = set()
         """Who read it until the store turned out to be another one."""
         self.moved = asyncio.Event()
-        """Set and replaced when the head moves or a repair gives up."""
+        """Set and replaced when the head moves, a repair gives up or the room is given up."""
+
+    def wake(self) -> None:
+        """Have all who wait look again."""
+        moved, self.moved = self.moved, asyncio.Event()
+        moved.set()
+
+    def check(self) -> None:
+        """Raises Unavailable if it was given up while somebody waited for something."""
+        if self.given_up:
+            raise Unavailable("the room is read anew")
 
 
 class Hub:
-    """All room views of one gateway."""
+    """All room views of one gateway. `replay_bytes`: what their rings hold together."""
 
-    def __init__(self, asker: Asker, live: Live) -> None:
+    def __init__(self, asker: Asker, live: Live, replay_bytes: int) -> None:
         self._asker = asker
         self._live = live
         live.judge = self.may_write
         self._rooms: dict[str, _Room] = {}
-        self.feed = Feed(self._take, self._buckets, self._feed_connected)
-        self._compare = asyncio.Event()
+        self._buffers = ReplayBuffers(replay_bytes)
+        self.feed = Feed(self._take, self._doubt, self._doubt_all)
+        self._doubtful: dict[str, None] = {}
+        """Rooms whose head is to be compared with the store's."""
+        self._doubts = asyncio.Event()
+
+    @property
+    def replay_bytes(self) -> int:
+        """What is kept of the latest events of all rooms, for those who come back."""
+        return self._buffers.bytes
 
     async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
         """Subscribe `reader`, after replaying what it missed. Raises QueryDenied, SubscriptionEnded or Unavailable.
@@ -79,6 +104,7 @@ class Hub:
         room.joining += 1
         try:
             await self._loaded(room)
+            self._expect(room, access.epoch)
             await self._reach(room, access.head)
             room.readers.discard(reader)
             access = await self._admit(room, reader, access, since, epoch)
@@ -119,22 +145,23 @@ class Hub:
 
         That finds a lost tail, which has no successor to show it. Rooms that nobody follows any more go then, too.
         """
-        waits = backoff()
+        clock = asyncio.get_running_loop().time
+        waits, due = backoff(), clock() + every
         while True:
-            try:
-                async with asyncio.timeout(every):
-                    await self._compare.wait()
-            except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due - clock()):
+                    await self._doubts.wait()
+            if clock() >= due:
+                due = clock() + every
                 await self._sweep()
-            self._compare.clear()
+                self._doubt_all()
             try:
-                await self._compare_all()
-                waits = backoff()
+                await self._compare_doubtful()
+                waits = backoff(COMPARE_AFTER)
             except (Unavailable, QueryDenied) as error:
                 # Soon again: after a reconnect the mailbox may come back later than the events.
                 log.warning("heads not compared", extra={"error": str(error)})
-                self._compare.set()
-                await asyncio.sleep(next(waits))
+            await asyncio.sleep(next(waits))
 
     def _room(self, name: str) -> _Room:
         found = self._rooms.get(name)
@@ -144,9 +171,36 @@ class Hub:
         async def ask(reader: Subscriber) -> Access:
             return await self._still(room, reader, await self._ask(name, reader.user))
 
-        room = self._rooms[name] = _Room(name, self._live, ask)
+        view = RoomView(name, self._buffers)
+        room = self._rooms[name] = _Room(view, self._live, ask, lambda: self._give_up(room))
+        self.feed.queue.follow(name)
         metrics.VIEWS.set(len(self._rooms))
         return room
+
+    def _drop(self, room: _Room) -> None:
+        """Follow a room no more."""
+        name = room.view.room
+        if self._rooms.get(name) is room:
+            del self._rooms[name]
+            self._doubtful.pop(name, None)
+            self.feed.queue.unfollow(name)
+            metrics.VIEWS.set(len(self._rooms))
+        self._buffers.forget(room.view)
+        room.work.cancel()
+
+    def _give_up(self, room: _Room) -> None:
+        """Something has failed that nobody foresaw, so nobody knows what the room's readers have: they join anew."""
+        log.warning("room given up", extra={"room": room.view.room, "readers": len(room.readers)})
+        self._drop(room)
+        room.given_up = True
+        readers = room.readers | room.suspended
+        room.readers.clear()
+        room.suspended.clear()
+        for reader in readers:
+            with contained("connection"):
+                room.standings.drop(reader)
+                reader.lost(shown(room.view.room))
+        room.wake()
 
     async def _ask(self, name: str, user: str) -> Access:
         return await self._asker.ask(RoomAccess(room=name, user=user), Access)
@@ -161,24 +215,29 @@ class Hub:
             return None
         return room.standings.remembered(reader.user, room.last_end)
 
-    def _buckets(self) -> Iterable[int]:
-        return {bucket(name) for name in self._rooms}
+    def _doubt(self, name: str) -> None:
+        """Have a room's head compared with the store's."""
+        if name in self._rooms:
+            self._doubtful[name] = None
+            self._doubts.set()
 
-    def _feed_connected(self) -> None:
-        self._compare.set()
+    def _doubt_all(self) -> None:
+        self._doubtful = dict.fromkeys(self._rooms)
+        self._doubts.set()
 
     def _take(self, name: str, epoch: str, chunk: Chunk) -> None:
         room = self._rooms.get(name)
         if room is None:
             return
         if room.view.epoch and room.view.epoch != epoch:
-            self._compare.set()
+            self._doubt(name)
             return
         applied = room.view.offer(chunk)
-        self._fan_out(room, applied)
-        if log.isEnabledFor(logging.DEBUG):
-            _trace(room, applied)
-        self._mend(room)
+        with contained("room", lambda: self._give_up(room), room=name):
+            self._fan_out(room, applied)
+            if log.isEnabledFor(logging.DEBUG):
+                _trace(room, applied)
+            self._mend(room)
 
     def _fan_out(self, room: _Room, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
@@ -188,8 +247,7 @@ class Hub:
                 reader.send(chunk)
             if chunk.standings:
                 room.standings.turn(chunk.standings)
-        moved, room.moved = room.moved, asyncio.Event()
-        moved.set()
+        room.wake()
 
     def _end(self, room: _Room, chunk: Chunk) -> None:
         """Show those whose reading ends in this chunk what goes before, and the end itself, and no more."""
@@ -200,8 +258,8 @@ class Hub:
         for reader in tuple(room.readers):
             if reader.user in first_ends:
                 seq, kind = first_ends[reader.user]
-                room.readers.discard(reader)
                 reader.send(cut(chunk, seq))
+                room.readers.discard(reader)
                 self._expel(room, reader, Left(room=shown(room.view.room), seq=seq, because=kind))
                 metrics.ENDED.inc()
 
@@ -212,19 +270,28 @@ class Hub:
     async def _loaded(self, room: _Room) -> None:
         if room.view.head is not None:
             return
-        if room.loading is None:
-            room.loading = asyncio.create_task(self._load(room))
-            room.loading.add_done_callback(lambda _: setattr(room, "loading", None))
-        await asyncio.shield(room.loading)
+        loading = room.loading
+        if loading is None or loading.done():
+            loading = room.loading = asyncio.create_task(self._load(room))
+            loading.add_done_callback(_retrieve)  # they may all have gone who waited for it
+        await asyncio.shield(loading)
 
     async def _load(self, room: _Room) -> None:
         """Subscribe first, then read the store, then apply what arrived meanwhile."""
         name = room.view.room
-        await self.feed.bind(bucket(name))
+        await self.feed.queue.bind(name)
         answer = await self._asker.ask(Heads(rooms=[name]), HeadsAnswer)
         head = answer.heads.get(name, Head(head=0, number=0))  # an inbox into which nothing has come yet
         room.last_end = head.head
-        self._fan_out(room, room.view.load(answer.epoch, head.head, head.number))
+        with contained("room", lambda: self._give_up(room), room=name):
+            self._fan_out(room, room.view.load(answer.epoch, head.head, head.number))
+
+    def _expect(self, room: _Room, epoch: str) -> None:
+        """Raises Unavailable if the store that has just answered is another than the view is of."""
+        room.check()
+        if room.view.epoch != epoch:
+            self._doubt(room.view.room)
+            raise Unavailable("the room's history was replaced")
 
     async def _reach(self, room: _Room, head: int) -> None:
         """Wait until the view has come up to what the store is known to have."""
@@ -235,6 +302,7 @@ class Hub:
                     moved = room.moved
                     self._mend(room)
                     await moved.wait()
+                    room.check()
         except TimeoutError as error:
             raise Unavailable("the room's view lags behind the store") from error
 
@@ -259,6 +327,7 @@ class Hub:
             if access.head >= room.last_end:
                 return access
             access = await self._ask(room.view.room, reader.user)
+            self._expect(room, access.epoch)
         raise Unavailable("the room's membership changes too fast")
 
     async def _replay(self, room: _Room, reader: Subscriber, access: Access, since: int) -> Access:
@@ -268,11 +337,13 @@ class Hub:
         """
         epoch = room.view.epoch
         while epoch == room.view.epoch:
+            room.check()
             chunks = room.view.replay(since, REPLAY_BYTES)
             if chunks is None:
                 # The store may be ahead of the view; a reader must not be, or it would be shown those again.
-                head = room.view.head or 0
-                chunks = [cut(chunk, head) for chunk in await self._read(room, since) if chunk.first <= head]
+                found = await self._read(room, since)
+                chunks = [cut(chunk, room.view.head or 0) for chunk in found if chunk.first <= (room.view.head or 0)]
+                room.check()
             if access.head < room.last_end:
                 # While we waited somebody lost the right to read, perhaps this one.
                 access = await self._still(room, reader, access)
@@ -288,17 +359,20 @@ class Hub:
         raise Unavailable("the room's history was replaced meanwhile")
 
     async def _read(self, room: _Room, after: int) -> list[Chunk]:
+        """Return what the store has after a seq that it had once. Raises QueryDenied or Unavailable."""
         answer = await self._asker.ask(EventRange(room=room.view.room, after=after, limit=RANGE_LIMIT), Range)
+        self._expect(room, answer.epoch)
         if not answer.events or answer.events[0]["seq"] != after + 1:
+            if answer.head <= after:
+                room.view.ends_at(answer.head)  # what was said to be there is not
             raise Unavailable(f"the store has nothing after seq {after}")
         number = max((event["number"] for event in answer.events if "number" in event), default=room.view.number)
         return packs(shown(room.view.room), answer.events, number)
 
     def _mend(self, room: _Room) -> None:
         """Start reading what the view misses, unless that is under way."""
-        if room.view.behind and room.repairing is None:
-            room.repairing = asyncio.create_task(self._repair(room))
-            room.repairing.add_done_callback(lambda _: setattr(room, "repairing", None))
+        if room.view.behind and _is_over(room.repairing):
+            room.repairing = room.work.start(self._repair(room))
 
     async def _repair(self, room: _Room) -> None:
         waits = backoff()
@@ -316,41 +390,46 @@ class Hub:
         self._fan_out(room, [])
 
     async def _sweep(self) -> None:
-        for name, room in list(self._rooms.items()):
+        """Let go of rooms that nobody reads any more."""
+        async for room in unhurried(self._rooms.values()):
             unused = not room.readers and not room.joining
             if unused and room.idle:
-                del self._rooms[name]
-                if bucket(name) not in self._buckets():
-                    await self.feed.unbind(bucket(name))
+                self._drop(room)
             room.idle = unused
-        metrics.VIEWS.set(len(self._rooms))
+        await self.feed.queue.tidy()
 
-    async def _compare_all(self) -> None:
-        names = [name for name, room in self._rooms.items() if room.view.head is not None]
-        for start in range(0, len(names), RANGE_LIMIT):
-            answer = await self._asker.ask(Heads(rooms=names[start : start + RANGE_LIMIT]), HeadsAnswer)
-            for name, head in answer.heads.items():
-                room = self._rooms.get(name)
-                if room is None:
-                    continue
-                if room.view.epoch != answer.epoch:
-                    self._restart(room, answer.epoch, head.head, head.number)
-                room.view.note(head.head)
-                self._mend(room)
+    async def _compare_doubtful(self) -> None:
+        """Compare the heads that are to be compared. Raises QueryDenied or Unavailable: then the rest is, still."""
+        while self._doubtful:
+            names = list(itertools.islice(self._doubtful, RANGE_LIMIT))
+            answer = await self._asker.ask(Heads(rooms=names), HeadsAnswer)
+            for name in names:
+                self._doubtful.pop(name, None)
+                room, head = self._rooms.get(name), answer.heads.get(name)
+                if room is not None and room.view.head is not None and head is not None:
+                    with contained("room", lambda room=room: self._give_up(room), room=name):  # type: ignore[misc]
+                        self._compare(room, answer.epoch, head)
+        self._doubts.clear()
+
+    def _compare(self, room: _Room, epoch: str, head: Head) -> None:
+        if room.view.epoch != epoch:
+            self._restart(room, epoch, head.head, head.number)
+        room.view.note(head.head)
+        self._mend(room)
 
     def _restart(self, room: _Room, epoch: str, head: int, number: int) -> None:
         """The store is another than before: what the readers have of this room counts no more."""
         log.warning("epoch changed", extra={"room": room.view.room, "epoch": epoch})
         metrics.EPOCHS.inc()
-        view = room.view = RoomView(room.view.room)
+        self._buffers.forget(room.view)
+        view = room.view = RoomView(room.view.room, self._buffers)
         room.last_end = head
         room.standings.restart()
         self._fan_out(room, view.load(epoch, head, number))
         room.suspended |= room.readers
         room.readers.clear()
-        if room.readmitting is None:
-            room.readmitting = asyncio.create_task(self._readmit(room))
-            room.readmitting.add_done_callback(lambda _: setattr(room, "readmitting", None))
+        if _is_over(room.readmitting):
+            room.readmitting = room.work.start(self._readmit(room))
 
     async def _readmit(self, room: _Room) -> None:
         """Let those who read before the epoch changed read on, if they may there too."""
@@ -368,6 +447,16 @@ class Hub:
                     reader.tell(_joined(room.view, access, reset=True))
                     room.standings.admit(reader, access)
             room.suspended.discard(reader)
+
+
+def _is_over(task: asyncio.Task[None] | None) -> bool:
+    return task is None or task.done()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take note of how a task ended that nobody may wait for."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _joined(view: RoomView, access: Access, *, reset: bool) -> Joined:

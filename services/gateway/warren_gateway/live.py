@@ -17,13 +17,15 @@ from warren.contract.bots import is_bot
 from warren.contract.frames import FRAME_LIMIT
 from warren.contract.ids import inbox_room
 from warren.contract.sizes import SERVER_BODY_LIMIT
-from warren.contract.topology import CONTROL, LIVE, PRESENCE, bucket, event_key, shard, shard_key
+from warren.contract.topology import CONTROL, LIVE, PRESENCE, event_key, shard, shard_key
 from warren.rates import Buckets, Rate
+from warren.supervise import Rarely, Tasks, endless
 from warren.untrusted import UnreadableError, first_error, read
 
 from warren_gateway import metrics
 from warren_gateway.attendance import Attendance, Visitor
 from warren_gateway.buckets import BucketQueue
+from warren_gateway.portions import unhurried
 from warren_gateway.roster import Roster
 from warren_gateway.subscriber import Subscriber
 from warren_gateway.view import Frame
@@ -59,6 +61,7 @@ class _Room:
     """Nobody watched it when it was last looked at; if so next time too, it goes."""
 
 
+_rarely = Rarely()
 PARTS = Rate(5, 10)
 """Of one bot in one room: it shows four parts of a reply a second."""
 Judge = Callable[[str, str], Awaitable[bool]]
@@ -74,14 +77,14 @@ class Live:
     def __init__(self, gateway: str, publisher: Publisher) -> None:
         self._publisher = publisher
         self._attendance = Attendance(gateway)
-        self._queue = BucketQueue(LIVE, LENGTH, self._sink, self._buckets, self._connected, fanout=CONTROL)
+        self._queue = BucketQueue(LIVE, LENGTH, self._sink, self._connected, fanout=CONTROL)
         self._rooms: dict[str, _Room] = {}
         self._visitors: dict[Subscriber, Visitor] = {}
         self._searches: dict[str, asyncio.Future[p.Sighting]] = {}
         self._typing = Buckets(TYPING)
         self._parts = Buckets(PARTS)
         self._work = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("message")
         self.judge: Judge = _nobody
         """Tells whether a bot may write in a room."""
 
@@ -92,10 +95,8 @@ class Live:
     async def run(self) -> None:
         """Announce, ask and live on, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._announce_all())
-            group.create_task(self._ask_again())
-            group.create_task(self._beat())
-            group.create_task(self._sweep())
+            for work in (self._announce_all(), self._ask_again(), self._beat(), self._sweep()):
+                group.create_task(endless(work))
 
     async def goodbye(self) -> None:
         """Announce that everybody has gone, and this gateway too."""
@@ -183,6 +184,7 @@ class Live:
         search = self._searches.get(user)
         if search is None:
             search = self._searches[user] = asyncio.get_running_loop().create_future()
+            self._queue.follow(inbox_room(user))
             self._attendance.seek(user)
             self._work.set()
         try:
@@ -193,6 +195,7 @@ class Live:
         finally:
             if self._searches.get(user) is search:
                 del self._searches[user]
+                self._queue.unfollow(inbox_room(user))
 
     def _gone(self, visitor: Visitor) -> None:
         self._attendance.close(visitor, time.monotonic())
@@ -202,6 +205,7 @@ class Live:
         room = self._rooms.get(name)
         if room is None:
             room = self._rooms[name] = _Room(Roster(name))
+            self._queue.follow(name)
             self._attendance.ask(name)
             self._work.set()
         room.idle = False
@@ -211,9 +215,6 @@ class Live:
         room = self._rooms.get(name)
         if room is not None:
             room.watchers.discard(reader)
-
-    def _buckets(self) -> Iterable[int]:
-        return {bucket(name) for name in (*self._rooms, *map(inbox_room, self._searches))}
 
     def _connected(self) -> None:
         """Nobody knows what was told while there was no queue."""
@@ -229,9 +230,9 @@ class Live:
             else:
                 self._heard(message, _live_frame(message))
         except UnreadableError as error:
-            log.warning("message refused", extra={"exchange": message.exchange, "error": str(error)})
+            _refuse(message, str(error))
         except ValidationError as error:
-            log.warning("message refused", extra={"exchange": message.exchange, "error": first_error(error)})
+            _refuse(message, first_error(error))
 
     def _control(self, said: p.AnyControl) -> None:
         if isinstance(said, p.Resync) and said.gateway in (None, self._attendance.gateway):
@@ -258,9 +259,7 @@ class Live:
         # The routing key is what the broker has judged; a body could name any room.
         watched = said.room in self._rooms and message.routing_key == event_key(said.room)
         if watched and not self._parts.take(f"{said.room}/{said.user}", time.monotonic()):
-            task = asyncio.create_task(self._show_if_allowed(message, said))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._show_if_allowed(message, said))
 
     async def _show_if_allowed(self, message: DeliveredMessage, said: p.IsTyping | p.Partial) -> None:
         with contextlib.suppress(Unavailable):
@@ -313,8 +312,7 @@ class Live:
     async def _announce(self) -> None:
         """Announce what has changed, and ask, once what is asked for can come."""
         with contextlib.suppress(Unavailable):
-            for number in self._buckets():
-                await self._queue.bind(number)
+            await self._queue.bind_all()
         messages = self._attendance.announcements(time.monotonic())
         await asyncio.gather(*(self._publish(message) for message in messages))
 
@@ -327,7 +325,7 @@ class Live:
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(ASK_AGAIN)
-            for name, room in self._rooms.items():
+            async for name, room in unhurried(self._rooms.items()):
                 if not room.roster.synced:
                     self._attendance.ask(name)
             for user in self._searches:
@@ -344,16 +342,19 @@ class Live:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            for name, room in list(self._rooms.items()):
-                if room.idle and not room.watchers:
-                    del self._rooms[name]
-                room.idle = not room.watchers
-                if room.roster.synced:
-                    self._attendance.check(room.roster.known)
-            self._work.set()
-            for number in self._queue.bound - set(self._buckets()):
-                if number not in self._buckets():  # somebody may have come while the others were given up
-                    await self._queue.unbind(number)
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Let go of rooms that nobody watches any more, and have the others checked."""
+        async for name, room in unhurried(self._rooms.items()):
+            if room.idle and not room.watchers:
+                del self._rooms[name]
+                self._queue.unfollow(name)
+            room.idle = not room.watchers
+            if room.roster.synced:
+                self._attendance.check(room.roster.known)
+        self._work.set()
+        await self._queue.tidy()
 
     async def _say(self, exchange: str, key: str, said: BaseModel) -> bool:
         """Publish; return whether it is on its way."""
@@ -376,4 +377,7 @@ def _live_frame(message: DeliveredMessage) -> p.AnyLive:
 
 
 def _refuse(message: DeliveredMessage, why: str) -> None:
-    log.warning("message refused", extra={"exchange": message.exchange, "error": why})
+    publisher = message.header.properties.user_id
+    kind = "bots" if publisher is not None and is_bot(publisher) else "services"
+    metrics.REFUSED_MESSAGES.labels(kind).inc()
+    _rarely.warn(log, kind, "message refused", exchange=message.exchange, publisher=publisher, error=why)

@@ -23,6 +23,10 @@ LIMITED = Counter("warren_limited_total", "Frames and requests of people that we
 TOKENS_REFUSED = Counter("warren_tokens_refused_total", "Tokens that were checked and refused.")
 JWKS = Counter("warren_jwks_reads_total", "Readings of the token issuer's keys, by what came of them.", ["outcome"])
 ANNOUNCED = Counter("warren_presence_announced_total", "Joins, leaves and changes of status that were announced.")
+REFUSED_MESSAGES = Counter(
+    "warren_live_messages_refused_total", "Messages that make no sense, by who sent them.", ["of"]
+)
+REPLAY_BYTES = Gauge("warren_replay_bytes", "What is kept of the latest events of all rooms, for those who come back.")
 PRESENCE_LOST = Counter("warren_presence_lost_total", "Frames of presence that did not follow on what was known.")
 
 # Prometheus counts no increase from nothing to one, and alerts look at these.

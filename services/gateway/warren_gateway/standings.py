@@ -11,6 +11,7 @@ from warren.broker.asker import QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.errors import Unavailable
 from warren.contract.queries import Access
+from warren.supervise import Tasks
 
 from warren_gateway.live import Live
 from warren_gateway.subscriber import Subscriber
@@ -35,15 +36,15 @@ class Standings:
     The writer judges what people do to the log; this is for what does not last.
     """
 
-    def __init__(self, room: str, live: Live, ask: Ask) -> None:
+    def __init__(self, room: str, live: Live, ask: Ask, work: Tasks) -> None:
         self._room = room
+        self._work = work
         self._live = live
         self._ask = ask
         self._known: dict[Subscriber, Access] = {}
         self._remembered: OrderedDict[str, Access] = OrderedDict()
         self._turns: deque[Turn] = deque(maxlen=TURNS)
         self._last_turn = 0
-        self._asking: set[asyncio.Task[None]] = set()
 
     def get(self, reader: Subscriber) -> Access | None:
         """Return how somebody stands; None if they do not read."""
@@ -92,9 +93,7 @@ class Standings:
             self._live.enter(self._room, reader)
 
     def _ask_again(self, reader: Subscriber) -> None:
-        task = asyncio.create_task(self._judge(reader))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._work.start(self._judge(reader))
 
     async def _judge(self, reader: Subscriber) -> None:
         for wait in itertools.islice(backoff(), TRIES):

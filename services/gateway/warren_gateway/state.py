@@ -26,6 +26,7 @@ from warren_gateway.hub import Hub
 from warren_gateway.jwks import KeySet
 from warren_gateway.limits import AddressLimits, PersonLimits
 from warren_gateway.live import Live
+from warren_gateway.portions import unhurried
 from warren_gateway.session import Session, SessionLimits
 from warren_gateway.signins import SignInLog
 from warren_gateway.subscriber import TRANSPORTS, Transport
@@ -61,7 +62,7 @@ class Gateway:
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
-        self.hub = Hub(self.asker, self.live)
+        self.hub = Hub(self.asker, self.live, settings.replay_bytes)
         self._clients: dict[Client, None] = {}
         """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
@@ -139,12 +140,13 @@ class Gateway:
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled."""
         while True:
-            now, wall = time.monotonic(), time.time()
             self.submitter.expire()
             metrics.PENDING.set(len(self.submitter))
-            for client in tuple(self._clients):
-                client.tick(now, wall)
-            held = Counter(client.transport.name for client in self._clients)
+            metrics.REPLAY_BYTES.set(self.hub.replay_bytes)
+            held: Counter[str] = Counter()
+            async for client in unhurried(self._clients):
+                client.tick(time.monotonic(), time.time())
+                held[client.transport.name] += 1
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
             await asyncio.sleep(TICK)

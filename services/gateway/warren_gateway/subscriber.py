@@ -30,6 +30,9 @@ class Subscriber(Protocol):
     def left(self, frame: Left) -> None:
         """Take note that the subscription has ended by itself."""
 
+    def lost(self, room: str) -> None:
+        """Take note that the subscription has to be asked for again, at one's cursor; `room` as clients name it."""
+
     def send(self, chunk: Chunk) -> None:
         """Take events."""
 

@@ -4,7 +4,8 @@ Events come in chunks, each the JSON of a client frame, and go out as they came:
 view's promise is that what `offer` returns is gap-free, in order, and each seq once.
 """
 
-from collections import deque
+import sys
+from collections import OrderedDict, deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +16,20 @@ from warren.contract.sizes import SERVER_BODY_LIMIT, groups
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
-RING_BYTES = 512 * 1024
+RING_BYTES = 1536 * 1024
+"""That they take, as `weight` counts it: 512 KiB of them as they came."""
+COPIES = 3
+"""An event is kept as it came, as a WebSocket's frame and as a stream's event."""
+CHUNK_BYTES = 500
+"""What a chunk takes besides."""
 MERGE_BYTES = 64 * 1024
 """Chunks that arrive together are joined up to this size."""
 OPENING_BYTES = 128
 """What a frame has around its events, the room's id of up to 64 characters included."""
 PENDING_CHUNKS = 64
 """Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
+PENDING_BYTES = 1024 * 1024
+"""The same in bytes."""
 
 
 Turn = tuple[int, str, str]
@@ -66,16 +74,44 @@ class Chunk(Frame):
     kind: str = field(default="events", kw_only=True)
 
 
+class ReplayBuffers:
+    """The rings of all rooms, which together keep to a bound: who was used least recently gives up the oldest."""
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._views: OrderedDict[RoomView, None] = OrderedDict()
+
+    def used(self, view: "RoomView") -> None:
+        """Somebody has come, or something: this one goes last."""
+        self._views[view] = None
+        self._views.move_to_end(view)
+
+    def resized(self, by: int) -> None:
+        """A ring has become larger or smaller by so many bytes."""
+        self.bytes += by
+        while by > 0 and self.bytes > self.limit and self._views:
+            view = next(iter(self._views))
+            if not view.forget_oldest():
+                del self._views[view]
+
+    def forget(self, view: "RoomView") -> None:
+        """The room is followed no more."""
+        view.detach()
+        self._views.pop(view, None)
+
+
 class RoomView:
     """A room's head, ring and readers. `head` is None until the store has told it."""
 
-    def __init__(self, room: str) -> None:
+    def __init__(self, room: str, buffers: ReplayBuffers | None = None) -> None:
         self.room = room
         self.epoch = ""
         self.head: int | None = None
         self.number = 0
         self.seen = 0
         """The highest seq heard of: above `head` there is something to fetch."""
+        self._buffers = ReplayBuffers() if buffers is None else buffers
         self._ring: deque[Chunk] = deque()
         self._ring_bytes = 0
         self._pending: list[Chunk] = []
@@ -89,21 +125,43 @@ class RoomView:
         """Set where the room stands, as the store says; return what arrived meanwhile and follows."""
         self.epoch, self.head, self.number = epoch, head, number
         self.seen = max(self.seen, head)
-        self._ring.clear()
-        self._ring_bytes = 0
+        self.forget_all()
         return self._drain()
 
     def note(self, head: int) -> None:
         """Take note that the log reaches to `head`."""
         self.seen = max(self.seen, head)
 
+    def ends_at(self, head: int) -> None:
+        """Take note that the log reaches to `head` and no further, whatever was heard of."""
+        self.seen = max(self.head or 0, head)
+
+    def forget_oldest(self) -> bool:
+        """Give up the oldest chunk of the ring; return whether there was one."""
+        if not self._ring:
+            return False
+        self._resize(-weight(self._ring.popleft()))
+        return True
+
+    def forget_all(self) -> None:
+        """Give up the ring."""
+        self._ring.clear()
+        self._resize(-self._ring_bytes)
+
+    def detach(self) -> None:
+        """Count with the others no more, whoever still works on it."""
+        self.forget_all()
+        self._buffers = ReplayBuffers()
+
+    def _resize(self, by: int) -> None:
+        self._ring_bytes += by
+        self._buffers.resized(by)
+
     def offer(self, chunk: Chunk) -> list[Chunk]:
         """Take a chunk; return what now follows the head, trimmed of what was known. After a hole: nothing."""
         self.seen = max(self.seen, chunk.last)
         if self.head is None or chunk.first > self.head + 1:
-            if len(self._pending) >= PENDING_CHUNKS:
-                self._pending.clear()
-            self._pending.append(chunk)
+            self._wait(chunk)
             return []
         return self._append(chunk) + self._drain()
 
@@ -113,6 +171,7 @@ class RoomView:
             return []
         if not self._ring or self._ring[0].first > since + 1:
             return None
+        self._buffers.used(self)
         found: list[Chunk] = []
         for chunk in self._ring:
             if chunk.last > since:
@@ -121,6 +180,13 @@ class RoomView:
                 if limit <= 0:
                     break
         return found
+
+    def _wait(self, chunk: Chunk) -> None:
+        """Keep a chunk until what is before it is there."""
+        waiting = sum(len(each.body) for each in self._pending) + len(chunk.body)
+        if len(self._pending) >= PENDING_CHUNKS or waiting > PENDING_BYTES:
+            self._pending.clear()
+        self._pending.append(chunk)
 
     def _drain(self) -> list[Chunk]:
         """Apply what waited beyond the hole, as far as it reaches now."""
@@ -141,12 +207,18 @@ class RoomView:
         chunk = trim(chunk, self.head)
         self.head, self.number = chunk.last, chunk.number
         self._ring.append(chunk)
-        self._ring_bytes += len(chunk.body)
+        self._buffers.used(self)
+        self._resize(weight(chunk))
         while self._ring and (
             self._ring_bytes > RING_BYTES or self._ring[-1].last - self._ring[0].first >= RING_EVENTS
         ):
-            self._ring_bytes -= len(self._ring.popleft().body)
+            self.forget_oldest()
         return [chunk]
+
+
+def weight(chunk: Chunk) -> int:
+    """Return how many bytes a chunk takes when it has been sent over all transports."""
+    return CHUNK_BYTES + COPIES * len(chunk.body)
 
 
 def trim(chunk: Chunk, after: int) -> Chunk:

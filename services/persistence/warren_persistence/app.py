@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff
+from warren.broker.errors import until_lost
 from warren.broker.link import Link
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
@@ -15,6 +16,7 @@ from warren.contract.users import login_of
 from warren.ops.health import Checks
 from warren.ops.mongo import StoreUnavailable
 from warren.ops.serve import background
+from warren.supervise import endless
 
 from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
@@ -75,7 +77,7 @@ class Persistence:
         async def publishing(connection: AbstractConnection) -> None:
             async with asyncio.TaskGroup() as group:
                 for publisher in (confirmed, unconfirmed, passing):
-                    group.create_task(publisher.serve(connection))
+                    group.create_task(until_lost(publisher.serve(connection)))
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
         publish = Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing)
@@ -88,14 +90,14 @@ class Persistence:
         self._links = [publish, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.
         async with asyncio.TaskGroup() as outer:
-            outer.create_task(publish.run())
-            outer.create_task(self._watch_store())
+            outer.create_task(endless(publish.run()))
+            outer.create_task(endless(self._watch_store()))
             async with asyncio.TaskGroup() as inner:
-                inner.create_task(writer.run())
-                inner.create_task(courier.run())
-                inner.create_task(relay.run())
+                inner.create_task(endless(writer.run()))
+                inner.create_task(endless(courier.run()))
+                inner.create_task(endless(relay.run()))
                 for link in taking:
-                    inner.create_task(link.run())
+                    inner.create_task(endless(link.run()))
 
     async def _prepare(self) -> str:
         for wait in backoff():

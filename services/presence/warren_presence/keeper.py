@@ -5,20 +5,21 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from pydantic import BaseModel, ValidationError
 from warren.broker.consumer import consume, declare_own_queue, open_channel
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Lease, Shards
 from warren.contract import presence as p
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, SHARDS, event_key, presence_queue, shard_key
 from warren.ops.mongo import StoreUnavailable
+from warren.supervise import Rarely, Tasks, contained
 from warren.untrusted import first_error
 
 from warren_presence import metrics
@@ -52,6 +53,9 @@ class _Held:
     heard_at: float
 
 
+_rarely = Rarely()
+
+
 class Keeper:
     """One replica: takes shards over as the broker gives them, and lets go of what another has taken over.
 
@@ -67,19 +71,18 @@ class Keeper:
         self._held: dict[int, _Held] = {}
         self._publisher = Publisher(confirm=False)
         self._shards = Shards(replica, presence_queue, PREFETCH, self._take, self._lost)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("message")
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Keep the shards on this connection until it goes away."""
         self._clock.advance(time.monotonic())
         self._leases.listen(self._clock.now)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._publisher.serve(connection))
-            group.create_task(self._listen(connection))
-            group.create_task(self._shards.serve(connection))
-            group.create_task(self._tick())
-            group.create_task(self._knock())
-            group.create_task(self._record_connected())
+            for work in (
+                self._publisher.serve(connection), self._listen(connection), self._shards.serve(connection),
+                self._tick(), self._knock(), self._record_connected(),
+            ):  # fmt: skip
+                group.create_task(until_lost(work))
 
     async def _listen(self, connection: AbstractConnection) -> None:
         """Take in what gateways and other replicas say to all."""
@@ -96,6 +99,12 @@ class Keeper:
         now = self._clock.now
         held = self._held.get(lease.shard) or self._take_over(lease.shard, now)
         held.heard_at = now
+        with contained("shard", lambda: self._lost(lease.shard), shard=lease.shard):
+            self._heard(held, message, now)
+        if message.delivery_tag is not None:
+            lease.acks.through(message.delivery_tag)
+
+    def _heard(self, held: _Held, message: DeliveredMessage, now: float) -> None:
         try:
             said = p.SHARD_MESSAGE.validate_json(message.body)
         except ValidationError as error:
@@ -103,8 +112,6 @@ class Keeper:
         else:
             if isinstance(said, p.Announcement):
                 self._announced(held, said, now)
-        if message.delivery_tag is not None:
-            lease.acks.through(message.delivery_tag)
 
     def _announced(self, held: _Held, said: p.Announcement, now: float) -> None:
         if said.shard != held.number:
@@ -124,7 +131,7 @@ class Keeper:
         held = self._held[number] = _Held(number, shard, now)
         log.info("shard taken over", extra={"shard": number, "term": shard.term})
         metrics.TAKEOVERS.inc()
-        self._spawn(self._say(CONTROL, "", p.Resync(shard=number, term=shard.term)))
+        self._tasks.start(self._say(CONTROL, "", p.Resync(shard=number, term=shard.term)))
         return held
 
     def _lost(self, number: int) -> None:
@@ -148,7 +155,7 @@ class Keeper:
                 for held in self._held.values():
                     held.shard.end(gateway, now)
             case p.RollCall(replica=replica) if replica != self._replica:
-                self._spawn(self._say(CONTROL, "", p.Roll(gateways=self._leases.silences(now))))
+                self._tasks.start(self._say(CONTROL, "", p.Roll(gateways=self._leases.silences(now))))
             case p.Roll(gateways=gateways):
                 self._learn(gateways, now)
             case p.Resync(shard=number, term=term, gateway=None):
@@ -173,7 +180,9 @@ class Keeper:
                 if now - held.heard_at > UNHEARD:
                     self._lost(held.number)
                 else:
-                    await self._perform(held, held.shard.tick(now))
+                    # What is known of a shard is the gateways' to say again: whatever is wrong in it, it is begun anew.
+                    with contained("shard", lambda held=held: self._lost(held.number), shard=held.number):  # type: ignore[misc]
+                        await self._perform(held, held.shard.tick(now))
 
     def _expire(self, now: float) -> None:
         for gateway in self._leases.expired(now):
@@ -194,7 +203,7 @@ class Keeper:
                 case Show(sighting):
                     await self._say(LIVE, event_key(inbox_room(sighting.user)), sighting, held.shard.term)
                 case Find(users):
-                    self._spawn(self._find(held, users))
+                    self._tasks.start(self._find(held, users))
                 case Record(user, ago):
                     self._seen.record(user, ago)
                 case AskAgain(gateway):
@@ -233,11 +242,6 @@ class Keeper:
         with contextlib.suppress(Unavailable):
             await self._publisher.publish(exchange, key, body, headers={"term": term})
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def measure(self) -> None:
         """Set the gauges."""
         shards = [held.shard for held in self._held.values()]
@@ -254,4 +258,4 @@ def _kind(frame: p.Presence) -> str:
 
 def _refused(error: ValidationError) -> None:
     metrics.REFUSED.inc()
-    log.warning("message refused", extra={"error": first_error(error)})
+    _rarely.warn(log, "message", "message refused", error=first_error(error))

@@ -11,7 +11,7 @@ from warren.bot.pace import Pace
 from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff
 from warren.broker.dead import about, dead_letter
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, until_lost
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter, as_a_bot
@@ -49,9 +49,9 @@ class BrokerChat:
         """Speak on this connection until it goes away."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._confirmed.serve(connection))
-                group.create_task(self._unconfirmed.serve(connection))
-                group.create_task(self._mailbox.serve(connection, self._ready.set))
+                group.create_task(until_lost(self._confirmed.serve(connection)))
+                group.create_task(until_lost(self._unconfirmed.serve(connection)))
+                group.create_task(until_lost(self._mailbox.serve(connection, self._ready.set)))
         finally:
             self._ready.clear()
 

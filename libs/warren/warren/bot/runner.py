@@ -27,7 +27,7 @@ from warren.bot.turn import our_turn
 from warren.bot.voice import Voice
 from warren.broker.backoff import backoff
 from warren.broker.consumer import consume, is_open, open_channel
-from warren.broker.errors import Unavailable, translated
+from warren.broker.errors import Unavailable, translated, until_lost
 from warren.broker.link import Link
 from warren.contract.ids import inbox_room
 from warren.contract.topology import EVENTS
@@ -103,8 +103,8 @@ class Runner:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._chat.serve(connection))
-            group.create_task(self._follow(connection))
+            group.create_task(until_lost(self._chat.serve(connection)))
+            group.create_task(until_lost(self._follow(connection)))
 
     async def _follow(self, connection: AbstractConnection) -> None:
         await self._chat.ready()

@@ -14,6 +14,7 @@ from aiormq.exceptions import AMQPChannelError
 
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
+from warren.supervise import contained, failed
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ async def consume(
     async def callback(message: DeliveredMessage) -> None:
         try:
             sink(message)
-        except Exception:
-            log.exception("not taken", extra={"queue": queue, "exchange": message.exchange})
+        except Exception as error:
+            failed("message", error, queue=queue, exchange=message.exchange)
 
     ending: list[asyncio.Task[None]] = []
 
@@ -126,7 +127,7 @@ class Acks:
             self._task = asyncio.create_task(self._acknowledge())
 
     async def _acknowledge(self) -> None:
-        with contextlib.suppress(Unavailable), translated():
+        with contained("acknowledgement"), contextlib.suppress(Unavailable), translated():
             while self._done < self._due and is_open(self.channel):
                 tag = self._due
                 await self.channel.basic_ack(tag, multiple=True, wait=False)

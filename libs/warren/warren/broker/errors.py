@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 from aio_pika.exceptions import AMQPError
 
@@ -31,3 +32,13 @@ def translated() -> Iterator[None]:
         raise Unavailable("channel lost") from error
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
         raise Unavailable(repr(error)) from error
+
+
+async def until_lost(work: Coroutine[Any, Any, object]) -> None:
+    """Do one part of what is done on a connection; whichever way it ends by itself, the connection is lost.
+
+    In a group of tasks the others would go on without one that was cancelled by aiormq. Raises Unavailable.
+    """
+    with translated():
+        await work
+    raise Unavailable("channel closed")

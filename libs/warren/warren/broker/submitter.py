@@ -23,6 +23,7 @@ from warren.broker.tracing import begin, finish, speaking_for
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, AnyCommand, Refused, Replies
 from warren.contract.topology import BOT_COMMANDS, COMMANDS, shard, shard_key
+from warren.supervise import failed
 from warren.untrusted import first_error
 
 log = logging.getLogger(__name__)
@@ -174,11 +175,17 @@ class Submitter:
                 await self._publish(way, found)
         except Unavailable as error:
             log.warning("commands not taken", extra={"way": way, "error": str(error)})
-            detail = "the broker did not take it; send it again with the same key"
-            for pending in found:
-                self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
+            self._not_taken(found)
+        except Exception as error:
+            failed("command", error, way=way)
+            self._not_taken(found)
         else:
             await batch.gather()
+
+    def _not_taken(self, batch: list[_Pending]) -> None:
+        detail = "the broker did not take it; send it again with the same key"
+        for pending in batch:
+            self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
 
     async def _publish(self, way: Way, batch: list[_Pending]) -> None:
         if log.isEnabledFor(logging.DEBUG):
@@ -204,8 +211,8 @@ class Submitter:
         finish(pending.span, code or "stored", failed=code is not None)
         try:
             pending.done(answer)
-        except Exception:  # theirs, and no reason for the next one to wait
-            log.exception("answer not taken", extra={"correlation_id": answer.id})
+        except Exception as error:  # theirs, and no reason for the next one to wait
+            failed("answer", error, correlation_id=answer.id)
 
 
 def _replies(body: bytes) -> list[Accepted | Refused]:

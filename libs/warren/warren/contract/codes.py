@@ -6,6 +6,7 @@ from enum import IntEnum, StrEnum
 class Close(IntEnum):
     """Why the server closed a WebSocket."""
 
+    FAILED = 4000
     GOING_AWAY = 4001
     SILENT = 4002
     KEY_UNKNOWN = 4003

@@ -138,19 +138,26 @@ async def background(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
 
     A supervised restart is safer than a service that says it is healthy while half of it is dead.
     """
+    stopping = asyncio.Event()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not stopping.is_set():
+            _stop_process(task)
+
     for task in tasks:
-        task.add_done_callback(_stop_process_if_failed)
+        task.add_done_callback(ended)
     try:
         yield
     finally:
+        stopping.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _stop_process_if_failed(task: asyncio.Task[None]) -> None:
-    if task.cancelled():
-        return
-    log.critical("a task ended", extra={"task": task.get_name()}, exc_info=task.exception())
+def _stop_process(task: asyncio.Task[None]) -> None:
+    """End the process because of a task that has ended, also if that was cancelled: nobody here has asked for it."""
+    error = None if task.cancelled() else task.exception()
+    log.critical("a task ended", extra={"task": task.get_name(), "cancelled": task.cancelled()}, exc_info=error)
     for _ in range(2):  # the second cuts the drain short: clients are better off elsewhere
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,136 @@
+"""Exceptions that nobody foresaw, where no real server can be made to cause one: they cost one connection at most."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from warren.broker.publisher import Publisher
+from warren.broker.submitter import Submitter, by_shard
+from warren.contract.codes import Close
+from warren.contract.frames import Error, Joined, Left, ServerFrame
+from warren.rates import Rate
+from warren_gateway.client import Client
+from warren_gateway.hub import Hub
+from warren_gateway.limits import PersonLimits
+from warren_gateway.live import Live
+from warren_gateway.session import Session, SessionLimits
+from warren_gateway.tokens import User
+from warren_gateway.view import Chunk, Frame, pack
+
+PLENTY = Rate(1_000, 1_000)
+LIMITS = SessionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unanswered=10, rooms=10)
+JOIN = '{"type":"join","room":"general"}'
+
+
+class BrokenHub(Hub):
+    """Has a fault that nobody foresaw."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+
+    async def join(self, *_: Any) -> None:
+        """Fail."""
+        raise RuntimeError("nobody foresaw this")
+
+    def leave(self, reader: Any, names: Any) -> None:
+        """Take note."""
+        self.left += names
+
+
+class Line:
+    """A transport that keeps what it is given; `broken`: it fails."""
+
+    name = "websocket"
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.told: list[ServerFrame] = []
+        self.ended: list[int] = []
+
+    def tell(self, frame: ServerFrame) -> None:
+        """Keep it."""
+        if self.broken:
+            raise RuntimeError("nobody foresaw this")
+        self.told.append(frame)
+
+    def put(self, frame: Frame) -> None:
+        """Fail or not."""
+        if self.broken:
+            raise RuntimeError("nobody foresaw this")
+
+    async def drained(self) -> bool:
+        """Say that more can be sent."""
+        return True
+
+    def end(self, code: Close, reason: str) -> None:
+        """Keep it."""
+        self.ended.append(code)
+
+
+def client(line: Line, hub: Hub) -> Client:
+    """Return somebody's connection."""
+    people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, typing=PLENTY, connections=10)
+    publisher = Publisher(confirm=False)
+    session = Session(LIMITS, people, time.monotonic())
+    live = Live("test/1", publisher)
+    found = Client(line, session, "127.0.0.1", None, hub, live, Submitter(publisher, by_shard))  # type: ignore[arg-type]
+    found.admit(User("ann", "Ann", time.time() + 3_600))
+    return found
+
+
+def chunk() -> Chunk:
+    return pack("general", [{"seq": 1, "type": "message", "text": "x"}], 1)
+
+
+async def test_a_join_that_fails_is_answered_and_may_be_tried_again() -> None:
+    line, hub = Line(), BrokenHub()
+    one = client(line, hub)
+    for _ in range(2):
+        line.told.clear()
+        await one.receive(JOIN)
+        async with asyncio.timeout(10):
+            await one.settled()
+        (error,) = line.told
+        assert isinstance(error, Error)
+        assert (error.frame, error.room, error.code, error.temporary) == ("join", "general", "unavailable", True)
+    assert line.ended == []
+    assert hub.left == ["general", "general"]
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda one: one.send(chunk()),
+        lambda one: one.show(chunk()),
+        lambda one: one.left(Left(room="general")),
+        lambda one: one.lost("general"),
+        lambda one: one.tell(Joined(room="general", epoch="e", head=1, number=1, read=0, reset=False)),
+        lambda one: one.dismiss(),
+    ],
+)
+async def test_a_connection_that_fails_is_closed_so_that_it_comes_back_and_whoever_gives_goes_on(happens: Any) -> None:
+    line = Line()
+    one = client(line, BrokenHub())
+    line.broken = True
+    happens(one)
+    assert Close.FAILED in line.ended
+    assert Close.FAILED < 4_500  # the client comes back
+
+
+async def test_a_frame_that_makes_it_fail_closes_its_own_connection() -> None:
+    line = Line()
+    one = client(line, BrokenHub())
+    line.broken = True
+    await one.receive('{"type":"ping"}')
+    assert line.ended == [Close.FAILED]
+
+
+async def test_what_fails_when_it_goes_keeps_nothing_of_the_rest() -> None:
+    class StuckHub(BrokenHub):
+        def leave(self, reader: Any, names: Any) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+    one = client(Line(), StuckHub())
+    one.close()
+    assert len(one._session.people.connections) == 0

@@ -1,0 +1,165 @@
+"""What a gateway does about all its rooms grows with their number, and lets others have their turn; in steps."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from warren.broker.asker import Asker
+from warren.broker.publisher import Publisher
+from warren_gateway.hub import Hub
+from warren_gateway.live import Live
+from warren_gateway.portions import PORTION
+from warren_gateway.view import COPIES, RING_BYTES, Chunk, Frame, ReplayBuffers, RoomView, pack, weight
+
+FEW, MANY = 500, 4_000
+MIB = 1024 * 1024
+
+
+async def calls(work: Callable[[], Awaitable[None]]) -> tuple[int, int]:
+    """Return how many functions were called until this was done, and how many turns of the event loop it took."""
+    count, turns = 0, 0
+
+    def called(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    task = asyncio.ensure_future(work())
+    sys.setprofile(called)
+    try:
+        while not task.done():
+            turns += 1
+            await asyncio.sleep(0)
+    finally:
+        sys.setprofile(None)
+    await task
+    return count, turns
+
+
+def make() -> tuple[Hub, Live]:
+    publisher = Publisher(confirm=False)
+    live = Live("test/1", publisher)
+    return Hub(Asker(publisher), live, 64 * MIB), live
+
+
+async def swept(rooms: int) -> tuple[int, int]:
+    """Let a gateway forget so many idle rooms, in two sweeps; return what the second takes."""
+    hub, _ = make()
+    for number in range(rooms):
+        hub._room(f"room-{number}")
+    await hub._sweep()
+    taken = await calls(hub._sweep)
+    assert not hub._rooms
+    assert not hub.feed.queue._wanted
+    return taken
+
+
+async def test_forgetting_idle_rooms_takes_steps_for_each_and_no_more() -> None:
+    few, many = await swept(FEW), await swept(MANY)
+    assert many[0] < few[0] * MANY / FEW * 1.5
+    assert many[1] >= MANY / PORTION
+
+
+async def test_rooms_that_nobody_watches_any_more_are_forgotten_in_steps_for_each() -> None:
+    taken = {}
+    for rooms in (FEW, MANY):
+        _, live = make()
+        for number in range(rooms):
+            live._follow(f"room-{number}")
+        await live._tidy()
+        taken[rooms], turns = await calls(live._tidy)
+        assert not live._rooms
+        assert turns >= rooms / PORTION
+    assert taken[MANY] < taken[FEW] * MANY / FEW * 1.5
+
+
+async def test_what_is_announced_does_not_take_a_look_at_every_room() -> None:
+    taken = []
+    for rooms in (FEW, MANY):
+        _, live = make()
+        for number in range(rooms):
+            live._follow(f"room-{number}")
+        live._attendance.announcements(0.0)
+        taken.append((await calls(live._announce))[0])
+    assert taken[1] < taken[0] * 1.5
+
+
+def chunk(room: str, seq: int, size: int) -> Chunk:
+    return pack(room, [{"seq": seq, "type": "message", "text": "x" * size}], seq)
+
+
+def encoders() -> list[Callable[[Frame], bytes]]:
+    return [lambda frame: b"w" + frame.body, lambda frame: b"s" + frame.body]
+
+
+def held(view: RoomView) -> int:
+    """Return the bytes that a ring really holds, encodings included."""
+    ring = view.replay(0 if view.head is None else view._ring[0].first - 1, 10**9) or []
+    return sum(len(each.body) + sum(len(found) for found in each._encoded.values()) for each in ring)
+
+
+def test_a_ring_counts_what_it_holds_in_every_form() -> None:
+    view = RoomView("general")
+    view.load("e", 0, 0)
+    ways = encoders()
+    for seq in range(1, 400):
+        for each in view.offer(chunk("general", seq, 4_000)):
+            for encode in ways:
+                each.encoded(encode)
+    assert RING_BYTES * 0.8 < held(view) <= RING_BYTES
+    assert 1 + len(ways) == COPIES
+
+
+@pytest.mark.parametrize("size", [10, 4_000, 100_000])
+def test_all_rings_together_keep_to_a_bound(size: int) -> None:
+    buffers = ReplayBuffers(4 * MIB)
+    views = [RoomView(f"room-{number}", buffers) for number in range(200)]
+    for view in views:
+        view.load("e", 0, 0)
+    for seq in range(1, 60):
+        for view in views:
+            view.offer(chunk(view.room, seq, size))
+            assert buffers.bytes <= buffers.limit
+    assert buffers.bytes == sum(view._ring_bytes for view in views)
+    assert buffers.bytes > buffers.limit * 0.8
+    assert views[-1].replay(58, 10**9)
+    for view in views:
+        buffers.forget(view)
+    assert buffers.bytes == 0
+
+
+def test_who_was_used_least_recently_gives_up_the_oldest() -> None:
+    one = weight(chunk("a", 1, 1_000))
+    buffers = ReplayBuffers(6 * one + 100)
+    a, b, c = (RoomView(name, buffers) for name in "abc")
+    for view in (a, b, c):
+        view.load("e", 0, 0)
+    for seq in (1, 2, 3):
+        for view in (a, b):
+            view.offer(chunk(view.room, seq, 1_000))
+    assert b.replay(0, 10**9)
+    assert a.replay(0, 10**9)  # used after b
+    c.offer(chunk("c", 1, 1_000))
+    assert b.replay(0, 10**9) is None  # its oldest is gone: the store has it
+    assert len(b.replay(1, 10**9) or ()) == 2
+    assert len(a.replay(0, 10**9) or ()) == 3
+
+
+def test_a_room_that_is_followed_no_more_counts_no_more_whoever_works_on_it() -> None:
+    buffers = ReplayBuffers(4 * MIB)
+    view = RoomView("general", buffers)
+    view.load("e", 0, 0)
+    view.offer(chunk("general", 1, 1_000))
+    buffers.forget(view)
+    view.offer(chunk("general", 2, 1_000))
+    assert buffers.bytes == 0
+
+
+def test_what_waits_beyond_a_hole_is_bounded_in_bytes() -> None:
+    view = RoomView("general")
+    view.load("e", 0, 0)
+    for seq in range(3, 40):
+        view.offer(chunk("general", seq, 200_000))
+    assert sum(len(each.body) for each in view._pending) <= MIB
