@@ -45,6 +45,7 @@ MALFORMED: dict[str, bytes] = {
     "a text that is an object": b'{"text":{"a":1}}',
     "an empty text": b'{"text":""}',
     "a blank text": b'{"text":" \\n "}',
+    "a text that shows nothing": json.dumps({"text": "\u200b\u2800\u3164\u202e\x7f"}).encode(),
     "a text of 4,001 characters": json.dumps({"text": "x" * 4_001}).encode(),
     "a lone surrogate": b'{"text":"\\ud800"}',
     "a reply in quotes": b'{"text":"x","reply_to":"1"}',
@@ -245,12 +246,12 @@ async def test_a_guest_needs_a_name(http: httpx.AsyncClient, gateways: list[str]
     assert_problem(response, 422, "invalid")
 
 
-@pytest.mark.parametrize("name", ["日本語", "\0", "😀" * 64, "../../etc", "a" * 64, "'; drop"])
+@pytest.mark.parametrize("name", ["日本語", "\0x", "😀" * 64, "../../etc", "a" * 64, "'; drop"])
 async def test_a_guest_may_have_any_name(http: httpx.AsyncClient, gateways: list[str], name: str) -> None:
     response = await http.post(f"{gateways[0]}/v1/guest", json={"name": name})
     assert response.status_code == 200
     found = response.json()
-    assert found["user"]["name"] == name.strip()
+    assert found["user"]["name"] == name.replace("\0", "")
     me = await http.get(f"{gateways[1]}/v1/me", headers={"Authorization": f"Bearer {found['token']}"})
     assert {**me.json(), **found["user"]} == me.json()
 

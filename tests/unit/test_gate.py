@@ -93,7 +93,8 @@ def test_a_message_of_more_commands_than_there_may_be_is_poison_as_a_whole() -> 
 
 def test_the_longest_commands_of_one_message_are_read() -> None:
     """Control characters are escaped: each has six bytes then."""
-    long = [{**command(str(number)), "name": "\x01" * 128, "text": "\x01" * 4_000} for number in range(MESSAGE_LIMIT)]
+    name, text = "\x01" * 128, "\x01" * 3_999 + "x"
+    long = [{**command(str(number)), "name": name, "text": text} for number in range(MESSAGE_LIMIT)]
     opened = gate(burst=100).open(body(*long), "bot.a", None, 0)
     assert len(opened.commands) == MESSAGE_LIMIT
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from warren.bot.arguments import Misused, Signature, command_in
+from warren.contract.text import one_line, shows
 from warren.untrusted import UnreadableError, read
 from warren_gateway.auth import SLUG_CHARACTERS
 from warren_persistence.folding import terms
@@ -60,6 +61,7 @@ def read_json(text: str) -> object:
 
 OVER_TEXTS: dict[str, Callable[[str], object]] = {
     "libs/warren/warren/bot/arguments.py": parse,
+    "libs/warren/warren/contract/text.py": lambda text: (shows(text), one_line(text)),
     "libs/warren/warren/untrusted.py": read_json,
     "services/persistence/warren_persistence/folding.py": lambda text: terms("ann", text),
     "ui/warren_ui/rooms.py": slug,

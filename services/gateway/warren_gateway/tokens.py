@@ -10,12 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 from warren.contract.bots import is_bot
 from warren.contract.frames import TOKEN_LIMIT
 from warren.contract.ids import MYSELF, UserId
+from warren.contract.text import one_line, shows
 
 SYMMETRIC = frozenset({"HS256"})
 """By a secret that gateways and issuer share."""
 ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
 """By a key pair of the issuer's. Never allowed beside the symmetric one: a public key must not pass for a secret."""
 NAME_CHARACTERS = 64
+CLAIM_CHARACTERS = 1_000
+"""Of a claim that are looked through for those."""
 SKEW = 30.0
 """Seconds by which the issuer's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`."""
 LATEST = 2**53
@@ -131,4 +134,5 @@ def _display_name(claim: object) -> str:
     """Return the claim as a name, or nothing: a name that cannot be shown is no reason to refuse its owner."""
     if not isinstance(claim, str):
         return ""
-    return claim.encode("utf-8", "replace").decode()[:NAME_CHARACTERS].strip()
+    line = one_line(claim[:CLAIM_CHARACTERS].encode("utf-8", "replace").decode())[:NAME_CHARACTERS].strip()
+    return line if shows(line) else ""

@@ -21,7 +21,7 @@ class Voice:
     async def send(self, room: str, text: str, key: str, *, name: str | None = None) -> int:
         """Say something and return the seq, once it is stored. `name`: by another name. Raises Refusal or Unavailable.
 
-        What does not fit into a message is no command: pydantic's ValidationError.
+        What does not fit into a message, or shows nothing, is no command: pydantic's ValidationError, which says so.
         """
         return await self._submit(c.Send(**self._common(room, key, name), text=text))
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
 from warren.contract.events import NewRoomKind, Role, RoomKind
-from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, Text, Title, UserId
+from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, StoredLine, Text, Title, UserId
+from warren.contract.text import one_line, shows
 from warren.contract.wire import Timestamp, Wire
 
 
@@ -16,6 +17,13 @@ class _Command(Wire):
     sender: UserId
     name: str = Field(max_length=128)
     key: Key
+
+    @field_validator("name")
+    @classmethod
+    def _on_one_line(cls, name: str, info: ValidationInfo) -> str:
+        """What gateways have checked passes; a bot says what it likes, or what somebody elsewhere is called."""
+        line = one_line(name)
+        return line if shows(line) else str(info.data.get("sender", name))
 
 
 class Common(TypedDict):
@@ -170,10 +178,10 @@ class Notify(_Command):
     of_room: RoomId
     of_seq: Seq
     kind: RoomKind
-    title: Title
+    title: StoredLine
     role: Role | None = None
     until: Timestamp | None = None
-    reason: Reason | None = None
+    reason: StoredLine | None = None
 
 
 AnyCommand = (

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, Text, Title, UserId
+from warren.contract.ids import Cursor, Key, RoomId, Seq, StoredLine, StoredText, UserId
 from warren.contract.wire import Timestamp, Wire
 
 NewRoomKind = Literal["public", "private"]
@@ -42,7 +42,7 @@ class Message(_Event):
 
     type: Literal["message"] = "message"
     number: Seq
-    text: Text
+    text: StoredText
     reply_to: Seq | None = None
 
 
@@ -54,7 +54,7 @@ class RoomCreated(_Event):
 
     type: Literal["room.created"] = "room.created"
     kind: RoomKind
-    title: Title
+    title: StoredLine
     user: UserId | None = None
 
 
@@ -62,7 +62,7 @@ class RoomRenamed(_Event):
     """The room has another title."""
 
     type: Literal["room.renamed"] = "room.renamed"
-    title: Title
+    title: StoredLine
 
 
 class RoomArchived(_Event):
@@ -110,7 +110,7 @@ class MemberBanned(About):
 
     type: Literal["member.banned"] = "member.banned"
     until: Timestamp | None = None
-    reason: Reason | None = None
+    reason: StoredLine | None = None
 
 
 class MemberUnbanned(About):
@@ -124,7 +124,7 @@ class MemberMuted(About):
 
     type: Literal["member.muted"] = "member.muted"
     until: Timestamp | None = None
-    reason: Reason | None = None
+    reason: StoredLine | None = None
 
 
 class MemberUnmuted(About):
@@ -155,10 +155,10 @@ class Notice(_Event):
     of_room: RoomId
     of_seq: Seq
     kind: RoomKind
-    title: Title
+    title: StoredLine
     role: Role | None = None
     until: Timestamp | None = None
-    reason: Reason | None = None
+    reason: StoredLine | None = None
 
 
 class PersonBlocked(OwnAffair):

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from warren.contract.text import must_show, one_line, shown_line
+
 ROOM_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 USER_PATTERN = r"^[A-Za-z0-9_.@+-]{1,128}$"
 KEY_PATTERN = r"^[\x20-\x7e]{1,64}$"
@@ -14,25 +16,27 @@ TEXT_LIMIT = 4_000
 """The most characters (Unicode code points) that one message holds."""
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
 RoomId = Annotated[str, StringConstraints(pattern=ROOM_PATTERN)]
 UserId = Annotated[str, StringConstraints(pattern=USER_PATTERN)]
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 """Made by the client; unique for ever per (room, sender). The same key again means the same command again."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LIMIT), AfterValidator(_not_blank)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)]
+StoredText = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LIMIT)]
+"""A text in the log, which may be older than what is asked of a new one."""
+Text = Annotated[StoredText, AfterValidator(must_show)]
+StoredLine = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""A title or reason in the log, likewise."""
+Title = Annotated[StoredLine, AfterValidator(shown_line)]
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """A place in a room's log. Its bound is what a JavaScript number holds exactly, and well within BSON's."""
 Cursor = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """The last seq that somebody has; 0 before the first."""
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)]
+Reason = Annotated[StoredLine, AfterValidator(shown_line)]
 """Why a moderator did something, for the one it was done to."""
-DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+GivenName = Annotated[str, StringConstraints(max_length=128), AfterValidator(one_line)]
+"""A name as whoever is at the broker gives it: people's were checked when they signed in."""
+DisplayName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(shown_line)
+]
 
 
 def new_id() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.ids import TEXT_LIMIT, Key, RoomId, RoomRef, UserId
+from warren.contract.ids import TEXT_LIMIT, GivenName, Key, RoomId, RoomRef, UserId
 from warren.contract.topology import SHARDS
 from warren.contract.wire import Timestamp, Wire
 
@@ -62,7 +62,7 @@ class IsTyping(Wire):
     type: Literal["typing"] = "typing"
     room: RoomRef
     user: UserId
-    name: str
+    name: GivenName
 
 
 class Partial(Wire):
@@ -71,7 +71,7 @@ class Partial(Wire):
     type: Literal["partial"] = "partial"
     room: RoomRef
     user: UserId
-    name: str
+    name: GivenName
     key: Key
     text: str = Field(max_length=TEXT_LIMIT)
 
