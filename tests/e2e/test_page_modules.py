@@ -195,3 +195,71 @@ def test_no_expression_of_the_page_repeats_what_repeats() -> None:
     assert "^(@me|[a-z0-9][a-z0-9_-]{0,63})$" in found
     assert {text: name for text, name in found.items() if nested.search(atoms.sub("x", text))} == {}
     assert nested.search(atoms.sub("x", r"^(?:\p{L}[\p{L}]*\s*){1,3}$")), "the check itself finds one"
+
+
+async def test_history_whose_drawing_fails_is_loaded_all_the_same(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { History } = await import("/history.js");
+            const client = { isJoined: () => true, history: async () => ({ messages: [], more: false }) };
+            let isBroken = true;
+            const history = new History(client, () => { if (isBroken) throw new Error("nobody foresaw this"); });
+            const timeline = { room: "general", history: "failed", addPage() {}, trim() {} };
+            await history.load(timeline).catch(() => {});
+            const first = timeline.history;
+            timeline.history = "failed";
+            isBroken = false;
+            await history.load(timeline);
+            return [first, timeline.history];
+        }"""
+    )
+    assert found == ["loaded", "loaded"]
+
+
+async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Desk } = await import("/desk.js");
+            const asked = [];
+            let isAway = true;
+            const client = {
+                history: async (room) => {
+                    asked.push(room);
+                    if (isAway) throw new Error("away");
+                    return { messages: [], more: false };
+                },
+            };
+            const memory = new Proxy({}, { get: () => () => [] });
+            const owner = { draw() {}, befell() {}, visit: async () => {} };
+            const desk = new Desk(document.createElement("div"), client, memory, owner);
+            desk.inbox = { reset() {}, add: () => [], open: () => [] };
+            await desk.joined(0, 0, true);
+            isAway = false;
+            await desk.joined(0, 0, false);
+            await desk.joined(0, 0, false);
+            return asked;
+        }"""
+    )
+    assert found == ["@me", "@me"]
+
+
+async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser, site: Site) -> None:
+    page = await browser.new_page()
+    await page.clock.install()
+    await page.goto(site.url)
+    found = await page.evaluate(
+        """async () => {
+            const { Names } = await import("/names.js");
+            let isAway = true;
+            const people = async () => { if (isAway) throw new Error("away"); return [{ user: "ann", name: "Ann" }]; };
+            window.names = new Names({ people }, () => {});
+            window.back = () => { isAway = false; };
+            return window.names.of("ann");
+        }"""
+    )
+    assert found == "ann"
+    await page.evaluate("window.back()")
+    await page.clock.run_for(11_000)
+    await page.evaluate("window.names.of('ann')")
+    await page.wait_for_function("window.names.of('ann') === 'Ann'", polling=50)
+    await page.close()

@@ -24,6 +24,7 @@ from warren.contract.topology import BOT_QUERY_QUEUE, QUERY_QUEUE
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
 from warren.rates import Buckets, Rate
+from warren.supervise import failed
 from warren.untrusted import UnreadableError, first_error, read
 
 from warren_persistence import metrics
@@ -122,6 +123,8 @@ class Reader:
                 )
         except Unavailable as error:
             log.warning("answer not sent", extra={"error": str(error)})
+        except Exception as error:
+            failed("query", error)
         finally:
             # Also when it failed: who asked has given up or asks again, so a query is worth one try.
             if message.delivery_tag is not None and is_open(channel):

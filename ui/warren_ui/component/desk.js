@@ -12,6 +12,7 @@ import { Notices, isDismissible } from "./notices.js";
 
 export class Desk {
   /** @type {Set<number>} */ #answering = new Set();
+  /** Whether what came before the subscription is still to be read. */ #isUnread = false;
 
   /** @param {HTMLElement} place @param {import("warren-client").WarrenClient} client @param {import("./memory.js").Memory} memory @param {Owner} owner */
   constructor(place, client, memory, owner) {
@@ -27,9 +28,14 @@ export class Desk {
 
   /** The subscription stands. What came before it is read as history. @param {number} number @param {number} read @param {boolean} fresh */
   async joined(number, read, fresh) {
-    if (!fresh) return;
-    this.inbox.reset(number, read);
-    const page = await this.client.history(INBOX).catch(() => ({ messages: [] })); // the next connection tries again
+    if (fresh) {
+      this.inbox.reset(number, read);
+      this.#isUnread = true;
+    }
+    if (!this.#isUnread) return;
+    const page = await this.client.history(INBOX).catch(() => null);
+    if (!page) return; // the next connection tries again
+    this.#isUnread = false;
     this.inbox.add(page.messages);
     this.owner.draw();
   }
@@ -71,8 +77,9 @@ export class Desk {
       this.#dismiss([notice]);
     } catch (error) {
       this.notices.complain(number, /** @type {Error} */ (error).message);
+    } finally {
+      this.#answering.delete(number);
     }
-    this.#answering.delete(number);
     this.owner.draw();
   }
 

@@ -15,10 +15,13 @@ export class History {
     if (!timeline || timeline.history === "loading" || !this.client.isJoined(timeline.room)) return;
     const again = timeline.history === "failed";
     timeline.history = "loading";
-    if (again) this.draw();
-    await this.#fetchPage(timeline);
-    timeline.trim();
-    this.draw();
+    try {
+      if (again) this.draw();
+    } finally {
+      await this.#fetchPage(timeline); // whatever else fails: what is loading is asked for by nobody else
+      timeline.trim();
+      this.draw();
+    }
   }
 
   /** @param {Timeline | undefined} timeline */
@@ -29,8 +32,9 @@ export class History {
       timeline.addPage(await this.client.history(timeline.room, timeline.oldest));
     } catch {
       // the next scroll tries again
+    } finally {
+      timeline.loadingOlder = false;
     }
-    timeline.loadingOlder = false;
     this.draw();
   }
 

@@ -2,6 +2,8 @@
 /** What people are called, by id: learned from what they do, asked for where an event has the id alone. */
 
 const LOOKUPS = 100;
+/** After which somebody is asked about again, if nobody could say. */
+const AGAIN_MS = 10_000;
 
 export class Names {
   /** @type {Map<string, string>} */ #known = new Map();
@@ -29,7 +31,8 @@ export class Names {
   async #ask(user) {
     if (this.#asked.has(user) || this.#asked.size >= LOOKUPS) return;
     this.#asked.add(user);
-    const found = await this.api.people(user).catch(() => []);
+    const found = await this.api.people(user).catch(() => null);
+    if (!found) return setTimeout(() => this.#asked.delete(user), AGAIN_MS);
     this.learn(user, found.find((one) => one.user === user)?.name);
     if (this.#known.has(user)) this.learned();
   }

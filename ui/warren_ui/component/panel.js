@@ -130,13 +130,16 @@ export class Panel {
     this.#stale = true;
     if (this.#loading) return;
     this.#loading = true;
-    while (this.#stale && this.isOpen && this.#timeline) {
-      this.#stale = false;
-      await this.#read(this.#timeline).catch((error) => (this.problem.textContent = error.message));
-      if (this.isOpen) this.#draw();
-      await new Promise((resolve) => setTimeout(resolve, RELOAD_PAUSE_MS));
+    try {
+      while (this.#stale && this.isOpen && this.#timeline) {
+        this.#stale = false;
+        await this.#read(this.#timeline).catch((error) => (this.problem.textContent = error.message));
+        if (this.isOpen) this.#draw();
+        await new Promise((resolve) => setTimeout(resolve, RELOAD_PAUSE_MS));
+      }
+    } finally {
+      this.#loading = false;
     }
-    this.#loading = false;
   }
 
   /** @param {Timeline} timeline */
@@ -308,8 +311,9 @@ export class Panel {
       if (deed === "invite") this.search.clear();
     } catch (error) {
       this.problem.textContent = /** @type {Error} */ (error).message;
+    } finally {
+      this.#busy = false;
     }
-    this.#busy = false;
     this.changed();
     this.#keepFocus();
   }

@@ -31,6 +31,7 @@ from warren.broker.errors import Unavailable, translated, until_lost
 from warren.broker.link import Link
 from warren.contract.ids import inbox_room
 from warren.contract.topology import EVENTS
+from warren.supervise import endless
 
 if TYPE_CHECKING:
     from warren.bot.bot import Bot, Task
@@ -130,7 +131,7 @@ class Runner:
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._alarm.run())
+            group.create_task(endless(self._alarm.run()))
             await channel.closed()
             raise Unavailable("channel closed")
 
