@@ -10,7 +10,6 @@ from typing import Any
 
 from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from warren.broker.errors import until_lost
 from warren.broker.link import Link
 from warren.ops.health import Checks, health_router
@@ -22,6 +21,7 @@ from warren_gateway.config import Settings
 from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
 from warren_gateway.landing import landing
+from warren_gateway.origins import Cors, StrangeOrigins
 from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ START_WITHIN = 5.0
 """Seconds until it listens though something is missing, for `/readyz` to say what."""
 LOOK_EVERY = 0.05
 """Seconds."""
-PREFLIGHT = 7_200
-"""Seconds for which a browser need not ask again whether a page may; Chromium takes no more."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -109,16 +107,10 @@ def _freeze() -> None:
 def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
+    strange = StrangeOrigins(gateway.settings.origins)
     app.add_middleware(BodyLimit, limit=body_limit)
-    app.add_middleware(Guard, addresses=gateway.addresses, auth=gateway.auth, origins=origins)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-        expose_headers=["Retry-After"],
-        max_age=PREFLIGHT,
-    )
+    app.add_middleware(Guard, addresses=gateway.addresses, auth=gateway.auth, origins=origins, strange=strange)
+    app.add_middleware(Cors, origins=origins, strange=strange)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
     app.add_middleware(Parting, leaving=lambda: gateway.draining)

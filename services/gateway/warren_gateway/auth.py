@@ -1,6 +1,7 @@
 """Who is asking: finds the key for a token, checks it, and remembers for a while what was good."""
 
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -13,9 +14,12 @@ import jwt
 from warren.contract.codes import Code
 from warren.contract.frames import TOKEN_LIMIT
 from warren.rates import Buckets
+from warren.throttle import LogThrottle
 
 from warren_gateway import metrics
 from warren_gateway.tokens import Key, Rules, TokenRefused, User, check, check_claims, read_header
+
+log = logging.getLogger(__name__)
 
 GOOD_TOKENS = 20_000
 """Tokens that were found good and are remembered, by their hash: about 8 MB."""
@@ -84,6 +88,7 @@ class Authenticator:
         self._keys = keys
         self._rules = rules
         self._failures = failures
+        self._throttle = LogThrottle()
         self._good: OrderedDict[bytes, User] = OrderedDict()
         self._generation = keys.generation
 
@@ -102,15 +107,25 @@ class Authenticator:
             raise NotNow(wait, too_many=True)
         try:
             user = await self.verify(token)
-        except TokenRefused:
-            metrics.TOKENS_REFUSED.inc()
+        except TokenRefused as refused:
+            metrics.TOKENS_REFUSED.labels(refused.reason).inc()
+            self._tell(refused, address)
             self._failures.take(address, time.monotonic())
             raise
-        except NotNow:
+        except NotNow as error:
+            if isinstance(error.__cause__, TokenRefused):
+                self._tell(error.__cause__, address)
             self._failures.take(address, time.monotonic())  # anybody can make up a key's id
             raise
         self._remember(token, user)
         return user
+
+    def _tell(self, refused: TokenRefused, address: str) -> None:
+        """Say why, never with the token: somebody may still be let in by it elsewhere."""
+        passed = self._throttle.due(refused.reason, time.monotonic())
+        if passed is not None:
+            told = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
+            log.warning("a token was refused", extra={**told, "passed_over": passed})
 
     async def verify(self, token: str) -> User:
         """Return whose token it is. Raises TokenRefused or NotNow. Waits only for a key that is not known."""
@@ -118,9 +133,11 @@ class Authenticator:
         key = await self._keys.find(algorithm, kid)
         if key is None:
             check_claims(token, self._rules)  # what would not do with any key is refused for good
+            detail = f"{algorithm}, kid {ascii(kid)[:80]}"
+            refused = TokenRefused("the token is signed with a key that is not known here", "key", detail)
             if wait := self._keys.again(kid):
-                raise NotNow(wait, too_many=False)
-            raise TokenRefused("the token is signed with a key that is not known here")
+                raise NotNow(wait, too_many=False) from refused
+            raise refused
         return check(token, key, self._rules)
 
     def known(self, token: str) -> User | None:

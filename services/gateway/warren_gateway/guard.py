@@ -15,6 +15,7 @@ from warren.rates import seconds
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator
 from warren_gateway.limits import AddressLimits, address_of
+from warren_gateway.origins import StrangeOrigins
 from warren_gateway.problems import problem
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -63,8 +64,12 @@ CROWDED_WAIT = 30.0
 class Guard:
     """Lets requests and handshakes through to the app, within the limits of their address."""
 
-    def __init__(self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str],
+        strange: StrangeOrigins,
+    ) -> None:  # fmt: skip
         self._app = app
+        self._strange = strange
         self._limits = addresses
         self._auth = auth
         self._held = 0
@@ -133,7 +138,7 @@ class Guard:
         address, now = address_of(scope), time.monotonic()
         origin = _header(scope, b"origin")  # what is not a browser sends none
         if origin is not None and self._origins is not None and origin not in self._origins:
-            metrics.REFUSED.labels(ORIGIN.reason).inc()
+            self._strange.refused(origin.decode("latin-1"))
             await ORIGIN(scope, send)
             return
         wait = self._limits.connects.take(address, now)

@@ -20,7 +20,7 @@ EPOCHS = Counter("warren_epoch_changes_total", "Rooms whose epoch changed under 
 ENDED = Counter("warren_subscriptions_ended_total", "Subscriptions that ended as their reader left or was removed.")
 REFUSED = Counter("warren_requests_refused_total", "Requests and handshakes refused before routing.", ["reason"])
 LIMITED = Counter("warren_limited_total", "Frames and requests of people that were too many.", ["what"])
-TOKENS_REFUSED = Counter("warren_tokens_refused_total", "Tokens that were checked and refused.")
+TOKENS_REFUSED = Counter("warren_tokens_refused_total", "Tokens that were checked and refused.", ["reason"])
 JWKS = Counter("warren_jwks_reads_total", "Readings of the token issuer's keys, by what came of them.", ["outcome"])
 ANNOUNCED = Counter("warren_presence_announced_total", "Joins, leaves and changes of status that were announced.")
 REFUSED_MESSAGES = Counter(
@@ -32,4 +32,8 @@ PRESENCE_LOST = Counter("warren_presence_lost_total", "Frames of presence that d
 # Prometheus counts no increase from nothing to one, and alerts look at these.
 for outcome in ("read", "failed"):
     JWKS.labels(outcome)
+for reason in (
+    "algorithm", "audience", "claim", "email", "expired", "issuer", "key", "malformed", "not_yet", "signature", "user",
+):  # fmt: skip
+    TOKENS_REFUSED.labels(reason)
 COMMANDS.labels("unavailable")

@@ -28,12 +28,31 @@ _CLAIMS: Options = {"verify_exp": True, "verify_nbf": True, "verify_iat": True, 
 """Told to the library, which looks at none of them where it does not look at the signature."""
 _REQUIRED = ["exp", "sub", "aud", "iss"]
 
+DETAIL = 200
+"""Characters of what the operator is told of a refusal."""
+REASONS: dict[type[Exception], str] = {
+    jwt.InvalidIssuerError: "issuer",
+    jwt.InvalidAudienceError: "audience",
+    jwt.MissingRequiredClaimError: "claim",
+    jwt.ImmatureSignatureError: "not_yet",
+    jwt.InvalidSignatureError: "signature",
+}
+"""What the library found; all else is `malformed`."""
+
 Key = jwt.PyJWK | str
 """A public key, bound to its one algorithm, or the secret."""
 
 
 class TokenRefused(Exception):
-    """The token is foreign, expired, or not a token. Says why in words that are fit for the one who sent it."""
+    """The token is foreign, expired, or not a token. Says why in words that are fit for the one who sent it.
+
+    `reason` is one of a few, for metrics; `detail` tells the operator more, of what the issuer has signed.
+    """
+
+    def __init__(self, said: str, reason: str, detail: str = "") -> None:
+        super().__init__(said)
+        self.reason = reason
+        self.detail = detail[:DETAIL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +81,17 @@ def read_header(token: str, rules: Rules) -> tuple[str, str | None]:
     Nothing of this is trusted: the key says which algorithm it is for, and `check` holds the token to that.
     """
     if len(token) > TOKEN_LIMIT:
-        raise TokenRefused("the token is too long")
+        raise TokenRefused("the token is too long", "malformed", f"more than {TOKEN_LIMIT} characters")
     try:
         # The header alone: whatever follows it is not worth decoding yet.
         header = jwt.get_unverified_header(f"{token.partition('.')[0]}..")
     except (jwt.PyJWTError, UnicodeError) as error:
-        raise TokenRefused("this is not a token") from error
+        raise TokenRefused("this is not a token", "malformed") from error
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in rules.algorithms:
-        raise TokenRefused("the token is signed in a way that is not allowed here")
+        allowed = ", ".join(sorted(rules.algorithms))
+        detail = f"signed with {ascii(algorithm)[:40]}, and allowed is {allowed}"
+        raise TokenRefused("the token is signed in a way that is not allowed here", "algorithm", detail)
     return algorithm, header.get("kid")
 
 
@@ -102,12 +123,26 @@ def _checked(token: str, rules: Rules, *, verify_signature: bool, key: Key = "")
         )
         user = _user(claims, rules)
     except jwt.ExpiredSignatureError as error:
-        raise TokenRefused("the token has expired") from error
+        raise TokenRefused("the token has expired", "expired") from error
     except (jwt.PyJWTError, UnicodeError) as error:
-        raise TokenRefused("the token is not valid here") from error
+        reason = REASONS.get(type(error), "malformed")
+        raise TokenRefused("the token is not valid here", reason, _detail(token, reason, error, rules)) from error
     if user.expires <= time.time():  # the library grants the skew to this, too
-        raise TokenRefused("the token has expired")
+        raise TokenRefused("the token has expired", "expired")
     return user
+
+
+def _detail(token: str, reason: str, error: Exception, rules: Rules) -> str:
+    """Return what is wrong with a token; of what is in it one claim at most, escaped and cut, since anybody may write one."""
+    wanted = {"issuer": ("iss", rules.issuer), "audience": ("aud", rules.audience)}.get(reason)
+    if wanted is None:
+        return str(error)
+    claim, value = wanted
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, UnicodeError):  # it is another claim of it that is none
+        return str(error)
+    return f"{claim} is {ascii(claims.get(claim))[:80]}, and wanted is {value!r}"
 
 
 def _user(claims: dict[str, Any], rules: Rules) -> User:
@@ -120,13 +155,13 @@ def _user(claims: dict[str, Any], rules: Rules) -> User:
 def _user_id(claims: dict[str, Any], claim: str) -> str:
     if claim == "email" and claims.get("email_verified") is not True:
         # Else whoever may write any address into their profile is whom it belongs to.
-        raise TokenRefused("the token's email is not verified")
+        raise TokenRefused("the token's email is not verified", "email")
     try:
         user = _USER.validate_python(claims[claim])
     except ValidationError as error:
-        raise TokenRefused(f"the token's {claim} cannot be a user id here") from error
+        raise TokenRefused(f"the token's {claim} cannot be a user id here", "user", ascii(claims[claim])) from error
     if user == MYSELF or is_bot(user):  # bots have logins at the broker, and no tokens
-        raise TokenRefused(f"the token's {claim} cannot be a user id here")
+        raise TokenRefused(f"the token's {claim} cannot be a user id here", "user", user)
     return user
 
 

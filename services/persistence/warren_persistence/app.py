@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,9 +15,10 @@ from warren.broker.shards import Shards
 from warren.contract.topology import BOT_QUEUE, shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
-from warren.ops.mongo import StoreUnavailable
+from warren.ops.mongo import StoreUnavailable, host_of
 from warren.ops.serve import background
 from warren.supervise import endless
+from warren.throttle import LogThrottle
 
 from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
@@ -54,8 +56,9 @@ class Persistence:
         finally:
             self._store.close()
 
-    def _broker_up(self) -> bool:
-        return bool(self._links) and all(link.up for link in self._links)
+    def _broker_up(self) -> bool | None:
+        """Whether all connections are there; there is none to try before MongoDB is prepared."""
+        return all(link.up for link in self._links) if self._links else None
 
     async def _work(self) -> None:
         epoch = await self._prepare()
@@ -100,11 +103,15 @@ class Persistence:
                     inner.create_task(endless(link.run()))
 
     async def _prepare(self) -> str:
+        throttle = LogThrottle()
         for wait in backoff():
             try:
                 return await self._store.prepare()
             except StoreUnavailable as error:
-                log.warning("waiting for MongoDB", extra={"error": str(error)})
+                passed = throttle.due("store", time.monotonic())
+                if passed is not None:
+                    where = host_of(self._settings.mongo_url)
+                    log.warning("waiting for MongoDB", extra={**where, "error": str(error), "passed_over": passed})
                 await asyncio.sleep(wait)
         raise AssertionError("backoff is endless")
 

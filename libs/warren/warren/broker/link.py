@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, InvalidFrameError, ProbableAuthenticationError
 
 from warren.broker.backoff import backoff
 from warren.broker.declare import check_declared
 from warren.broker.errors import TopologyMissing, Unavailable, translated
+from warren.contract.users import login_of
+from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +23,19 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP and AMQP handshakes."""
 STABLE_AFTER = 5.0
 """Seconds after which a connection counts as having worked, so that the next wait starts short again."""
+REFUSED_EVERY = 5.0
+"""Seconds, about, between tries of what the broker refuses: that takes somebody to change it."""
+REFUSALS: dict[type[BaseException], str] = {
+    AuthenticationError: "the broker refused the login: its name or password is wrong",
+    ProbableAuthenticationError: "the broker refused the login: its name or password is wrong",
+    InvalidFrameError: "the broker refused the vhost: it is not there, or not for this user, or full",
+    ChannelAccessRefused: "the broker refused what this service needs: is the login another service's?",
+}
+"""What is said of what the broker raises. (A refused vhost closes the connection, a mistake to aiormq.)"""
+LOST = "broker lost"
+MISSING = "the topology is missing; as operator: python -m warren.broker declare"
+_throttle = LogThrottle()
+"""One for all links of the process: the same befalls them all."""
 
 Serve = Callable[[AbstractConnection], Awaitable[None]]
 """Works on a connection until it goes away; may raise Unavailable, anything else is a bug and ends the process."""
@@ -34,7 +52,10 @@ class Link:
     def __init__(self, url: str, name: str, serve: Serve) -> None:
         self.name = name
         self._url = url
+        self._where = where(url)
         self._serve = serve
+        self._told = True
+        """Whether the log has the last loss; if not, it does not need the connection that follows either."""
         self.up = False
         """True while connected and `serve` has not failed."""
 
@@ -44,12 +65,15 @@ class Link:
         waits = backoff()
         while True:
             started = loop.time()
-            await self._once()
+            refused = await self._once()
             if loop.time() - started > STABLE_AFTER:
                 waits = backoff()
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(waits))
 
-    async def _once(self) -> None:
+    async def _once(self) -> bool:
+        """Serve until the connection is gone; return whether the broker has refused something."""
+        loop = asyncio.get_running_loop()
+        started, refused = loop.time(), False
         connection: AbstractConnection | None = None
         try:
             with translated():
@@ -57,19 +81,30 @@ class Link:
                     self._url, timeout=CONNECT_TIMEOUT, client_properties={"connection_name": self.name}
                 )
                 await check_declared(connection)
-            log.info("broker connected", extra={"link": self.name})
+            if self._told:
+                log.info("broker connected", extra={"link": self.name})
             self.up = True
             await self._until_closed(connection)
         except* TopologyMissing as missing:
-            hint = "the topology is missing; as operator: python -m warren.broker declare"
-            log.warning(hint, extra={"link": self.name, "error": str(missing.exceptions[0])})
+            self._tell(MISSING, missing.exceptions[0], news=False)
         except* Unavailable as lost:
-            log.warning("broker lost", extra={"link": self.name, "error": str(lost.exceptions[0])})
+            what = refusal(lost)
+            refused = what is not None
+            worked = self.up and loop.time() - started > STABLE_AFTER
+            self._tell(what or LOST, lost.exceptions[0], news=worked)
         finally:
             self.up = False
             if connection is not None:
                 with contextlib.suppress(Unavailable), translated():
                     await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
+        return refused
+
+    def _tell(self, what: str, error: BaseException, *, news: bool) -> None:
+        """Say what has befallen the link; only once and then rarely, unless it is news."""
+        passed = _throttle.due((what, *self._where.values()), asyncio.get_running_loop().time())
+        self._told = news or passed is not None
+        if self._told:
+            log.warning(what, extra={"link": self.name, **self._where, "error": str(error), "passed_over": passed})
 
     async def _until_closed(self, connection: AbstractConnection) -> None:
         serving = asyncio.ensure_future(self._serve(connection))
@@ -84,6 +119,20 @@ class Link:
             closed.cancel()
             serving.cancel()
             await asyncio.gather(serving, closed, return_exceptions=True)
+
+
+def refusal(lost: BaseException) -> str | None:
+    """Return what the broker has refused, or None if it was lost in another way."""
+    inner = lost.exceptions if isinstance(lost, BaseExceptionGroup) else (lost.__cause__,)
+    said = (REFUSALS.get(type(lost)), *(refusal(error) for error in inner if error is not None))
+    return next(filter(None, said), None)
+
+
+def where(url: str) -> dict[str, str]:
+    """Return who connects to what by an AMQP URL, for the log: without the password."""
+    parts = urlsplit(url)
+    vhost = unquote(parts.path[1:]) or "/"
+    return {"user": login_of(url), "host": f"{parts.hostname}:{parts.port or 5672}", "vhost": vhost}
 
 
 async def until_closed(connection: AbstractConnection) -> None:

@@ -35,6 +35,7 @@ def import_definitions(management: str, operator_url: str, definitions: Mapping[
         with urlopen(request, timeout=TIMEOUT):  # noqa: S310
             pass
     except HTTPError as error:
-        raise NotDeclared(f"{address} answered {error.code} {error.reason}") from error
+        user = operator.username or "nobody"
+        raise NotDeclared(f"{address} answered {error.code} {error.reason} to {user}") from error
     except (URLError, OSError) as error:
         raise Unavailable(f"{address} is not to be had: {getattr(error, 'reason', error)}") from error

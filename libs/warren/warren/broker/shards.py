@@ -12,6 +12,7 @@ from warren.broker.backoff import backoff
 from warren.broker.consumer import Acks, close, consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
+from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Shards:
         self._take = take
         self._lost = lost
         self._count = count
+        self._throttle = LogThrottle()
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Consume all shards on this connection until it goes away."""
@@ -101,7 +103,10 @@ class Shards:
                 with translated():
                     await self._consume(connection, shard, opened)
             except Unavailable as error:
-                log.warning("shard not consumed", extra={"queue": self._queue(shard), "error": str(error)})
+                passed = self._throttle.due(str(type(error.__cause__)), loop.time())  # the same befalls all shards
+                if passed is not None:
+                    told = {"queue": self._queue(shard), "error": str(error), "passed_over": passed}
+                    log.warning("shard not consumed", extra=told)
             finally:
                 opened.set()
                 self._lost(shard)

@@ -1,12 +1,17 @@
 """`/healthz`, `/readyz` and `/metrics`, the same on every service."""
 
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
-Checks = Mapping[str, Callable[[], bool]]
-READY = Gauge("warren_ready", "1 while the check holds, 0 while something is missing.", ["check"])
+Check = Callable[[], bool | None]
+"""Whether something is there; None if that was not tried, because something else is missing."""
+Checks = Mapping[str, Check]
+NOT_TRIED = "not tried"
+READY = Gauge("warren_ready", "1 while the check holds, 0 while something is missing, NaN if not tried.", ["check"])
 
 
 def health_router(checks: Checks) -> APIRouter:
@@ -16,7 +21,7 @@ def health_router(checks: Checks) -> APIRouter:
     """
     router = APIRouter(tags=["operations"])
     for name, check in checks.items():
-        READY.labels(name).set_function(check)
+        READY.labels(name).set_function(partial(_value, check))
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -24,15 +29,20 @@ def health_router(checks: Checks) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/readyz", responses={503: {"description": "Something that the service needs is missing."}})
-    async def readyz(response: Response) -> dict[str, bool]:
-        """Answer 200 when the service can work, else 503 and which check failed."""
+    async def readyz(response: Response) -> dict[str, bool | str]:
+        """Answer 200 when the service can work, else 503 and which check failed, or was not tried for another."""
         results = {name: check() for name, check in checks.items()}
         if not all(results.values()):
             response.status_code = 503
-        return results
+        return {name: NOT_TRIED if result is None else result for name, result in results.items()}
 
     @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def _value(check: Check) -> float:
+    result = check()
+    return math.nan if result is None else float(result)

@@ -3,10 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 
+AUTHENTICATION_FAILED = 18
+"""MongoDB's code for a login that it refuses."""
 OPERATION_TIMEOUT = 10_000
 """Milliseconds for one operation, server selection and the driver's own retry included."""
 SELECTION_TIMEOUT = 2_000
@@ -35,13 +38,23 @@ def connect(url: str, name: str) -> tuple[Any, Any]:
     return client, client.get_default_database("warren")
 
 
+def host_of(url: str) -> dict[str, str]:
+    """Return who connects to what by a MongoDB URL, for the log: without the password."""
+    login, _, host = urlsplit(url).netloc.rpartition("@")
+    return {"user": unquote(login.partition(":")[0]), "host": host}
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn what a lost or electing MongoDB looks like into StoreUnavailable; a mistake of ours stays what it is."""
+    """Turn what a lost or electing MongoDB looks like into StoreUnavailable; a mistake of ours stays what it is.
+
+    So is a login that it refuses: somebody has to change that, here or there, and whoever ends asks again, too.
+    """
     try:
         yield
     except PyMongoError as error:
-        lost = isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
+        refused = isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED
+        lost = refused or isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
         if lost or error.timeout:
             raise StoreUnavailable(repr(error)) from error
         raise

@@ -1,0 +1,58 @@
+"""Pages that may not use this gateway: counted, and said, since a browser tells the page nothing."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+from warren.throttle import LogThrottle
+
+from warren_gateway import metrics
+
+log = logging.getLogger(__name__)
+
+PREFLIGHT = 7_200
+"""Seconds for which a browser need not ask again whether a page may; Chromium takes no more."""
+SHOWN = 200
+"""Characters of an origin in the log."""
+
+
+class StrangeOrigins:
+    """Tells of origins that are none of `WARREN_ORIGINS`, which `allowed` names."""
+
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+        self._throttle = LogThrottle()
+
+    def refused(self, origin: str) -> None:
+        """Count a handshake or preflight of such an origin, and name it."""
+        metrics.REFUSED.labels("origin").inc()
+        passed = self._throttle.due(origin[:SHOWN], time.monotonic())
+        if passed is not None:
+            told = {"origin": origin[:SHOWN], "WARREN_ORIGINS": self._allowed, "passed_over": passed}
+            log.warning("a page was refused: its origin is none of WARREN_ORIGINS", extra=told)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, which also tells of the origins that it refuses."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str], strange: StrangeOrigins) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Retry-After"],
+            max_age=PREFLIGHT,
+        )
+        self._strange = strange
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a page's browser, which asks before it sends anything that is more than a look."""
+        origin = request_headers["origin"]
+        if not self.is_allowed_origin(origin=origin):
+            self._strange.refused(origin)
+        return super().preflight_response(request_headers)
