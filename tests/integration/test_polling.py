@@ -3,12 +3,15 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from harness.bus import Bus
 from harness.line import FRAME_BYTES
+from harness.member import fresh_room, make_room
+from harness.operator import errors
 from harness.stack import Stack
 from harness.talker import talk
 from integration.conftest import Person, Place, new_person, new_place, seqs
@@ -16,6 +19,8 @@ from integration.test_bad_requests import assert_problem
 from integration.test_conformance_order import LONG
 
 WAIT = 25
+WITHIN = 60.0
+"""Seconds for a gateway to be ready; a bound, not an expectation."""
 BOB = new_person("bob")
 Cursors = dict[str, dict[str, Any]]
 
@@ -200,3 +205,61 @@ async def test_many_who_poll_at_once_and_leave_cost_nothing_that_stays(
             read += seqs(answer["rooms"][place.room]["events"])
             cursors = answer["cursors"]
     assert read == list(range(3, head + 1))
+
+
+# What it costs to be let in.
+
+JOINS = 30
+"""Rooms that one may ask to follow at once on the gateway below, where it has to ask the store."""
+
+
+@pytest.fixture(scope="module")
+def strict(stack: Stack) -> Iterator[str]:
+    """A gateway that asks the store for hardly anybody."""
+    joins = {"WARREN_PERSON_JOINS_PER_SECOND": "0.01", "WARREN_PERSON_JOINS_BURST": str(JOINS)}
+    service = stack.extra("gateway", 8, **joins)
+    service.start()
+    service.wait_ready(WITHIN)
+    yield service.url
+    service.stop()
+    assert errors([service]) == []
+
+
+async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks_for_rooms_is_limited(
+    strict: str, http: httpx.AsyncClient, place: Place
+) -> None:
+    rooms = [place.room]
+    for _ in range(4):
+        rooms.append(fresh_room("poll"))
+        await make_room(http, strict, rooms[-1], place.ann.token)
+
+    async def poll(headers: dict[str, str], cursors: dict[str, Any]) -> httpx.Response:
+        return await http.post(f"{strict}/v1/poll", json={"cursors": cursors, "wait": 0}, headers=headers)
+
+    async def device() -> None:
+        """Poll for many times the rooms that one may have looked up."""
+        cursors: dict[str, Any] = {room: {} for room in rooms}
+        for _ in range(4 * JOINS // len(rooms)):
+            answer = await poll(place.ann.headers, cursors)
+            assert answer.status_code == 200, answer.text
+            cursors = answer.json()["cursors"]
+            assert set(cursors) == set(rooms)
+
+    await asyncio.gather(device(), device())
+    unknown = {f"nowhere-{number}": {} for number in range(JOINS + 10)}
+    first = await poll(place.eve.headers, unknown)
+    assert (first.status_code, len(first.json()["rooms"])) == (200, len(unknown))
+    over_http = [
+        await poll(place.eve.headers, unknown),
+        await http.post(f"{strict}/v1/sse", json={"cursors": unknown}, headers=place.eve.headers),
+        await http.get(f"{strict}/v1/sse", params={"room": [place.room]}, headers=place.eve.headers),
+    ]
+    for response in over_http:
+        assert (response.status_code, response.json()["code"]) == (429, "too_many")
+        assert int(response.headers["retry-after"]) > 1
+    async with talk(strict, place.eve.token) as eve:
+        error = await eve.error(type="join", room=place.room)
+        assert (error["code"], error["temporary"]) == ("too_many", True)
+        assert error["retry_after"] > 1
+        await eve.ask("pong", type="ping")
+    await device()  # nobody else notices

@@ -137,7 +137,9 @@ LIMITS = SessionLimits(
 
 def people(messages: float = 100, connections: int = 5) -> PersonLimits:
     once = Rate(1, 1)
-    return PersonLimits(messages=Rate(1, messages), changes=once, reads=once, typing=once, connections=connections)
+    return PersonLimits(
+        messages=Rate(1, messages), changes=once, reads=once, joins=once, typing=once, connections=connections
+    )
 
 
 def session(shared: PersonLimits, user: str = "ann") -> tuple[Session, list[Action]]:

@@ -48,7 +48,12 @@ property_test = settings(max_examples=250, deadline=None, suppress_health_check=
 def everybody() -> PersonLimits:
     """Return limits that nobody has come near to yet."""
     return PersonLimits(
-        messages=Rate(20, 40), changes=Rate(5, 10), reads=Rate(20, 40), typing=Rate(1, 10), connections=2
+        messages=Rate(20, 40),
+        changes=Rate(5, 10),
+        reads=Rate(20, 40),
+        joins=Rate(50, 100),
+        typing=Rate(1, 10),
+        connections=2,
     )
 
 

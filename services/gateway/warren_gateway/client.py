@@ -256,6 +256,9 @@ class Client:
     async def _join(self, action: Subscribe) -> None:
         done = False
         try:
+            if wait := self._wait_to_join(action):
+                self._perform([error_reply("join", Code.TOO_MANY, "too many rooms", room=action.room, wait=wait)])
+                return
             await self._hub.join(self, resolve(action.room, self.user), action.since, action.epoch)
             done = True
         except SubscriptionEnded:
@@ -273,6 +276,11 @@ class Client:
                 # A second join of a room that was joined already may have failed half-way.
                 self._unsubscribe([action.room])
             self._session.subscribed(action.room, done=done)
+
+    def _wait_to_join(self, action: Subscribe) -> float:
+        """Take from what the person may have the store asked; what came with a request was paid for with it."""
+        known = self._hub.knows(actual(action.room, self.user), self.user, action.since)
+        return 0.0 if known or self._session.one_way else self._session.people.joins.take(self.user, time.monotonic())
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
         self._hub.leave(self, [actual(room, self.user) for room in rooms])

@@ -1,6 +1,7 @@
 """Requests that are answered for as long as the client wants."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
@@ -18,6 +19,7 @@ from warren.untrusted import first_error, shown, unknown_field
 from warren_gateway import metrics
 from warren_gateway.cursors import Cursors, Place
 from warren_gateway.deps import Here, Me
+from warren_gateway.names import actual
 from warren_gateway.problems import ProblemError
 from warren_gateway.session import CROWDED_MS
 from warren_gateway.state import Gateway
@@ -61,11 +63,30 @@ class Following(Strict):
     status: HereStatus = "online"
 
 
-def places(cursors: Mapping[str, RoomCursor], here: Gateway) -> Cursors:
-    """Return where the client is. Raises ProblemError for more rooms than one connection may follow."""
+def places(cursors: Mapping[str, RoomCursor], user: User, here: Gateway) -> Cursors:
+    """Return where the client is. Raises ProblemError for more rooms than one connection may follow, or just now."""
     if len(cursors) > here.settings.rooms_per_connection:
         raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
-    return Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
+    found = Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
+    pay_for(found, user, here)
+    return found
+
+
+def pay_for(cursors: Cursors, user: User, here: Gateway) -> None:
+    """Take what it costs to ask the store how somebody stands, where that is not known. Raises ProblemError.
+
+    Who goes on at the places of their last poll pays nothing.
+    """
+    unknown = sum(
+        not here.hub.knows(actual(room, user.id), user.id, place.since) for room, place in cursors.places.items()
+    )
+    if not unknown:
+        return
+    now = time.monotonic()
+    if wait := here.people.joins.wait(user.id, now):
+        metrics.LIMITED.labels("join").inc()
+        raise ProblemError(Code.TOO_MANY, "too many rooms to look for", wait)
+    here.people.joins.charge(user.id, unknown, now)
 
 
 @contextmanager

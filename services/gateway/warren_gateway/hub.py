@@ -99,7 +99,7 @@ class Hub:
 
         From the moment it is among the readers, every event goes to it, and its last one is the view's head.
         """
-        access = self._remembered(name, reader, since) or await self._ask(name, reader.user)
+        access = self._remembered(name, reader.user, since) or await self._ask(name, reader.user)
         room = self._room(name)
         room.joining += 1
         try:
@@ -112,6 +112,10 @@ class Hub:
                 room.standings.admit(reader, access)
         finally:
             room.joining -= 1
+
+    def knows(self, name: str, user: str, since: int | None) -> bool:
+        """Whether somebody can join a room at this place without the store being asked how they stand."""
+        return self._remembered(name, user, since) is not None
 
     def leave(self, reader: Subscriber, names: Iterable[str]) -> None:
         """End the subscriptions."""
@@ -205,7 +209,7 @@ class Hub:
     async def _ask(self, name: str, user: str) -> Access:
         return await self._asker.ask(RoomAccess(room=name, user=user), Access)
 
-    def _remembered(self, name: str, reader: Subscriber, since: int | None) -> Access | None:
+    def _remembered(self, name: str, user: str, since: int | None) -> Access | None:
         """Return what is known of somebody who comes back, if it holds to the view's head: polls come all the time.
 
         Who has seen more than the view has does not get by with it: the store knows how far the view has to come.
@@ -213,7 +217,7 @@ class Hub:
         room = self._rooms.get(name)
         if room is None or since is None or since > (room.view.head or 0):
             return None
-        return room.standings.remembered(reader.user, room.last_end)
+        return room.standings.remembered(user, room.last_end)
 
     def _doubt(self, name: str) -> None:
         """Have a room's head compared with the store's."""

@@ -44,10 +44,14 @@ class Places:
 class PersonLimits:
     """What one person may do, over all connections and requests."""
 
-    def __init__(self, *, messages: Rate, changes: Rate, reads: Rate, typing: Rate, connections: int) -> None:
+    def __init__(
+        self, *, messages: Rate, changes: Rate, reads: Rate, joins: Rate, typing: Rate, connections: int
+    ) -> None:
         self.messages = Buckets(messages)
         self.changes = Buckets(changes)
         self.reads = Buckets(reads)
+        self.joins = Buckets(joins)
+        """Rooms that somebody asks to follow, if the store has to say how they stand there."""
         self.typing = Buckets(typing)
         self.connections = Places(connections)
 

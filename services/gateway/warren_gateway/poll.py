@@ -100,7 +100,7 @@ class PollResponse(BaseModel):
 @router.post("/poll", response_model=PollResponse, responses=responses(*READING))
 async def poll(body: PollRequest, user: Stayer, here: Here, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
-    cursors = places(body.cursors, here)
+    cursors = places(body.cursors, user, here)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
     answer = Answer(cursors, presence, here.live.known)
     with here.serving(answer, address_of(request.scope), one_way=True, linger=LINGER) as client:

@@ -16,7 +16,7 @@ from warren.contract.presence import Here as HereStatus
 from warren_gateway.bodies import JsonRoute
 from warren_gateway.cursors import CURSOR_PATTERN, Cursors
 from warren_gateway.deps import Here
-from warren_gateway.held import Following, Stayer, held, places
+from warren_gateway.held import Following, Stayer, held, pay_for, places
 from warren_gateway.limits import address_of
 from warren_gateway.listener import EXTENSION, Listener
 from warren_gateway.problems import READING, ProblemError, responses
@@ -102,10 +102,11 @@ async def sse(
         cursors = Cursors.parse(room, last_event_id or cursor)
     except ValueError as error:
         raise ProblemError(Code.INVALID, str(error)) from error
+    pay_for(cursors, user, here)
     return EventStream(here, user, cursors, status)
 
 
 @router.post("/sse", **_AS_A_STREAM)
 async def follow(body: Following, user: Stayer, here: Here) -> EventStream:
     """Follow rooms, likewise: a body holds more rooms than an address, and stands in no log."""
-    return EventStream(here, user, places(body.cursors, here), body.status)
+    return EventStream(here, user, places(body.cursors, user, here), body.status)

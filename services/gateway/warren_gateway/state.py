@@ -168,6 +168,7 @@ def _person_limits(settings: Settings) -> PersonLimits:
         messages=settings.rate("person_messages"),
         changes=settings.rate("person_changes"),
         reads=settings.rate("person_reads"),
+        joins=settings.rate("person_joins"),
         typing=settings.rate("person_typing"),
         connections=settings.connections_per_person,
     )
