@@ -76,7 +76,7 @@ CURSORS = {
     "a cursor that is none": '{"cursors":{"a":5}}',
     "no cursors": '{"cursors":{}}',
     "cursors that are a list": '{"cursors":[]}',
-    "4,000 cursors": json.dumps({"cursors": {f"r{number}": {} for number in range(1_900)}}),
+    "1,900 cursors": json.dumps({"cursors": {f"r{number}": {} for number in range(1_900)}}),
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from warren.contract.frames import CLIENT_FRAMES, Send
-from warren.untrusted import DETAIL, STRUCTURE, UnreadableError, encodable, first_error, read, shown, unknown_field
+from warren.untrusted import DETAIL, PARTS, UnreadableError, encodable, first_error, read, shown, unknown_field
 
 JSON = st.recursive(
     st.none()
@@ -52,7 +52,7 @@ def test_what_is_wrong_in_a_field_leaves_the_others_readable(text: str, value: A
 
 
 @pytest.mark.parametrize(
-    "text", ["", "hello", '{"a":', "[" * 3_000, '\ufeff{"a":1}', '{"a":1}{"b":2}', '{"a":"\\ud83d"', '"\x00"']
+    "text", ["", "hello", '{"a":', "[" * 1_900, '\ufeff{"a":1}', '{"a":1}{"b":2}', '{"a":"\\ud83d"', '"\x00"']
 )
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(UnreadableError, match="not JSON"):
@@ -68,7 +68,15 @@ def test_a_text_may_consist_of_what_structure_is_made_of(text: str) -> None:
 @pytest.mark.parametrize("part", ["0", "[]", "{}", '{"a":1}', '"a"'])
 def test_more_parts_than_anything_may_have_are_not_read(part: str) -> None:
     with pytest.raises(UnreadableError, match="too many parts"):
-        read("[" + ",".join([part] * (STRUCTURE + 2)) + "]")
+        read("[" + ",".join([part] * (PARTS + 2)) + "]")
+
+
+@pytest.mark.parametrize("quote", ['"', '\\"', '"\\"', '""', '"\\\\', "\\"])
+@pytest.mark.parametrize("end", ["", '"', ",[{"])
+def test_texts_are_told_from_parts_in_one_pass(quote: str, end: str) -> None:
+    """Were it quadratic, a megabyte would take hours."""
+    with suppress(UnreadableError):
+        read('{"a":"' + quote * (1_000_000 // len(quote)) + "," * (PARTS + 1) + end)
 
 
 def test_an_error_is_one_line_that_can_be_sent_whatever_is_wrong() -> None:

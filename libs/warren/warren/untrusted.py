@@ -12,10 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from warren.contract.ids import TEXT_LIMIT
-
-STRUCTURE = TEXT_LIMIT + 100
-"""Commas, brackets and braces in one frame or body: a text may consist of them alone, and the rest has few."""
+PARTS = 2_000
+"""Commas, brackets and braces outside of texts in one frame or body: the cursors of 300 rooms have four each."""
 DIGITS = 1_000
 """Of a number: so long a one is too large for every field."""
 DETAIL = 300
@@ -23,16 +21,18 @@ DETAIL = 300
 _STRUCTURAL = (b",", b"[", b"{")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUMBER = re.compile(rb"[0-9]+")
+_TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Also one that is not closed: else it would be looked for again from each quote in it."""
 
 
 class UnreadableError(ValueError):
     """It is no JSON, or has more parts than anything that is asked for in its place."""
 
 
-def read(data: str | bytes, structure: int = STRUCTURE) -> Any:
+def read(data: str | bytes, parts: int = PARTS) -> Any:
     """Return what the JSON says; strings may have lone surrogates, numbers may be infinite. Raises UnreadableError."""
     body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    if len(body) > structure and sum(map(body.count, _STRUCTURAL)) > structure:
+    if len(body) > parts and _parts(body) > parts and _parts(_TEXTS.sub(b"", body)) > parts:
         raise UnreadableError("too many parts")
     try:
         return from_json(body, cache_strings="none")
@@ -51,6 +51,10 @@ def _is_repairable(body: bytes) -> bool:
     Numbers are taken as they are and then measured: to look for so many digits would begin anew behind each digit.
     """
     return bool(_SURROGATE.search(body)) or any(len(found[0]) >= DIGITS for found in _NUMBER.finditer(body))
+
+
+def _parts(body: bytes) -> int:
+    return sum(map(body.count, _STRUCTURAL))
 
 
 def _integer(digits: str) -> int | float:

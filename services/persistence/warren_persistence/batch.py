@@ -13,11 +13,13 @@ from warren.broker.tracing import receiving
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, COMMANDS_LIMIT, Notify, Refused
 from warren.contract.topology import shard, shard_queue
-from warren.untrusted import STRUCTURE, first_error, read
+from warren.untrusted import first_error, read
 
 from warren_persistence.domain.judge import RoomCommand, refuse
 from warren_persistence.inbox import Delivery
 
+COMMAND_PARTS = 100
+"""Commas, brackets and braces of a command outside of its texts: twice as many as there are people to be mentioned."""
 PUBLISHER = "publisher"
 """The header of a message that was passed on: whose it is."""
 
@@ -127,7 +129,7 @@ def parse(body: bytes, publisher: str | None) -> tuple[list[RoomCommand], list[P
 
 def _items(body: bytes) -> list[Any]:
     """Return what stands where commands should. Raises ValueError."""
-    found = read(body, COMMANDS_LIMIT * STRUCTURE)
+    found = read(body, COMMANDS_LIMIT * COMMAND_PARTS)
     items = found.get("commands") if isinstance(found, dict) else None
     if not isinstance(items, list):
         raise ValueError("there is no list of commands")  # noqa: TRY004  of the sender's, not of the caller's
