@@ -1,5 +1,6 @@
 """A bot's login by RabbitMQ's management API, which containers use: they have no rabbitmqctl at hand."""
 
+import asyncio
 import json
 import os
 import re
@@ -14,8 +15,11 @@ import yaml
 from harness.manifests import KUBERNETES
 from harness.stack import Stack
 from prometheus_client.parser import text_string_to_metric_families
+from warren.contract.bots import bot_dead_exchange, bot_dead_queue, bot_queue, bot_rooms_exchange
 from warren.contract.topology import SHARDS
+from warren_local import bots
 from warren_local.ports import HOST
+from warren_local.rabbitmq import RabbitMQ
 
 COMPONENTS = KUBERNETES / "components"
 PASSWORD = "let-me-in-0123456789"
@@ -67,6 +71,46 @@ async def test_what_cannot_be_reached_is_said_without_passwords(stack: Stack) ->
 async def test_without_it_the_definitions_are_printed(stack: Stack) -> None:
     done = give(stack.amqp_url("operator"))
     assert [user["name"] for user in json.loads(done.stdout)["users"]] == ["bot.imported"]
+
+
+async def gone(stack: Stack, url: str, name: str) -> bool:
+    """Whether neither its login nor anything of its own is left."""
+    try:
+        await (await aio_pika.connect(url, timeout=WITHIN)).close()
+    except aio_pika.exceptions.AMQPError:
+        pass
+    else:
+        return False
+    async with await aio_pika.connect(stack.rabbitmq.url) as operator:
+        for queue in (bot_queue(name).name, bot_dead_queue(name).name):
+            with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+                await (await operator.channel()).get_queue(queue)
+        for exchange in (bot_rooms_exchange(name).name, bot_dead_exchange(name).name):
+            with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+                await (await operator.channel()).get_exchange(exchange)
+    return True
+
+
+async def test_a_bot_is_removed_with_all_that_is_its_own_while_it_is_at_work(stack: Stack, management: str) -> None:
+    give(stack.amqp_url("operator"), "--management", management)
+    url = f"amqp://bot.imported:{PASSWORD}@{HOST}:{urlsplit(stack.amqp_url('operator')).port}/"
+    bot = await aio_pika.connect(url)
+    for _ in range(2):
+        done = give(stack.amqp_url("operator"), "--management", management, "--remove")
+        assert (done.returncode, done.stdout) == (0, "The queues of bot.imported are gone.\n"), done.stderr
+    assert await gone(stack, url, "imported")
+    await bot.close()
+
+
+async def test_on_a_machine_of_ones_own_a_bot_is_removed_by_name(stack: Stack) -> None:
+    if not isinstance(stack.rabbitmq, RabbitMQ):
+        pytest.skip("RabbitMQ runs in a container here")
+    url = await asyncio.to_thread(bots.give, stack.home, stack.rabbitmq, "passing", ["general"])
+    await (await aio_pika.connect(url)).close()
+    for _ in range(2):
+        said = await asyncio.to_thread(bots.remove, stack.rabbitmq, "passing")
+        assert said == "bot.passing is gone, with its queues."
+    assert await gone(stack, url, "passing")
 
 
 async def test_scalers_find_what_waits_in_each_queue(stack: Stack, http: httpx.AsyncClient) -> None:

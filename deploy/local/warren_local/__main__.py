@@ -6,8 +6,8 @@ import sys
 from . import commands, gates, topology
 from .errors import LocalError
 
-PASSED_ON = {"test": gates.test, "faults": gates.faults, "fuzz": gates.fuzz}
-"""Commands whose arguments are pytest's or the fuzzer's; argparse would take the dashed ones for its own."""
+PASSED_ON = {"test": gates.test, "faults": gates.faults, "fuzz": gates.fuzz, "warren": commands.warren}
+"""Commands whose arguments are another program's; argparse would take the dashed ones for its own."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a public room that it hears without being a member; * is all of those",
     )
+    bot.add_argument("--remove", action="store_true", help="take its login and queues away")
+    add("warren", help="the operator's command, as operator of the broker that runs here", add_help=False)
     logs = add("logs", help="the end of the logs")
     logs.add_argument("service", nargs="?", metavar="SERVICE", help="a service (gateway) or a replica (gateway-1)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
@@ -61,7 +63,7 @@ def run(arguments: list[str]) -> int:
         case "url":
             return commands.url(given.user)
         case "bot":
-            return commands.bot(given.name, given.room)
+            return commands.bot(given.name, given.room, remove=given.remove)
         case "logs":
             return commands.logs(given.service, follow=given.follow)
         case "lint":

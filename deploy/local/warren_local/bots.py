@@ -27,9 +27,26 @@ def give(home: Path, node: RabbitMQ, name: str, rooms: Sequence[str]) -> str:
     definitions.touch(0o600)
     definitions.write_text(_output(command, env))
     json.loads(definitions.read_text())  # what is no JSON would be the command's fault, not the broker's
-    _output([str(node.programs().server.with_name("rabbitmqctl")), "import_definitions", str(definitions)], node.env)
+    _output([*_rabbitmqctl(node), "import_definitions", str(definitions)], node.env)
     definitions.unlink()
     return topology.url(home, node.port, bot_user(name))
+
+
+def remove(node: RabbitMQ, name: str) -> str:
+    """Delete a bot's login, queues and what is in them; return what was done. Raises LocalError."""
+    user, ctl = bot_user(name), _rabbitmqctl(node)
+    if any(
+        found["user"] == user for found in json.loads(_output([*ctl, "list_users", "--formatter", "json"], node.env))
+    ):
+        _output([*ctl, "delete_user", user], node.env)
+    _output([*ctl, "close_all_user_connections", user, "removed"], node.env)
+    command = [sys.executable, "-m", "warren.broker", "bot", name, "--remove"]
+    _output(command, {**os.environ, "WARREN_AMQP_URL": node.url})
+    return f"{user} is gone, with its queues."
+
+
+def _rabbitmqctl(node: RabbitMQ) -> list[str]:
+    return [str(node.programs().server.with_name("rabbitmqctl")), "--silent"]
 
 
 def _output(command: list[str], env: dict[str, str]) -> str:

@@ -125,14 +125,23 @@ def url(user: str) -> int:
     return 0
 
 
-def bot(name: str, rooms: Sequence[str]) -> int:
-    """Make a bot's queues and login, and print where it connects, with its password."""
+def warren(arguments: Sequence[str]) -> int:
+    """Become the operator's command, as operator of the broker that runs here, unless WARREN_AMQP_URL names another."""
+    now = state.running(warren_home())
+    if now is not None:
+        os.environ.setdefault("WARREN_AMQP_URL", topology.url(warren_home(), Ports(now.base).amqp))
+    os.execv(sys.executable, [sys.executable, "-m", "warren.broker", *arguments])  # noqa: S606 - its exit code becomes ours
+
+
+def bot(name: str, rooms: Sequence[str], *, remove: bool = False) -> int:
+    """Make a bot's queues and login, and print where it connects, with its password; or take them away."""
     now = state.running(warren_home())
     if now is None:
         raise LocalError("Warren does not run; ./dev up starts it.")
     if os.environ.get("WARREN_AMQP_URL"):
         raise LocalError("The broker is the one at WARREN_AMQP_URL: its operator gives bots their logins (warren bot).")
-    print(bots.give(warren_home(), RabbitMQ(warren_home(), Ports(now.base).amqp), name, rooms))
+    node = RabbitMQ(warren_home(), Ports(now.base).amqp)
+    print(bots.remove(node, name) if remove else bots.give(warren_home(), node, name, rooms))
     return 0
 
 

@@ -1,5 +1,6 @@
 """Who is asking: finds the key for a token, checks it, and remembers for a while what was good."""
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -78,12 +79,15 @@ class Secret:
 class Authenticator:
     """Checks tokens. A token that was good is not checked again while it lasts and the keys are the same.
 
-    `signed_in` is called with whoever has come with a good one, each time.
+    `signed_in` is called with whoever has come with a good one, each time. `second`: a secret that is as good as the
+    first, while one takes the other's place.
     """
 
     def __init__(
-        self, keys: Keys, rules: Rules, failures: Buckets, signed_in: Callable[[User], None] = lambda _: None
-    ) -> None:
+        self, keys: Keys, rules: Rules, failures: Buckets, signed_in: Callable[[User], None] = lambda _: None,
+        second: str | None = None,
+    ) -> None:  # fmt: skip
+        self._second = second
         self._signed_in = signed_in
         self._keys = keys
         self._rules = rules
@@ -138,7 +142,13 @@ class Authenticator:
             if wait := self._keys.again(kid):
                 raise NotNow(wait, too_many=False) from refused
             raise refused
-        return check(token, key, self._rules)
+        try:
+            return check(token, key, self._rules)
+        except TokenRefused:
+            if self._second is not None:
+                with contextlib.suppress(TokenRefused):
+                    return check(token, self._second, self._rules)
+            raise
 
     def known(self, token: str) -> User | None:
         """Return whose token it is if it was found good before and still is."""

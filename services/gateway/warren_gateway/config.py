@@ -26,6 +26,8 @@ class Settings(ServiceSettings):
     """How people prove who they are. `guest`: whoever asks gets a token, to try it out. `jwt`: an issuer's tokens."""
     secret: SecretStr | None = Field(default=None, min_length=32)
     """Signs tokens (HS256): the gateway's own for guests, the issuer's in `jwt` mode; the same on every gateway."""
+    second_secret: SecretStr | None = Field(default=None, min_length=32)
+    """Tokens signed with this one are taken, too, and none is signed with it: for going from one secret to another."""
     token_seconds: int = Field(default=30 * 24 * 3600, ge=1)
     """How long a guest token is good for."""
     jwks: str | None = None
@@ -161,6 +163,8 @@ class Settings(ServiceSettings):
             raise ValueError("WARREN_AUTH=jwt needs WARREN_SECRET (HS256) or WARREN_JWKS (public keys), and not both")
         if self.issuer is None:
             raise ValueError("WARREN_AUTH=jwt needs WARREN_ISSUER: whose tokens are taken")
+        if self.jwks is not None and self.second_secret is not None:
+            raise ValueError("WARREN_SECOND_SECRET needs WARREN_SECRET")
         possible = SYMMETRIC if self.jwks is None else ASYMMETRIC
         if not self.rules.algorithms <= possible:
             # A public key is no secret: were both families allowed, anybody could sign with it.

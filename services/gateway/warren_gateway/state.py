@@ -58,7 +58,8 @@ class Gateway:
         self.asker = Asker(self.unconfirmed)
         self.sign_ins = SignInLog(self.asker)
         keys = self.key_set or Secret(secret)
-        self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note)
+        second = None if settings.second_secret is None else settings.second_secret.get_secret_value()
+        self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)

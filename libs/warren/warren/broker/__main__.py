@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from warren.broker import definitions
-from warren.broker.bots import bot_definitions, declare_bot
+from warren.broker.bots import bot_definitions, declare_bot, remove_bot
 from warren.broker.dead import Letter, Letters, looking
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
-from warren.broker.management import import_definitions
+from warren.broker.management import delete_user, import_definitions
 from warren.contract.bots import ANY_ROOM, bot_user
 from warren.contract.users import BROKER_USERS
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"a public room that it hears without being a member; {ANY_ROOM} is all public rooms",
     )
     bot.add_argument("--management", metavar="URL", help="import them there: RabbitMQ's management API, http://…:15672")
+    bot.add_argument("--remove", action="store_true", help="delete its queues with what is in them, and its login")
     bot.set_defaults(act=_bot)
     dead = add("dead", help="dead letters: list, show, replay, drop")
     dead.add_argument("what", choices=["list", "show", "replay", "drop"])
@@ -80,7 +81,19 @@ def _definitions(given: argparse.Namespace) -> int:
     return 0
 
 
+def _remove(given: argparse.Namespace) -> int:
+    url, user = _operator_url(None), bot_user(given.name)
+    if given.management:  # before its queues, or it would find them gone and say so for ever
+        delete_user(given.management, url, user)
+    _run(url, remove_bot(url, given.name))
+    login = "" if given.management else f" Its login goes with `rabbitmqctl delete_user {user}`."
+    print(f"The queues of {user} are gone.{login}")
+    return 0
+
+
 def _bot(given: argparse.Namespace) -> int:
+    if given.remove:
+        return _remove(given)
     url, password = _operator_url(None), os.environ.get("WARREN_BOT_PASSWORD") or secrets.token_urlsafe(24)
     _run(url, declare_bot(url, given.name, given.room))
     found = bot_definitions(given.name, password)

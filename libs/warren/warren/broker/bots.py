@@ -60,6 +60,21 @@ async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> N
                 await exchange.bind(EVENTS, key, timeout=TIMEOUT)
 
 
+async def remove_bot(operator_url: str, name: str) -> None:
+    """Delete a bot's queues with what is in them, and its exchanges. May be repeated. Raises Unavailable.
+
+    Its login is another matter: RabbitMQ's own commands and management API take it away.
+    """
+    with translated():
+        connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
+        async with connection:
+            channel = await connection.channel()
+            for queue in (bot_queue(name), bot_dead_queue(name)):
+                await channel.queue_delete(queue.name, timeout=TIMEOUT)
+            for exchange in (bot_rooms_exchange(name), bot_dead_exchange(name)):
+                await channel.exchange_delete(exchange.name, timeout=TIMEOUT)
+
+
 async def _declare_dead(channel: AbstractChannel, name: str) -> None:
     exchange = bot_dead_exchange(name)
     await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)

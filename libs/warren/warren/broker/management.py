@@ -1,11 +1,12 @@
-"""What only RabbitMQ's management API can do from another machine: import definitions."""
+"""What only RabbitMQ's management API can do from another machine: import definitions, delete users."""
 
 import base64
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from warren.broker.declare import NotDeclared
@@ -21,6 +22,18 @@ def import_definitions(management: str, operator_url: str, definitions: Mapping[
     `management` is the API's base URL, such as http://rabbitmq:15672. Raises NotDeclared if the broker will not, and
     Unavailable if there is none.
     """
+    _ask(management, operator_url, "POST", "/api/definitions", json.dumps(definitions).encode())
+
+
+def delete_user(management: str, operator_url: str, user: str) -> None:
+    """Have the broker end this user's connections and forget the user. Raises NotDeclared or Unavailable."""
+    for path in (f"/api/connections/username/{quote(user)}", f"/api/users/{quote(user)}"):
+        _ask(management, operator_url, "DELETE", path, may_be_gone=True)
+
+
+def _ask(
+    management: str, operator_url: str, method: str, path: str, body: bytes | None = None, *, may_be_gone: bool = False
+) -> None:
     if urlsplit(management).scheme not in ("http", "https"):
         raise NotDeclared(f"{management} is no http or https URL")
     operator = urlsplit(operator_url)
@@ -29,12 +42,14 @@ def import_definitions(management: str, operator_url: str, definitions: Mapping[
         "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}",
         "Content-Type": "application/json",
     }
-    address = f"{management.rstrip('/')}/api/definitions"
-    request = Request(address, json.dumps(definitions).encode(), headers, method="POST")  # noqa: S310 - checked above
+    address = f"{management.rstrip('/')}{path}"
+    request = Request(address, body, headers, method=method)  # noqa: S310 - checked above
     try:
         with urlopen(request, timeout=TIMEOUT):  # noqa: S310
             pass
     except HTTPError as error:
+        if may_be_gone and error.code == HTTPStatus.NOT_FOUND:
+            return
         user = operator.username or "nobody"
         raise NotDeclared(f"{address} answered {error.code} {error.reason} to {user}") from error
     except (URLError, OSError) as error:
