@@ -133,7 +133,7 @@ def _checked(token: str, rules: Rules, *, verify_signature: bool, key: Key = "")
 
 
 def _detail(token: str, reason: str, error: Exception, rules: Rules) -> str:
-    """Return what is wrong with a token; of what is in it one claim at most, escaped and cut, since anybody may write one."""
+    """Return what is wrong with a token; of what is in it one claim at most, escaped and cut: anybody may write one."""
     wanted = {"issuer": ("iss", rules.issuer), "audience": ("aud", rules.audience)}.get(reason)
     if wanted is None:
         return str(error)
