@@ -246,7 +246,7 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
             assert set(cursors) == set(rooms)
 
     await asyncio.gather(device(), device())
-    unknown = {f"nowhere-{number}": {} for number in range(JOINS + 10)}
+    unknown: dict[str, Any] = {f"nowhere-{number}": {} for number in range(JOINS + 10)}
     first = await poll(place.eve.headers, unknown)
     assert (first.status_code, len(first.json()["rooms"])) == (200, len(unknown))
     over_http = [

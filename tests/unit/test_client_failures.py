@@ -70,7 +70,7 @@ class Line:
 
 def client(line: Line, hub: Hub) -> Client:
     """Return somebody's connection."""
-    people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, typing=PLENTY, connections=10)
+    people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, joins=PLENTY, typing=PLENTY, connections=10)
     publisher = Publisher(confirm=False)
     session = Session(LIMITS, people, time.monotonic())
     live = Live("test/1", publisher)
