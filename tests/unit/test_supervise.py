@@ -1,6 +1,7 @@
 """What nobody foresaw ends no more than it must, and nothing that must go on ends unnoticed."""
 
 import asyncio
+import inspect
 import logging
 import os
 import signal
@@ -113,3 +114,16 @@ async def test_a_service_ends_when_one_of_its_tasks_has_however(work: Any, monke
         await ended.wait()
     assert set(signals) == {(os.getpid(), signal.SIGTERM)}
     assert other.cancelled()
+
+
+async def test_what_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
+    async def never() -> None:
+        raise AssertionError("it was to be ended before")
+
+    work = never()
+    tasks = Tasks("test")
+    tasks.start(work)
+    tasks.cancel()
+    await tasks.done()
+    await asyncio.sleep(0)  # until it is told to all who want to know
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

@@ -80,6 +80,7 @@ class Tasks:
         task = asyncio.create_task(self._run(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before it began knows nothing of it
         return task
 
     def cancel(self) -> None:
