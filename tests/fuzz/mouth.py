@@ -1,13 +1,14 @@
 """The broker as one of its users has it, for whoever says what must not be said there."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import aio_pika
 import aiormq
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 from pamqp.exceptions import PAMQPException
@@ -27,43 +28,52 @@ UNSAYABLE = (PAMQPException, TypeError, ValueError, OverflowError)
 
 
 class Mouth:
-    """Publishes whatever it is told to; what the broker refuses ends a channel, or the connection, and it has another.
+    """Publishes whatever it is told to; what the broker refuses costs the connection, and it has another.
 
-    `mailbox`: what a queue of its own could be called; it reads no answers.
+    `mailbox`: what a queue of its own could be called; it reads no answers. `taken`: how much the broker has taken.
     """
 
     def __init__(self, url: str, connection: AbstractConnection) -> None:
         self.user = login(connection)
         self.mailbox = own_queue(connection)
-        self.connection = connection
+        self.taken = 0
         self._url = url
-        self._channel: AbstractChannel | None = None
+        self._connection: AbstractConnection | None = connection
+        self._channel: Channel | None = None
         self._lock = asyncio.Lock()
 
     async def say(self, exchange: str, key: str, body: bytes, **properties: Any) -> None:
-        """Publish, if it can be said at all and the broker takes it."""
+        """Publish, if it can be said at all, and wait until the broker has taken or refused it."""
         try:
             said = Basic.Properties(**properties)
             said.marshal()
         except UNSAYABLE:
             return
-        try:
-            async with asyncio.timeout(WITHIN), self._lock:
-                channel = await self._open()
-                await channel.basic_publish(body, exchange=exchange, routing_key=key, properties=said, wait=False)
-        except LOST as lost:
-            if (current := asyncio.current_task()) is not None and current.cancelling():
-                raise
-            del lost
-            self._channel = None
+        async with self._lock:
+            try:
+                async with asyncio.timeout(WITHIN):
+                    await (await self._open()).basic_publish(body, exchange=exchange, routing_key=key, properties=said)
+                self.taken += 1
+            except LOST:
+                if (current := asyncio.current_task()) is not None and current.cancelling():
+                    raise
+                # RabbitMQ ends the connection when something is said on a channel that it has just ended.
+                await self.close()
+
+    async def close(self) -> None:
+        """End the connection."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(*LOST):
+                await connection.close()
 
     async def _open(self) -> Channel:
-        if self.connection.is_closed:
-            self.connection = await aio_pika.connect(self._url, timeout=WITHIN)
-            self._channel = None
-        if self._channel is None or self._channel.is_closed:
-            self._channel = await self.connection.channel(publisher_confirms=False)
-        return cast(Channel, await self._channel.get_underlay_channel())
+        if self._connection is None:
+            self._connection = await aio_pika.connect(self._url, timeout=WITHIN)
+        if self._channel is None:
+            opened = await self._connection.channel(publisher_confirms=True)
+            self._channel = cast(Channel, await opened.get_underlay_channel())
+        return self._channel
 
 
 @asynccontextmanager
@@ -73,4 +83,4 @@ async def mouth(amqp_url: str) -> AsyncIterator[Mouth]:
     try:
         yield found
     finally:
-        await found.connection.close()
+        await found.close()
