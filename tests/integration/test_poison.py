@@ -134,7 +134,7 @@ async def test_a_field_of_a_newer_replica_is_no_poison(broker: Bus, place: Place
 async def test_refused_and_repeated_commands_leave_no_gap(broker: Bus, place: Place, stack: Stack) -> None:
     first = send_command(place.room, place.ann.id, "one")
     stranger = send_command(place.room, place.eve.id, "no member")
-    again = {**first, "id": new_id(), "text": "another text"}
+    again = {**first, "id": new_id(), "name": "by another name"}
     last = send_command(place.room, place.ann.id, "two")
     await broker.command(first, stranger, again, last)
     replies = await broker.replies(4)

@@ -257,7 +257,7 @@ def test_memberships_of_a_room_are_bounded_and_those_in_use_are_looked_up(small:
 
 def test_keys_are_bounded_and_the_latest_stay(small: Cache) -> None:
     for number in range(10):
-        small.remember(("a", "ann", f"k{number}"), Stored(number, number))
+        small.remember(("a", "ann", f"k{number}"), Stored(number, number, 0))
     known = small.known_keys([send("a", key=f"k{number}") for number in range(10)])
     assert {key for _, _, key in known} == {"k7", "k8", "k9"}
     assert small.known_keys([send("b", key="k9"), send("a", "bob", "k9")]) == {}
@@ -267,7 +267,7 @@ def test_a_lost_shard_is_forgotten_and_no_other(small: Cache) -> None:
     same = [name for name in (f"r{number}" for number in range(1_000)) if shard(name) == 5][:2]
     other = next(name for name in (f"r{number}" for number in range(1_000)) if shard(name) == 6)
     add(small, *same, other, in_use=3)
-    small.remember((same[0], "ann", "k"), Stored(1, 1))
+    small.remember((same[0], "ann", "k"), Stored(1, 1, 0))
     small.forget_shard(5)
     assert set(small.rooms) == {other}
     assert small.known_keys([send(same[0])])  # a key never changes, whoever writes the shard

@@ -72,7 +72,7 @@ def test_a_ban_ends() -> None:
     done(room, c.Ban(**by(room, owner), user=member, until=end))
     assert verdict(room, c.Join(**by(room, member)), end - timedelta(milliseconds=1)) == Code.FORBIDDEN
     assert verdict(room, c.Join(**by(room, member)), end) == "ok"
-    assert verdict(room, c.Unban(**by(room, owner), user=member), end) == Code.NOT_FOUND
+    assert verdict(room, c.Unban(**by(room, owner), user=member), end) == Code.EXISTS
     assert may_read("public", room.standing(member, end)) is None
 
 
@@ -85,7 +85,7 @@ def test_a_mute_ends_and_outlasts_the_membership() -> None:
     done(room, c.Join(**by(room, member)))
     assert verdict(room, c.Send(**by(room, member), text="hi"), end - timedelta(milliseconds=1)) == Code.FORBIDDEN
     assert verdict(room, c.Send(**by(room, member), text="hi"), end) == "ok"
-    assert verdict(room, c.Unmute(**by(room, owner), user=member), end) == Code.NOT_FOUND
+    assert verdict(room, c.Unmute(**by(room, owner), user=member), end) == Code.EXISTS
 
 
 @pytest.mark.parametrize("measure", [c.Ban, c.Mute])

@@ -1,16 +1,19 @@
 """What the writer decides: verdicts, keys, seqs and runs, against a model that is too simple to be wrong."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from warren.contract.codes import Code
-from warren.contract.commands import Accepted, CreateRoom, Join, Refused, Remove, Send
+from warren.contract.commands import COMMAND, Accepted, Ban, CreateRoom, Join, Mute, Refused, Remove, Send
 from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
 from warren.contract.topology import bot_key, public_key
-from warren_persistence.domain.judge import RoomCommand, judge
+from warren_persistence.domain.content import content_of
+from warren_persistence.domain.judge import RoomCommand, event_of, judge
 from warren_persistence.domain.plan import BOTS_LIMIT, Plan, Stored, copies, key_of, plan_batch, runs
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, Standing, apply
 
@@ -129,6 +132,14 @@ def fresh_rooms() -> dict[str, Room]:
     }
 
 
+def stored_by(plan: Plan) -> dict[tuple[str, str, str], Stored]:
+    """Return what the store has under each key when the plan is stored."""
+    entries = ((name, event, number, content_of(event)) for name, event, number in plan.new)
+    return {
+        (name, event.sender, event.key): Stored(event.seq, number, said, event) for name, event, number, said in entries
+    }
+
+
 @property_test
 @given(COMMANDS)
 def test_a_batch_is_gap_free_and_each_key_is_stored_once(commands: list[RoomCommand]) -> None:
@@ -157,6 +168,8 @@ def test_the_answer_says_where_the_keys_event_stands(commands: list[RoomCommand]
     for command, answer in zip(commands, plan.answers, strict=True):
         if isinstance(answer, Accepted):
             assert (answer.seq, answer.number) == stood[key_of(command)]
+        elif answer.seq is not None:  # the key stands for something else
+            assert (answer.code, answer.seq, answer.number) == (Code.INVALID, *stood[key_of(command)])
         else:
             assert command.room in plan.refused
     assert not plan.again
@@ -168,7 +181,7 @@ def test_a_batch_in_two_parts_comes_to_the_same(commands: list[RoomCommand], at:
     whole = plan_batch(commands, fresh_rooms(), {}, NOW)
     rooms = fresh_rooms()
     one = plan_batch(commands[:at], rooms, {}, NOW)
-    known = {(name, event.sender, event.key): Stored(event.seq, number) for name, event, number in one.new}
+    known = {key: replace(stored, event=None) for key, stored in stored_by(one).items()}
     two = plan_batch(commands[at:], rooms, known, NOW)
     assert one.new + two.new == whole.new
     assert one.answers + two.answers == whole.answers
@@ -180,7 +193,7 @@ def test_a_batch_that_comes_again_stores_nothing_and_says_the_same(commands: lis
     """The writer died before its acknowledgement: the next one finds the keys in the store."""
     rooms = fresh_rooms()
     first = plan_batch(commands, rooms, {}, NOW)
-    known = {(name, event.sender, event.key): Stored(event.seq, number, event) for name, event, number in first.new}
+    known = stored_by(first)
     answered = list(zip(commands, first.answers, strict=True))
     accepted = [command for command, answer in answered if isinstance(answer, Accepted)]
     again = plan_batch(accepted, rooms, known, NOW)
@@ -191,8 +204,8 @@ def test_a_batch_that_comes_again_stores_nothing_and_says_the_same(commands: lis
 
 
 def test_a_key_seen_before_wins_over_what_the_room_allows_now() -> None:
-    known = {("a", "eve", "k"): Stored(2, 0)}
     command = send("eve")
+    known = {("a", "eve", "k"): Stored(2, 0, content_of(command))}
     plan = plan_batch([command], {"a": room()}, known, NOW)
     assert plan == Plan(answers=[Accepted(id=command.id, seq=2, number=0)])
 
@@ -272,3 +285,44 @@ def test_the_first_event_of_a_room_is_its_creation() -> None:
     event = judge(Room("a"), create(kind="private"), NOW)
     assert isinstance(event, RoomCreated)
     assert (event.seq, event.kind, event.title, event.sender) == (1, "private", "T", "ann")
+
+
+def upon(of: type[Mute | Ban], until: datetime | None = None, key: str = "k") -> RoomCommand:
+    return of(id=f"i{next(_IDS)}", room="a", sender="ann", name="ann", key=key, user="bob", until=until)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (send(), send(), True),
+        (send(), send().model_copy(update={"name": "Ann II."}), True),
+        (send(), send().model_copy(update={"text": "another"}), False),
+        (send(), send(reply_to=3), False),
+        (join("eve"), join("eve"), True),
+        (join("eve"), send("eve"), False),
+        (upon(Mute, NOW + timedelta(days=1)), upon(Mute, NOW + timedelta(days=1)), True),
+        (upon(Mute), upon(Mute, NOW + timedelta(days=1)), False),
+        (upon(Mute), upon(Ban), False),
+    ],
+    ids=lambda value: getattr(value, "type", None),
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "found in the store"])
+def test_a_key_is_of_what_was_said_under_it_first(
+    first: RoomCommand, second: RoomCommand, *, same: bool, at_once: bool
+) -> None:
+    rooms = {"a": Room("a", head=5, number=3, owners=1, members={"ann": OWNER, "bob": MEMBER, "eve": NOBODY})}
+    plan = plan_batch([first, second] if at_once else [first], rooms, {}, NOW)
+    answer = plan.answers[-1] if at_once else plan_batch([second], rooms, stored_by(plan), NOW).answers[0]
+    if same:
+        assert answer == Accepted(id=second.id, seq=6, number=plan.new[0][2])
+    else:
+        assert isinstance(answer, Refused)
+        assert (answer.code, answer.seq) == (Code.INVALID, 6)
+    assert len(plan.new) == 1
+    assert not plan.refused  # it needs no state that is read anew: what a key stands for never changes
+
+
+def test_each_command_and_its_event_say_the_same() -> None:
+    for path in (Path(__file__).parent / "golden").glob("command.*.json"):
+        command = COMMAND.validate_json(path.read_bytes())
+        assert content_of(command) == content_of(event_of(Room(command.room), command, NOW)), path.name

@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy the address to go to would be wrong, and a body be lost on the way
         telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway

@@ -19,12 +19,16 @@ class Change(BaseModel):
 
 
 async def ensure(here: Gateway, command: c.AnyCommand) -> Change:
-    """Have the command done; that it was done already is as good."""
+    """Have the command done; that it was done already is as good.
+
+    Who leaves is outside, whether the room exists or not: so a private one can be left twice, and says nothing by it.
+    """
+    fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
     user = command.user if isinstance(command, c.Upon) else command.sender
     try:
         stored = accepted(await here.submitter.call(command))
     except ProblemError as problem:
-        if problem.code != Code.EXISTS:
+        if problem.code not in fine:
             raise
         return Change(room=shown(command.room), user=user, seq=None)
     return Change(room=shown(command.room), user=user, seq=stored.seq)

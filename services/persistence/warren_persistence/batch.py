@@ -77,6 +77,11 @@ class Batch:
         """Yield the commands in order."""
         return (command for part in self.parts for command in part.commands)
 
+    def redelivered(self) -> set[str]:
+        """Return the rooms of commands that may be stored already: they have been delivered before."""
+        parts = (part for part in self.parts if part.delivery.message.redelivered)
+        return {command.room for part in parts for command in part.commands}
+
     def drop_dead(self) -> None:
         """Forget deliveries that went back to the broker: whoever gets them next will process them."""
         self.parts = [part for part in self.parts if part.delivery.lease.live]

@@ -118,7 +118,7 @@ class Outlet:
     async def reply(self, reply_to: str, replies: Sequence[Accepted | Refused]) -> None:
         """Answer commands. Raises Unavailable."""
         # Without a confirm: a gateway that misses its answer times out, and the client asks again by key.
-        body = Replies(replies=list(replies)).model_dump_json().encode()
+        body = Replies(replies=list(replies)).model_dump_json(exclude_none=True).encode()
         await self._unconfirmed.publish("", reply_to, body, message_type="replies")
 
     async def bury(self, poison: Poison, source: str, exchange: str, key: str) -> None:

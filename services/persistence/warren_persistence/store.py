@@ -6,6 +6,7 @@ rolled back.
 """
 
 import asyncio
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 from warren.contract.bots import BOT_PREFIX, bot_name
@@ -22,11 +24,14 @@ from warren.contract.wire import rfc3339
 from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable, translated
 
+from warren_persistence.domain.content import content_of
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
 from warren_persistence.domain.room import LogEvent, Room, Standing
 from warren_persistence.folding import folded, terms
 from warren_persistence.projection import known_as, member_updates, people_updates, room_updates
+
+log = logging.getLogger(__name__)
 
 DUPLICATE_KEY = 11_000
 PORTION = 500
@@ -314,19 +319,17 @@ class Store:
     async def find_keys(self, keys: Iterable[KeyOf]) -> dict[KeyOf, Stored]:
         """Return the events stored under these keys."""
         wanted = set(keys)
-        query = {
-            "room": {"$in": list({room for room, _, _ in wanted})},
-            "key": {"$in": list({key for _, _, key in wanted})},
-            "sender": {"$in": list({sender for _, sender, _ in wanted})},
-        }
-        found: dict[KeyOf, Stored] = {}
+        by_room: defaultdict[str, set[str]] = defaultdict(set)
+        for room, _, key in wanted:
+            by_room[room].add(key)
+        # Room by room: all rooms with all keys of the others would be more than the index can be walked for.
+        ways = [{"room": room, "key": {"$in": list(found)}} for room, found in by_room.items()]
+        if not ways:
+            return {}
         with translated():
-            async for document in self._events.find(query):
-                key = (document["room"], document["sender"], document["key"])
-                if key in wanted:
-                    event = EVENT.validate_python(document)
-                    found[key] = Stored(event.seq, document["number"], event)
-        return found
+            documents = await self._events.find({"$or": ways}).hint("key").to_list(None)
+        placed = (((one["room"], one["sender"], one["key"]), one) for one in documents)
+        return {key: _stored(document) for key, document in placed if key in wanted}
 
     async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
         """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
@@ -371,6 +374,7 @@ class Conflict:
 
     kind: Literal["key", "seq"]
     room: str
+    index: int
 
 
 def standing_of(document: dict[str, Any]) -> Standing:
@@ -400,6 +404,21 @@ def as_wire(document: dict[str, Any]) -> StoredEvent:
 _INTERNAL = {"_id", "room", "unprojected", "unsent"}
 
 
+def _stored(document: dict[str, Any]) -> Stored:
+    """Return where an event stands; one of a type that only a newer replica knows is none of what is known here."""
+    event = _known(document)
+    return Stored(document["seq"], document["number"], hash(None) if event is None else content_of(event), event)
+
+
+def _known(document: dict[str, Any]) -> LogEvent | None:
+    """Return an event, or None if only a newer replica knows what it is."""
+    try:
+        return EVENT.validate_python(document)
+    except ValidationError:
+        log.info("an event that is not known here", extra={"room": document["room"], "seq": document["seq"]})
+        return None
+
+
 def _document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
     document = {"room": room, **event.model_dump(exclude_none=True), "number": number}
     if event.type not in NUMBERED:
@@ -417,4 +436,4 @@ def _conflict(error: BulkWriteError, events: Sequence[tuple[str, LogEvent, int]]
     if failure["code"] != DUPLICATE_KEY:
         raise error
     kind: Literal["key", "seq"] = "seq" if "seq" in failure["keyPattern"] else "key"
-    return Conflict(kind, events[failure["index"]][0])
+    return Conflict(kind, events[failure["index"]][0], failure["index"])

@@ -10,6 +10,7 @@ writer, which finds the keys stored and says the same again.
 import asyncio
 import logging
 import time
+from collections import defaultdict
 
 from warren.broker.backoff import backoff
 from warren.broker.tracing import within
@@ -20,10 +21,11 @@ from warren_persistence import metrics
 from warren_persistence.batch import Batch, Trust, decode
 from warren_persistence.cache import Cache
 from warren_persistence.courier import Courier
+from warren_persistence.domain.content import content_of
 from warren_persistence.domain.judge import RoomCommand, people
 from warren_persistence.domain.notices import concerned
-from warren_persistence.domain.plan import Plan, Stored, key_of, plan_batch
-from warren_persistence.domain.room import NOBODY, LogEvent
+from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
+from warren_persistence.domain.room import NOBODY
 from warren_persistence.facts import facts_of
 from warren_persistence.inbox import Inbox, settle
 from warren_persistence.outlet import Outlet
@@ -89,10 +91,10 @@ class Writer:
     async def _commit(self, batch: Batch) -> Plan:
         """Store the batch, however long MongoDB is away; only deliveries that went back to the broker drop out."""
         waits = backoff(cap=RETRY_CAP)
-        resolve = any(part.delivery.message.redelivered for part in batch.parts)
+        doubted = batch.redelivered()
         while batch.parts:
             try:
-                plan = await self._attempt(batch, resolve=resolve)
+                plan = await self._attempt(batch, doubted)
             except StoreUnavailable as error:
                 log.warning("store unavailable", extra={"error": str(error), "deliveries": len(batch.parts)})
                 metrics.RETRIES.inc()
@@ -101,37 +103,69 @@ class Writer:
             if plan is not None:
                 return plan
             # What was assumed may be wrong, or half of it stored: read it all again.
-            self._cache.forget_rooms({command.room for command in batch.commands()})
-            resolve = True
+            doubted = {command.room for command in batch.commands()}
+            self._cache.forget_rooms(doubted)
             batch.drop_dead()
         return Plan()
 
-    async def _attempt(self, batch: Batch, *, resolve: bool) -> Plan | None:
-        """Store the batch, or return None when it was judged by a state that proved old."""
+    async def _attempt(self, batch: Batch, doubted: set[str]) -> Plan | None:
+        """Store the batch, or return None when it was judged by a state that proved old.
+
+        `doubted`: rooms of which something may be stored already, so that the keys are looked up.
+        """
         commands = list(batch.commands())
+        plans = await self._planned(commands, doubted)
+        if plans is None:
+            return None
+        left = [entry for plan in plans.values() for entry in plan.new]
+        while (conflict := await self._store.append(left)) is not None:
+            metrics.CONFLICTS.labels(conflict.kind).inc()
+            lease = batch.lease_of(conflict.room)
+            if conflict.kind == "seq" and lease is not None:
+                lease.fence()
+                return None
+            # A key that was used long ago: that room is planned anew, and what is left of the others goes on.
+            self._cache.forget_rooms([conflict.room])
+            again = await self._planned([one for one in commands if one.room == conflict.room], {conflict.room})
+            if again is None:
+                return None
+            plans |= again
+            left = [entry for entry in left[conflict.index :] if entry[0] != conflict.room] + again[conflict.room].new
+        plan = merged(commands, plans)
+        await self._store.project((room, event) for room, event, _ in plan.new)
+        self._remember(plan)
+        return plan
+
+    async def _planned(self, commands: list[RoomCommand], doubted: set[str]) -> dict[str, Plan] | None:
+        """Return what the commands come to, by room; None if a room was lost meanwhile.
+
+        A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now: its room
+        is read again and planned anew, and that costs no other room anything.
+        """
         loaded = await self._load(commands)
+        plans = await self._plan(commands, doubted)
+        stale = {room for room, plan in (plans or {}).items() if plan.refused} - loaded
+        if plans is None or not stale:
+            return plans
+        self._cache.forget_rooms(stale)
+        commands = [command for command in commands if command.room in stale]
+        await self._load(commands)
+        again = await self._plan(commands, doubted & stale)
+        return None if again is None else plans | again
+
+    async def _plan(self, commands: list[RoomCommand], doubted: set[str]) -> dict[str, Plan] | None:
         # Held on to, since a shard that is lost meanwhile takes what is cached of its rooms with it.
         rooms = self._cache.rooms_of(commands)
         if rooms is None:
             return None
+        by_room: defaultdict[str, list[RoomCommand]] = defaultdict(list)
+        for command in commands:
+            by_room[command.room].append(command)
         known = self._cache.known_keys(commands)
-        if resolve:
-            known |= await self._store.find_keys(key_of(command) for command in commands)
+        known |= await self._store.find_keys(key_of(command) for room in doubted for command in by_room.get(room, ()))
         facts = await facts_of(self._store, commands, rooms, self._rooms_limit)
-        plan = plan_batch(commands, rooms, known, utc_now(), facts)
-        if not plan.refused <= loaded:
-            # A refusal leaves no trace that a conflict could correct, so it is only given on a state read just now.
-            return None
-        conflict = await self._store.append(plan.new)
-        if conflict is None:
-            await self._store.project((room, event) for room, event, _ in plan.new)
-            self._remember(plan)
-            return plan
-        metrics.CONFLICTS.labels(conflict.kind).inc()
-        lease = batch.lease_of(conflict.room)
-        if conflict.kind == "seq" and lease is not None:
-            lease.fence()
-        return None
+        now = utc_now()
+        return {room: plan_batch(found, rooms, known, now, facts) for room, found in by_room.items()}
 
     async def _load(self, commands: list[RoomCommand]) -> set[str]:
         """Read what the batch needs and the cache lacks; return the rooms just read."""
@@ -147,11 +181,5 @@ class Writer:
         return missing
 
     def _remember(self, plan: Plan) -> None:
-        for room, event, number in plan.new:
-            self._cache.remember(_key(room, event), Stored(event.seq, number))
-        for room, event, number in plan.again:
-            self._cache.remember(_key(room, event), Stored(event.seq, number))
-
-
-def _key(room: str, event: LogEvent) -> tuple[str, str, str]:
-    return (room, event.sender, event.key)
+        for room, event, number in (*plan.new, *plan.again):
+            self._cache.remember((room, event.sender, event.key), Stored(event.seq, number, content_of(event)))

@@ -73,6 +73,8 @@ class BrokerChat:
             answer = await self._submitter.call(command)
             if isinstance(answer, c.Accepted):
                 return answer
+            if answer.seq is not None:  # a handler that says something else when it runs again has been heard already
+                return c.Accepted(id=answer.id, seq=answer.seq, number=answer.number or 0)
             if answer.code not in TEMPORARY:
                 raise Refusal(answer.code, answer.detail)
             detail = answer.detail

@@ -220,6 +220,10 @@ class Refused(Wire):
     id: str
     code: str
     detail: str
+    seq: int | None = None
+    """Where the event stands whose key was used again, for something else …"""
+    number: int | None = None
+    """… and the room's message count there."""
 
 
 Reply = Annotated[Accepted | Refused, Field(discriminator="type")]

@@ -40,7 +40,19 @@ _SAME = {"user", "title", "role", "until", "reason", "upto"}
 def judge(room: Room, command: RoomCommand, now: datetime, facts: Facts = NO_FACTS) -> LogEvent | Refused:
     """Return the event that the command becomes as the room's next, or why it does not."""
     why = objection(room, command, now, facts)
-    return refuse(command, *why) if why else _event(room, command, now)
+    return refuse(command, *why) if why else event_of(room, command, now)
+
+
+def event_type(command: RoomCommand) -> str:
+    """Return the type of the event that the command becomes."""
+    match command:
+        case c.Send():
+            return "message"
+        case c.CreateRoom() | c.CreateDirect():
+            return "room.created"
+        case c.Notify():
+            return "notice"
+    return str(_EVENTS[type(command)].model_fields["type"].default)
 
 
 def people(command: RoomCommand) -> list[str]:
@@ -53,7 +65,8 @@ def refuse(command: RoomCommand, code: Code, detail: str) -> Refused:
     return Refused(id=command.id, code=code, detail=detail)
 
 
-def _event(room: Room, command: RoomCommand, now: datetime) -> LogEvent:
+def event_of(room: Room, command: RoomCommand, now: datetime) -> LogEvent:
+    """Return what the command becomes as the room's next event."""
     common: dict[str, Any] = {
         "seq": room.head + 1,
         "id": command.id,

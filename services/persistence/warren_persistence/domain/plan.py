@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.topology import bot_key, public_key
 
+from warren_persistence.domain.content import content_of
 from warren_persistence.domain.facts import NO_FACTS, Facts
 from warren_persistence.domain.judge import RoomCommand, judge
 from warren_persistence.domain.room import LogEvent, Room, apply
@@ -19,10 +21,11 @@ KeyOf = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where a command's event stands in the log. `event` is None when it need not be published again."""
+    """Where a command's event stands in the log, and what it says. `event`: None if it need not be published again."""
 
     seq: int
     number: int
+    content: int
     event: LogEvent | None = None
 
 
@@ -70,6 +73,9 @@ def plan_batch(
                 plan.refused.add(command.room)
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
+        elif stored.content != content_of(command):
+            plan.answers.append(_another(command, stored))
+            continue
         elif stored.event is not None:
             room = rooms[command.room]
             plan.again.append((room.name, stored.event, stored.number))
@@ -83,7 +89,13 @@ def _advance(plan: Plan, room: Room, event: LogEvent) -> Stored:
     apply(room, event)
     plan.copies[room.name, event.seq] = copies(room, before)
     plan.new.append((room.name, event, room.number))
-    return Stored(event.seq, room.number)
+    return Stored(event.seq, room.number, content_of(event))
+
+
+def _another(command: RoomCommand, stored: Stored) -> Refused:
+    """Refuse a key that stands for something else, and say where that is."""
+    detail = "this key was used for something else already"
+    return Refused(id=command.id, code=Code.INVALID, detail=detail, seq=stored.seq, number=stored.number)
 
 
 def copies(room: Room, before: frozenset[str]) -> tuple[str, ...]:
@@ -94,6 +106,18 @@ def copies(room: Room, before: frozenset[str]) -> tuple[str, ...]:
     """
     public = (public_key(room.name),) if room.kind == "public" else ()
     return public + tuple(bot_key(name) for name in sorted(room.bots | before)[:BOTS_LIMIT])
+
+
+def merged(commands: Iterable[RoomCommand], plans: Mapping[str, Plan]) -> Plan:
+    """Return the plans of single rooms as one, with the answers by place."""
+    answers = {room: iter(plan.answers) for room, plan in plans.items()}
+    whole = Plan(answers=[next(answers[command.room]) for command in commands])
+    for plan in plans.values():
+        whole.new += plan.new
+        whole.again += plan.again
+        whole.copies |= plan.copies
+        whole.refused |= plan.refused
+    return whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ Objection = tuple[Code, str]
 
 NO_SUCH_ROOM: Objection = (Code.NOT_FOUND, "no such room")
 _NOT_A_MEMBER: Objection = (Code.NOT_FOUND, "not a member of this room")
+_OUTSIDE: Objection = (Code.EXISTS, "not a member of this room, as it is")
 _NOBODY: Objection = (Code.NOT_FOUND, "nobody of this id has signed in")
 _BLOCKING: Objection = (Code.FORBIDDEN, "you have blocked them: lift that first")
 _BANNED: Objection = (Code.FORBIDDEN, "banned from this room")
@@ -190,7 +191,7 @@ def _on_send(room: Room, command: c.Send, me: Standing) -> Objection | None:
 
 def _on_leave(room: Room, me: Standing) -> Objection | None:
     if me.state not in ("member", "invited"):
-        return _NOT_A_MEMBER
+        return _OUTSIDE
     return None if room.archived else _on_last_owner(room, me)
 
 
@@ -236,13 +237,13 @@ def _on_target(
         return low
     match command:
         case c.Remove() if target.state not in ("member", "invited"):
-            return _NOT_A_MEMBER
+            return _OUTSIDE
         case c.Mute() if target.state != "member":
             return _NOT_A_MEMBER
         case c.Unban() if target.state != "banned":
-            return (Code.NOT_FOUND, "not banned")
+            return (Code.EXISTS, "not banned, as it is")
         case c.Unmute() if target.muted is None:
-            return (Code.NOT_FOUND, "not muted")
+            return (Code.EXISTS, "not muted, as it is")
         case c.Ban() | c.Mute() if command.until is not None and command.until <= now:
             return (Code.INVALID, "until is over already")
     return None

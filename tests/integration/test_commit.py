@@ -1,0 +1,129 @@
+"""One commit on a real MongoDB: what one room needs again is read for that room alone."""
+
+import itertools
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from harness.member import fresh_room
+from harness.stack import Stack
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import monitoring
+from warren.broker.shards import Lease
+from warren.contract.codes import Code
+from warren.contract.commands import Accepted, CreateRoom, Join, Mute, Refused, Send
+from warren.contract.ids import new_id
+from warren.contract.topology import shard
+from warren_persistence.batch import Batch, Decoded, Trust
+from warren_persistence.domain.judge import RoomCommand
+from warren_persistence.domain.plan import Plan
+from warren_persistence.inbox import Delivery, Inbox
+from warren_persistence.store import Store
+from warren_persistence.writer import Writer
+
+Nobody = cast(Any, None)
+"""What a commit does not use."""
+
+
+class Asked(monitoring.CommandListener):
+    """What a client has asked MongoDB."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name in ("find", "aggregate"):
+            self.found.append(str(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+class Committing:
+    """A writer with a store of its own, and what that asks."""
+
+    def __init__(self, store: Store, asked: Asked) -> None:
+        self.asked = asked
+        self._writer = Writer(store, Inbox(), Nobody, Nobody, Trust(frozenset(), "persistence"), 1_000)
+
+    async def commit(self, *commands: RoomCommand, redelivered: bool = False) -> Plan:
+        """Store these, each in a delivery of its own."""
+        parts = [Decoded(_delivery(one.room, redelivered=redelivered), None, [one], [], []) for one in commands]
+        return await self._writer._commit(Batch(parts))
+
+
+def _delivery(room: str, *, redelivered: bool) -> Delivery:
+    lease = Lease(shard(room), cast(Any, SimpleNamespace(is_closed=False)))
+    return Delivery(lease, cast(Any, SimpleNamespace(redelivered=redelivered)))
+
+
+@pytest.fixture
+async def writer(stack: Stack) -> AsyncIterator[Committing]:
+    asked = Asked()
+    client: Any = AsyncIOMotorClient(
+        stack.mongodb.url, tz_aware=True, w="majority", readConcernLevel="majority", event_listeners=[asked]
+    )
+    store = Store(client, client.commits)
+    await store.prepare()
+    yield Committing(store, asked)
+    client.close()
+
+
+def command(of: type[RoomCommand], room: str, sender: str, **fields: Any) -> RoomCommand:
+    return of(**{"id": new_id(), "room": room, "sender": sender, "name": sender, "key": new_id(), **fields})
+
+
+async def rooms(writer: Committing, count: int) -> list[str]:
+    """Make rooms of ann's in which eve is muted."""
+    names = [fresh_room("commit") for _ in range(count)]
+    for name in names:
+        plan = await writer.commit(
+            command(CreateRoom, name, "ann", kind="public", title="T"),
+            command(Join, name, "eve"),
+            command(Mute, name, "ann", user="eve"),
+        )
+        assert all(isinstance(answer, Accepted) for answer in plan.answers)
+    return names
+
+
+async def test_who_is_muted_and_sends_on_costs_their_own_room_alone(writer: Committing) -> None:
+    muted, *others = await rooms(writer, 5)
+    for _ in range(3):
+        said = [command(Send, name, "ann", text="hi") for name in others]
+        writer.asked.found.clear()
+        plan = await writer.commit(said[0], command(Send, muted, "eve", text="hi"), *said[1:])
+        assert [isinstance(answer, Accepted) for answer in plan.answers] == [True, False, True, True, True]
+        assert any(muted in query for query in writer.asked.found), "a refusal is given on a state read just now"
+        assert not [query for query in writer.asked.found for name in others if name in query]
+        assert not [query for query in writer.asked.found if "'key'" in query]
+
+
+async def test_a_key_of_long_ago_costs_its_own_room_alone(writer: Committing, stack: Stack) -> None:
+    """The writer has forgotten the key, or never knew it: the unique index stops the insert."""
+    old, *others = await rooms(writer, 4)
+    first = command(Send, old, "ann", text="once")
+    seq = cast(Accepted, (await writer.commit(first)).answers[0]).seq
+    writer._writer._cache._keys.clear()
+    said = [command(Send, name, "ann", text="hi") for name in others]
+    more = command(Send, old, "ann", text="more")
+    writer.asked.found.clear()
+    plan = await writer.commit(said[0], more, first, *said[1:])
+    answers = [cast(Accepted, answer) for answer in plan.answers]
+    assert [answer.type for answer in answers] == ["accepted"] * 5
+    assert (answers[1].seq, answers[2].seq) == (seq + 1, seq)
+    assert not [query for query in writer.asked.found for name in others if name in query]
+
+
+async def test_keys_of_many_rooms_are_found_each_in_its_room(writer: Committing) -> None:
+    names = await rooms(writer, 3)
+    said = [command(Send, name, who, text="hi", key="same") for name, who in itertools.product(names, ("ann",))]
+    first = await writer.commit(*said)
+    again = await writer.commit(*said, redelivered=True)
+    assert [cast(Accepted, one).seq for one in again.answers] == [cast(Accepted, one).seq for one in first.answers]
+    assert (len(again.new), len(again.again)) == (0, 3)
+    other = await writer.commit(*(one.model_copy(update={"text": "another"}) for one in said), redelivered=True)
+    assert {cast(Refused, answer).code for answer in other.answers} == {Code.INVALID}
