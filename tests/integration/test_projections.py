@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +12,8 @@ import pymongo
 import pytest
 from harness.rights import UPON, Cell, new_scene
 from harness.stack import Stack
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import monitoring
 from warren.contract.commands import Refused
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
@@ -18,6 +21,8 @@ from warren_persistence.domain.judge import judge
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
 from warren_persistence.store import Store, connect
 
+WITHIN = 60.0
+"""Seconds; a bound, not an expectation."""
 _NAMES = itertools.count(1)
 
 
@@ -100,6 +105,82 @@ def old_version(database: str) -> None:
         found.rooms.insert_one({"_id": "garden", "kind": "private", "title": "Garden", "creator": "ann"})
         for user, seq in (("ann", 1), ("bob", 2)):
             found.members.insert_one({"_id": {"room": "garden", "user": user}, "seq": seq, "read": 1})
+
+
+def later_version(database: str, room: str) -> None:
+    """Put into a room what only a later version knows: an event of another type, and one of another shape."""
+    common = {
+        "room": room,
+        "sender": "bob",
+        "name": "N",
+        "unprojected": True,
+        "unsent": True,
+        "number": 1,
+        "at": utc_now(),
+    }
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(database)
+    with client:
+        for seq, fields in (
+            (4, {"type": "room.painted", "colour": "red"}),
+            (5, {"type": "member.role", "role": "bard"}),
+        ):
+            found = client.get_default_database().events
+            found.insert_one({**common, "seq": seq, "id": new_id(), "key": f"later{seq}", **fields})
+
+
+async def test_what_only_a_later_version_knows_passes_through(database: str) -> None:
+    """In a roll-out the old replicas read, judge, project and make anew what they know, and leave the rest as it is."""
+    old_version(database)
+    later_version(database, "garden")
+    store = connect(database)
+    try:
+        async with asyncio.timeout(WITHIN):
+            await store.prepare()
+        room = (await store.load_rooms(["garden"]))["garden"]
+        assert (room.head, room.kind, room.owners) == (5, "private", 1)
+        assert await store.unsent(100) == []
+        found = await store.find_keys([("garden", "bob", "later4"), ("garden", "bob", "later5")])
+        assert {(stored.seq, stored.event) for stored in found.values()} == {(4, None), (5, None)}
+        events = await store.range("garden", 3, 5, 10)
+        assert [(event["type"], event.get("colour")) for event in events] == [
+            ("room.painted", "red"),
+            ("member.role", None),
+        ]
+        assert [note["seq"] for note in await store.notes("garden", 3, 5, 10)] == [4, 5]
+    finally:
+        store.close()
+
+
+async def test_what_takes_long_at_the_start_is_not_cut_short(database: str) -> None:
+    """An index over a large log is no query. What is left to be made knows no bound of ten seconds."""
+    old_version(database)
+    asked = Limits()
+    client: Any = AsyncIOMotorClient(database, tz_aware=True, timeoutMS=10_000, event_listeners=[asked])
+    store = Store(client, client.get_default_database())
+    try:
+        await store.prepare()
+        await store.load_rooms(["garden"])
+    finally:
+        store.close()
+    for name in ("createIndexes", "update"):
+        assert min(asked.milliseconds[name]) > 3_600_000, name
+    assert max(asked.milliseconds["aggregate"]) <= 10_000
+
+
+class Limits(monitoring.CommandListener):
+    """Takes note of how long MongoDB is given for its commands, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.milliseconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.milliseconds[event.command_name].append(event.command.get("maxTimeMS", 0))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
 
 
 async def test_what_an_older_version_projected_is_made_anew(database: str) -> None:

@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 from warren.contract.bots import BOT_PREFIX, bot_name
-from warren.contract.events import EVENT, NUMBERED
+from warren.contract.events import EVENT, EVENT_TYPES, NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.contract.wire import rfc3339
 from warren.ops import mongo
-from warren.ops.mongo import StoreUnavailable, translated
+from warren.ops.mongo import StoreUnavailable, long_work, translated
 
 from warren_persistence.domain.content import content_of
 from warren_persistence.domain.notices import concerned
@@ -34,6 +34,10 @@ from warren_persistence.projection import known_as, member_updates, people_updat
 log = logging.getLogger(__name__)
 
 DUPLICATE_KEY = 11_000
+ROOMS_AT_ONCE = 100
+"""Rooms whose projections are made anew together."""
+_LEFT = {"unprojected": True, "type": {"$in": list(EVENT_TYPES)}}
+"""What is yet to be projected, of what is known here."""
 PORTION = 500
 """Documents written at once when projections are brought up to the logs."""
 PROJECTIONS = 3
@@ -71,8 +75,12 @@ class Store:
             await self._meta.find_one({"_id": "epoch"})
 
     async def prepare(self) -> str:
-        """Make the indexes, and return the epoch: the identity of this database, made once."""
-        with translated():
+        """Make the indexes, and return the epoch: the identity of this database, made once.
+
+        With a large log that takes long, once. A server that is away is StoreUnavailable soon, as ever.
+        """
+        log.info("indexes looked after")
+        with translated(), long_work():
             await self._events.create_index([("room", ASCENDING), ("seq", ASCENDING)], unique=True, name="seq")
             await self._events.create_index(
                 [("room", ASCENDING), ("key", ASCENDING), ("sender", ASCENDING)], unique=True, name="key"
@@ -107,18 +115,27 @@ class Store:
 
     async def _rebuild(self) -> None:
         """Make the projections anew from the logs, if what made them was older; two replicas may do so at once."""
-        with translated():
+        with translated(), long_work():
             made = await self._meta.find_one({"_id": "projections"})
             if made is not None and made["version"] >= PROJECTIONS:
                 return
+            log.info("projections are made anew: all logs are looked through")
             structural = {"type": {"$nin": list(NUMBERED)}}
             await self._events.update_many(structural, {"$set": {"unprojected": True}})
             await self._rooms.update_many({}, {"$set": {"seq": 0}})
             await self._members.update_many({}, {"$set": {"seq": 0}})
-            while found := await self._events.find({"unprojected": True}, {"room": 1}).to_list(PORTION):
-                await self.project_left(list({document["room"] for document in found}))
+            await self._project_all()
             await self._fold_people()
             await self._meta.update_one({"_id": "projections"}, {"$set": {"version": PROJECTIONS}}, upsert=True)
+
+    async def _project_all(self) -> None:
+        """Project whatever is left in any room, once: what only a newer replica knows stays as it is."""
+        rooms = await self._events.distinct("room", _LEFT)
+        for start in range(0, len(rooms), ROOMS_AT_ONCE):
+            await self.project_left(rooms[start : start + ROOMS_AT_ONCE])
+            log.info(
+                "projections are made anew", extra={"rooms": min(start + ROOMS_AT_ONCE, len(rooms)), "of": len(rooms)}
+            )
 
     async def _fold_people(self) -> None:
         """Make anew what people are found by."""
@@ -164,8 +181,8 @@ class Store:
     async def project_left(self, names: Sequence[str]) -> None:
         """Project what a writer that died left unprojected, so that the projections say what the log says."""
         with translated():
-            found = self._events.find({"unprojected": True, "room": {"$in": list(names)}}).sort("seq", ASCENDING)
-            left = [(document["room"], EVENT.validate_python(document)) async for document in found]
+            found = self._events.find({**_LEFT, "room": {"$in": list(names)}}).sort("seq", ASCENDING)
+            left = _all_known([document async for document in found])
         await self.project(left)
 
     async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
@@ -222,8 +239,8 @@ class Store:
     async def unsent(self, limit: int) -> list[tuple[str, LogEvent]]:
         """Return events, projected already, whose notice has not been published."""
         with translated():
-            found = await self._events.find({"unsent": True, "unprojected": {"$exists": False}}).to_list(limit)
-        return [(document["room"], EVENT.validate_python(document)) for document in found]
+            query = {"unsent": True, "unprojected": {"$exists": False}, "type": {"$in": list(EVENT_TYPES)}}
+            return _all_known(await self._events.find(query).to_list(limit))
 
     async def mark_sent(self, events: Iterable[tuple[str, LogEvent]]) -> None:
         """Take note that the notices of these events have been published."""
@@ -408,6 +425,11 @@ def _stored(document: dict[str, Any]) -> Stored:
     """Return where an event stands; one of a type that only a newer replica knows is none of what is known here."""
     event = _known(document)
     return Stored(document["seq"], document["number"], hash(None) if event is None else content_of(event), event)
+
+
+def _all_known(documents: Iterable[dict[str, Any]]) -> list[tuple[str, LogEvent]]:
+    found = ((document["room"], _known(document)) for document in documents)
+    return [(room, event) for room, event in found if event is not None]
 
 
 def _known(document: dict[str, Any]) -> LogEvent | None:

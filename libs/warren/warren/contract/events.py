@@ -1,6 +1,6 @@
 """What lasts in a room. A room is one log of these, with seq 1, 2, 3 … and no gap."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -195,6 +195,8 @@ AnyEvent = (
 Event = Annotated[AnyEvent, Field(discriminator="type")]
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
 
+EVENT_TYPES = frozenset(str(kind.model_fields["type"].default) for kind in get_args(AnyEvent))
+"""The types that this version knows. In a roll-out there are others in the logs, which pass through."""
 NUMBERED = frozenset({"message", "notice"})
 """The events that count as something to read."""
 EndsReading = MemberLeft | MemberRemoved | MemberBanned

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 
@@ -12,6 +13,9 @@ AUTHENTICATION_FAILED = 18
 """MongoDB's code for a login that it refuses."""
 OPERATION_TIMEOUT = 10_000
 """Milliseconds for one operation, server selection and the driver's own retry included."""
+LONG_WORK = 6 * 3600.0
+"""Seconds for building an index, or looking through all logs: what 100 million events take on a slow disk. Where the
+server is away instead, that shows after SELECTION_TIMEOUT."""
 SELECTION_TIMEOUT = 2_000
 """Milliseconds to find a primary or to connect; the callers retry."""
 
@@ -42,6 +46,13 @@ def host_of(url: str) -> dict[str, str]:
     """Return who connects to what by a MongoDB URL, for the log: without the password."""
     login, _, host = urlsplit(url).netloc.rpartition("@")
     return {"user": unquote(login.partition(":")[0]), "host": host}
+
+
+@contextlib.contextmanager
+def long_work() -> Iterator[None]:
+    """Let each operation meanwhile take as long as LONG_WORK, whatever the client's own limit."""
+    with pymongo.timeout(LONG_WORK):
+        yield
 
 
 @contextlib.contextmanager
