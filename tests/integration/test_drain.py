@@ -21,7 +21,7 @@ from harness.stack import Stack
 from harness.talker import Talker, talk_over
 from integration.conftest import Place, seqs
 from warren.contract.codes import Close
-from warren_local.ports import HOST
+from warren_local.ports import HOST, accepts
 from warren_local.service import Service
 
 WITHIN = 60.0
@@ -30,6 +30,8 @@ DRAIN = "60"
 """Longer than the test: what is left when it has seen enough is cut short by a second signal."""
 MEMBERS = 6
 """Of each transport."""
+KEPT = 2.0
+"""Seconds for which a proxy has kept a connection: longer than a drain, less than it keeps one (nginx.conf: 4)."""
 LATE = 5
 LAST_WORDS = 1_000
 AT_ONCE = 50
@@ -173,3 +175,32 @@ async def test_who_connects_at_the_last_moment_and_speaks_is_not_cut_by_a_proxy(
             await asyncio.to_thread(until, lambda: not_accepted(gateway) == LATE)
             gateway.tell_to_stop()
             gateway.resume()
+
+
+async def test_a_connection_that_a_proxy_has_kept_is_served_until_the_proxy_lets_go_of_it(
+    stack: Stack, place: Place
+) -> None:
+    """Nobody may repeat a POST that is lost on a connection just as it is closed. So the gateway is not the first."""
+    gateway = stack.extra("gateway", 9, WARREN_DRAIN_SECONDS="0")
+    gateway.start()
+    gateway.wait_ready(WITHIN)
+    ask = (
+        f"POST /v1/poll HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {place.bob.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {{length}}\r\n\r\n{{body}}"
+    )
+    body = f'{{"cursors":{{"{place.room}":{{}}}},"wait":0}}'
+    request = ask.format(length=len(body), body=body).encode()
+    async with asyncio.timeout(WITHIN):
+        reader, writer = await asyncio.open_connection(HOST, gateway.port)
+        writer.write(request)
+        assert b" 200 " in await reader.readline()
+        gateway.tell_to_stop()
+        await asyncio.to_thread(until, lambda: not accepts(gateway.port))
+        await asyncio.sleep(KEPT)  # not a wait for something: for so long the proxy has had no use for it
+        writer.write(request)
+        answers = await reader.read()
+    assert b" 200 OK" in answers
+    assert b"connection: close" in answers
+    writer.close()
+    await asyncio.to_thread(gateway.stop)
+    assert errors([gateway]) == []

@@ -92,6 +92,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop. What was accepted at the last moment becomes a connection first, to be told like others."""
+        began = asyncio.get_running_loop().time()
         if self._drain is not None:
             draining = asyncio.ensure_future(self._drain())
             while not draining.done() and self._signals < 2:
@@ -105,9 +106,20 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(ASKED_WITHIN)
         if self._gone is not None:
             await self._gone()
+        if self._drain is not None:
+            await self._until_let_go(began + self.config.timeout_keep_alive)
         await super().shutdown(sockets)
         self._lag.stop()
         log.info("stopped")  # here, since uvicorn ends the process by the signal that it was told to end by
+
+    async def _until_let_go(self, end: float) -> None:
+        """Wait for proxies to let go of connections that were idle when this began, which they do before we would.
+
+        A request on one that is closed at that moment is lost; answered, it says that it was the last.
+        """
+        loop = asyncio.get_running_loop()
+        while self.server_state.connections and self._signals < 2 and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(SIGNAL_WITHIN)
 
     async def _close_listeners(self) -> None:
         """Accept whom the kernel has answered already: it resets their connections as the listener goes."""
