@@ -32,8 +32,9 @@ FRAGMENTS = 1_000
 """Fragments of one message."""
 ON_THE_WAY = 64 * 1024
 """Bytes that a peer may have sent before it hears that it is the end …"""
-FRAME_PRICE = 128
-"""… and for how many of them each frame counts besides: there could be thousands of empty ones."""
+FRAME_PRICE = 32
+"""… and for how many of them each frame counts besides: there could be thousands of empty ones. A burst of small frames
+that a client may still have sent has to fit, or it never hears why it ended."""
 
 
 def encode(frame: Frame) -> bytes:
