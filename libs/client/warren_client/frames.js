@@ -11,7 +11,8 @@
 /** @type {Check} */ const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 /** @type {Check} */ const isSeconds = (value) => Number.isFinite(value) && value >= 0;
 /** @type {Check} */ const isYesOrNo = (value) => typeof value === "boolean";
-/** @type {Check} */ export const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** @type {Check} */
+export const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** @param {Check} check @returns {Check} */
 const maybe = (check) => (value) => value === undefined || value === null || check(value);
