@@ -9,6 +9,7 @@ import warren_client
 import warren_ui.component
 from harness.site import Site
 from playwright.async_api import Browser, Page
+from warren_ui.component.confusables import confusables_script
 
 FOLDERS = (Path(warren_client.__file__).parent, Path(warren_ui.component.__file__).parent)
 HOSTILE = {
@@ -42,6 +43,7 @@ const { rowNode, signature, worded, avatar } = await import("/draw.js");
 const { initials, hueOf } = await import("/timeline.js");
 const { noteText, noticeText, holdText, typingText } = await import("/wording.js");
 const { sentence } = await import("/http.js");
+const { looks } = await import("/lookalikes.js");
 const event = (text) => ({
     seq: 1, number: 1, type: "message", id: "i", sender: text, name: text, key: text, user: text, title: text,
     reason: text, at: "2026-01-01T00:00:00Z", text, what: "member.muted", kind: "public",
@@ -50,17 +52,18 @@ const row = (text) => ({
     kind: "message", key: text, event: event(text), state: "failed", reason: text, first: true, last: true,
 });
 const muted = (text) => ({ until: Infinity, reason: text });
+const called = (text) => ({ name: text, id: text });
 const timeline = (text) => ({ title: text, kind: "public", number: 1, archived: false, muted: muted(text) });
 const USES = {
     message: (text) => rowNode(row(text), timeline(text)),
     signature: (text) => signature(row(text), timeline(text)),
     start: (text) => rowNode({ kind: "start", key: "start" }, timeline(text)),
-    note: (text) => worded(noteText({ ...event(text), type: "member.muted" }, "me", (user) => user)),
+    note: (text) => worded(noteText({ ...event(text), type: "member.muted" }, "me", called)),
     notice: (text) => worded(noticeText(event(text))),
     hold: (text) => holdText(timeline(text), text),
-    typing: (text) => worded(typingText([text, text])),
+    typing: (text) => worded(typingText([called(text), { name: text }])),
     avatar: (text) => avatar(text, text),
-    initials, hueOf, sentence,
+    initials, hueOf, looks, sentence,
 };
 """
 GROWTH = """async ([name, piece, end]) => {
@@ -95,7 +98,8 @@ GROWTH = """async ([name, piece, end]) => {
 async def site() -> AsyncIterator[Site]:
     site = Site()
     files = [file for folder in FOLDERS for file in folder.glob("*.js")]
-    site.pages = {f"/{file.name}": file.read_text() for file in files} | {"/": "<!doctype html>"}
+    made = {"/": "<!doctype html>", "/confusables.js": confusables_script()}
+    site.pages = {f"/{file.name}": file.read_text() for file in files} | made
     async with site.running():
         yield site
 
@@ -263,3 +267,91 @@ async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser
     await page.evaluate("window.names.of('ann')")
     await page.wait_for_function("window.names.of('ann') === 'Ann'", polling=50)
     await page.close()
+
+
+ALIKE = [
+    ("Ann", "Ann"),
+    ("Ann", "\u0410nn"),
+    ("ann", "ａｎｎ"),
+    ("Ann", "ANN"),
+    ("IAN", "ian"),
+    ("Alice", "AIice"),
+    ("Alice", "A1ice"),
+    ("helen", "\u041delen"),
+    ("Bob", "B0b"),
+    ("modem", "rnodern"),
+    ("José", "Jose\u0301"),
+    ("Ann", "A\u200bn\u2060n"),
+    ("Ann", "\U0001d400\U0001d427\U0001d427"),
+    ("Ann", "\u13aann"),
+    ("\u0410\u043d\u043d\u0430", "A\u043d\u043da"),
+]
+DIFFERENT = [("Ann", "Ben"), ("Ann", "Anna"), ("Jose", "José"), ("Ali", "All"), ("安", "李"), ("🐇", "🐈")]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_alike"),
+    [*((pair, True) for pair in ALIKE), *((pair, False) for pair in DIFFERENT)],
+)
+async def test_of_two_whose_names_look_alike_both_are_shown_with_their_ids(
+    page: Page, names: tuple[str, str], is_alike: bool
+) -> None:
+    found = await page.evaluate(
+        """async ([one, other]) => {
+            const { Timeline } = await import("/timeline.js");
+            const { rowNode } = await import("/draw.js");
+            const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
+            timeline.history = "loaded";
+            const said = (seq, sender, name) => ({
+                seq, sender, name, number: seq, type: "message", key: `${seq}`, text: "Hello", at: "2026-01-01T00:00Z",
+            });
+            const told = () => timeline.rows("me", [], (user, name) => name ?? user)
+                .filter(({ kind }) => kind === "message")
+                .map((row) => rowNode(row, timeline).querySelector(".author").textContent);
+            timeline.add([said(1, "u1", one)], "me");
+            const alone = told();
+            timeline.add([said(2, "u2", other), said(9, "u3", "Somebody else")], "me");
+            return [alone, told()];
+        }""",
+        names,
+    )
+    one, other = names
+    both = [f"{one} u1", f"{other} u2"] if is_alike else [one, other]
+    assert found == [[one], [*both, "Somebody else"]]
+
+
+async def test_a_name_that_is_somebody_elses_id_is_shown_with_its_own(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Lookalikes } = await import("/lookalikes.js");
+            const people = new Lookalikes();
+            people.meet("ann", "ann");
+            const news = [people.meet("eve", "Ann"), people.meet("eve", "Ann"), people.meet("ben", "Ben")];
+            return [news, people.idOf("ann", "ann"), people.idOf("eve", "Ann"), people.idOf("ben", "Ben")];
+        }"""
+    )
+    assert found == [[True, False, False], "", "eve", ""]
+
+
+async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Panel } = await import("/panel.js");
+            const { Timeline } = await import("/timeline.js");
+            const { Names } = await import("/names.js");
+            const { skeleton } = await import("/page.js");
+            const members = async () => ({ members: [{ user: "u2", name: "Ann" }], more: false });
+            const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
+            timeline.people.meet("u1", "Ann");
+            const before = timeline.called("u1", "Ann");
+            return await new Promise((resolve) => {
+                const names = new Names({}, () => resolve([before, timeline.called("u1", "Ann")]));
+                const parts = skeleton();
+                document.body.attachShadow({ mode: "open" }).append(parts.root);
+                const panel = new Panel(parts, { members }, names, {});
+                panel.draw(timeline, "me", undefined);
+                panel.open();
+            });
+        }"""
+    )
+    assert found == [{"name": "Ann", "id": ""}, {"name": "Ann", "id": "u1"}]

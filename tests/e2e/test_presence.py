@@ -234,3 +234,20 @@ async def between(person: Person) -> Between:
     await person.page.reload()
     await person.is_online()
     return found
+
+
+async def test_of_two_guests_with_one_name_each_is_shown_with_the_id(meet: Meet) -> None:
+    (ana, ben, twin), _ = await meet("Ana Ruiz", "Ben Okafor", "Ben Okafor")
+    ids = [await person.id() for person in (ben, twin)]
+    await expect(here(ana)).to_have_text("3 here")
+    await ben.type("Hello")
+    await expect(ana.typing).to_have_text(f"Ben Okafor {ids[0]} is typing")
+    await ben.say("Hello from Ben")
+    await twin.say("Hello from the other one")
+    authors = ana.page.locator(".author")
+    await expect(authors).to_have_text([f"Ben Okafor {user}" for user in ids])
+    await expect(authors.first).to_have_accessible_name(f"Ben Okafor {ids[0]}")
+    await expect(ben.page.locator(".author")).to_have_text([f"Ben Okafor {ids[1]}"])
+    await ana.say("Hello both")
+    await expect(ben.page.locator(".author").last).to_have_text("Ana Ruiz")
+    await expect(ana.page.get_by_test_id("note").filter(has_text=ids[0])).to_have_text(f"Ben Okafor {ids[0]} joined")

@@ -7,9 +7,11 @@ from typing import Any, TypedDict
 import streamlit as st
 from warren_client import bundle, enclosed
 
+from warren_ui.component.confusables import confusables_script
+
 _HERE = Path(__file__).parent
 _CHAT = (
-    "wording.js", "timeline.js", "emoji.js", "draw.js", "dot.js",
+    "wording.js", "lookalikes.js", "timeline.js", "emoji.js", "draw.js", "dot.js",
     "storage.js", "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js",
     "page.js", "banner.js",
     "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "company.js",
@@ -56,7 +58,7 @@ class Wish(TypedDict):
 
 def chat_script() -> str:
     """Return the chat's JavaScript with the client: one module, which exports the function that Streamlit calls."""
-    return f"{enclosed()}\n{bundle(_text(name) for name in _CHAT)}"
+    return f"{enclosed()}\n{bundle([confusables_script(), *map(_text, _CHAT)])}"
 
 
 def _text(name: str) -> str:

@@ -367,6 +367,12 @@ export class Chat {
     this.#draw();
   }
 
+  /** Whoever is here, types or answers now may look like somebody who wrote. @param {Timeline} timeline @param {import("./presence.js").Here | undefined} here @param {import("./growing.js").Part[]} growing */
+  #meet({ room, people }, here, growing) {
+    for (const { user, name } of [...(here?.people?.values() ?? []), ...this.company.typists.of(room)]) people.meet(user, name);
+    for (const { sender, name } of growing) people.meet(sender, name);
+  }
+
   /** Draw soon, once for all that changes now. (Not by animation frame: those stop in a hidden tab, its title should not.) */
   #draw() {
     if (this.#scheduled) return;
@@ -376,6 +382,8 @@ export class Chat {
       const timeline = this.#current;
       const online = this.client.state === "online";
       const here = timeline && this.company.here(timeline.room);
+      const growing = timeline ? this.company.growing.of(timeline.room) : [];
+      if (timeline) this.#meet(timeline, here, growing);
       this.company.draw(timeline);
       this.list.draw(this.rooms.all, this.#active, (one) => this.company.peer(one)?.status);
       this.head.draw(timeline, this.rooms.all, online, this.#gone, { here, peer: timeline && this.company.peer(timeline) });
@@ -383,7 +391,6 @@ export class Chat {
       this.panel.draw(timeline, this.#me, here);
       this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
       const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
-      const growing = timeline ? this.company.growing.of(timeline.room) : [];
       const rows = timeline?.rows(this.#me, [...growing, ...waiting], (user, name) => this.names.of(user, name)) ?? [];
       this.log.draw(timeline, rows, this.#gone || online ? asideNode(this.#gone) : undefined);
     });

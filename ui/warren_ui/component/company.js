@@ -69,7 +69,7 @@ export class Company {
   /** @param {Timeline | undefined} timeline the open room */
   draw(timeline) {
     this.#lookFor(timeline);
-    const words = timeline ? typingText(this.typists.of(timeline.room).map(({ name }) => name)) : [];
+    const words = timeline ? typingText(this.typists.of(timeline.room).map(({ user, name }) => timeline.called(user, name))) : [];
     const said = JSON.stringify(words);
     if (this.line.dataset.said === said) return;
     this.line.dataset.said = said;

@@ -118,7 +118,7 @@ function messageNode(line) {
     "data-state": state,
   });
   const hue = `--hue: ${hueOf(event.sender)}`;
-  const author = el("button", { type: "button", class: "author", style: hue, dir: "auto", "data-act": "person", "data-key": event.sender }, event.name);
+  const author = el("button", { type: "button", class: "author", style: hue, dir: "auto", "data-act": "person", "data-key": event.sender }, ...named(event.name, line.id));
   const body = el("div", { class: "text", dir: "auto", "data-testid": "text" }, ...linked(text));
   const bubble = el("div", { class: "bubble" }, body, el("span", { class: "meta" }, clock(event.at), mark(line)));
   if (first) bubble.prepend(mine ? el("span", { class: "unseen" }, "You") : author);
@@ -132,14 +132,19 @@ function noteNode({ event, words }) {
   return el("div", { class: "note", "data-testid": "note", "data-type": event.type, "data-seq": event.seq }, ...worded(words));
 }
 
+/** A name, and behind it the id, if there is one to tell. @param {string | Node} name @param {string} [id] */
+function named(name, id) {
+  return id ? [name, " ", el("span", { class: "id", dir: "ltr" }, id)] : [name];
+}
+
 /** Words with the names in them set off. @param {import("./wording.js").Wording} words */
 export function worded(words) {
-  return words.map((part) => (typeof part === "string" ? part : el("b", { dir: "auto" }, part.name)));
+  return words.flatMap((part) => (typeof part === "string" ? [part] : named(el("b", { dir: "auto" }, part.name), part.id)));
 }
 
 /** @param {import("./wording.js").Wording} words */
 function plain(words) {
-  return words.map((part) => (typeof part === "string" ? part : part.name)).join("");
+  return words.map((part) => (typeof part === "string" ? part : `${part.name} ${part.id ?? ""}`)).join("");
 }
 
 /** Make these a list's children, moving none that stands right. @param {HTMLElement} list @param {Set<HTMLElement>} nodes */
@@ -188,7 +193,7 @@ function startNode(timeline) {
 
 /** What a row shows, in short: an unchanged row keeps its node. @param {Row} row @param {Timeline} timeline */
 export function signature(row, timeline) {
-  if (row.kind === "message") return [row.state, row.first, row.last, row.event.seq, row.event.at, row.event.text, row.reason].join(" ");
+  if (row.kind === "message") return [row.state, row.first, row.last, row.event.seq, row.event.at, row.event.text, row.reason, row.id].join(" ");
   if (row.kind === "note") return plain(row.words);
   if (row.kind === "start") return [timeline.title, timeline.archived].join(" ");
   return row.kind === "day" ? row.label : row.kind;

@@ -151,7 +151,10 @@ export class Panel {
     states.forEach((state, index) => (this.#people[state] = found[index].members));
     this.#more = found[0].more;
     this.#watchers = found[0].watched_by ?? [];
-    for (const { user, name } of found.flatMap(({ members }) => members)) this.names.learn(user, name === user ? "" : name);
+    const members = found.flatMap((one) => one.members);
+    for (const { user, name } of members) this.names.learn(user, name === user ? "" : name);
+    const alike = members.filter(({ user, name }) => timeline.people.meet(user, name));
+    if (alike.length) this.names.learned(); // what is drawn already shows names alone
   }
 
   /** @param {string} room @param {State} state */

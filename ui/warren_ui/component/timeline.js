@@ -1,6 +1,7 @@
 // @ts-check
 /** What is known of one room: its messages, what one is in it, how far it was read. No DOM, no network. */
 
+import { Lookalikes } from "./lookalikes.js";
 import { noteText } from "./wording.js";
 
 /** @typedef {import("warren-client").RoomEvent} RoomEvent */
@@ -10,7 +11,8 @@ import { noteText } from "./wording.js";
 /** @typedef {{kind: "note", key: string, event: RoomEvent, words: import("./wording.js").Wording}} Note */
 /**
  * @typedef {{kind: "message", key: string, event: RoomEvent, state: "pending" | "stored" | "failed", reason: string,
- *   mine: boolean, first: boolean, last: boolean}} Line  `first` and `last` of a group of one author
+ *   mine: boolean, first: boolean, last: boolean, id: string}} Line  `first` and `last` of a group of one author; `id`: their
+ *   id, if the name does not tell who it is
  */
 /** @typedef {Divider | Note | Line} Row */
 
@@ -73,6 +75,7 @@ export class Timeline {
   /** The last event that `title` and what follows take into account. */ seq = 0;
   title = "";
   archived = false;
+  /** Whose names look alike here. */ people = new Lookalikes();
   /** What one is here. @type {string | null} */ role = "member";
   /** Until when one may not write, in ms, and why if that is known. @type {{until: number, reason: string} | null} */ muted = null;
 
@@ -115,6 +118,11 @@ export class Timeline {
     this.muted = until ? { until: until.startsWith("9999") ? Infinity : Date.parse(until), reason } : null;
   }
 
+  /** Somebody here by name, with what else it takes to tell them from others. @param {string} user @param {string} name */
+  called(user, name) {
+    return { name, id: this.people.idOf(user, name) };
+  }
+
   #sorted() {
     return [...this.events.values()].sort((a, b) => a.seq - b.seq);
   }
@@ -141,6 +149,7 @@ export class Timeline {
   keep(events) {
     for (const event of events) {
       this.number = Math.max(this.number, event.number ?? 0);
+      if (event.name) this.people.meet(event.sender, event.name);
       if (isShown(event) && this.history !== "none") this.events.set(event.seq, event);
     }
   }
@@ -166,13 +175,15 @@ export class Timeline {
     this.more = true;
   }
 
-  /** Everything to draw, from top to bottom. @param {string} me @param {(Outgoing | import("./growing.js").Part)[]} waiting @param {import("./wording.js").NameOf} nameOf @returns {Row[]} */
+  /** Everything to draw, from top to bottom. @param {string} me @param {(Outgoing | import("./growing.js").Part)[]} waiting @param {(user: string, name?: string) => string} nameOf @returns {Row[]} */
   rows(me, waiting, nameOf) {
     /** @type {Map<string, string>} */
     const before = new Map(); // what happened last to whom
+    for (const { user } of this.events.values()) if (user) this.people.meet(user, nameOf(user));
+    const called = (/** @type {string} */ user, /** @type {string | undefined} */ given) => this.called(user, nameOf(user, given));
     const stored = this.#sorted().map((event) => {
       if (event.type === "message") return this.#line(event, me, "stored", "");
-      const words = noteText(event, me, nameOf, before.get(event.user ?? ""));
+      const words = noteText(event, me, called, before.get(event.user ?? ""));
       if (event.user) before.set(event.user, event.type);
       return /** @type {Note} */ ({ kind: "note", key: `${event.sender} ${event.key}`, event, words });
     });
@@ -184,7 +195,7 @@ export class Timeline {
   /** @param {RoomEvent} event @param {string} me @param {Line["state"]} state @param {string} reason @returns {Line} */
   #line(event, me, state, reason) {
     const key = `${event.sender} ${event.key}`; // the same for a message before and after it is stored
-    return { kind: "message", key, event, state, reason, mine: event.sender === me, first: true, last: true };
+    return { kind: "message", key, event, state, reason, mine: event.sender === me, first: true, last: true, id: this.called(event.sender, event.name).id };
   }
 
   /** @param {Outgoing} entry @param {string} me */

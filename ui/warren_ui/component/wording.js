@@ -2,8 +2,9 @@
 /** What happened, in words. No DOM: what people named or wrote stays apart from our own words, to be set as text. */
 
 /** @typedef {import("warren-client").RoomEvent} RoomEvent */
-/** @typedef {(user: string, name?: string) => string} NameOf  `name`: the one that came with the event */
-/** @typedef {(string | {name: string})[]} Wording */
+/** @typedef {{name: string, id?: string}} Called  `id`: behind the name, where that does not tell who is meant */
+/** @typedef {(user: string, name?: string) => Called} NameOf  `name`: the one that came with the event */
+/** @typedef {(string | Called)[]} Wording */
 
 const FOREVER_YEAR = 9999;
 const ROLES = { owner: "an owner", moderator: "a moderator", member: "a member" };
@@ -44,7 +45,7 @@ function measure({ until, reason }) {
  * @param {RoomEvent} event @param {string} me @param {NameOf} nameOf @param {string} [before] @returns {Wording}
  */
 export function noteText(event, me, nameOf, before) {
-  const who = (/** @type {string} */ user, /** @type {string} */ own, /** @type {string} */ name = "") => ({ name: user === me ? own : nameOf(user, name) });
+  const who = (/** @type {string} */ user, /** @type {string} */ own, /** @type {string} */ name = "") => (user === me ? { name: own } : nameOf(user, name));
   const actor = who(event.sender, "You", event.name);
   const target = who(event.user ?? "", "you");
   const self = event.sender === event.user;
@@ -104,10 +105,10 @@ export function countsText({ online, away }) {
   return `${online.toLocaleString()} online${away ? `, ${away.toLocaleString()} away` : ""}`;
 }
 
-/** @param {string[]} names of those who are typing @returns {Wording} */
-export function typingText(names) {
-  const [first, second] = names.map((name) => ({ name }));
-  if (names.length > 2) return [`${names.length} people are typing`];
+/** @param {Called[]} people who are typing @returns {Wording} */
+export function typingText(people) {
+  const [first, second] = people;
+  if (people.length > 2) return [`${people.length} people are typing`];
   return second ? [first, " and ", second, " are typing"] : first ? [first, " is typing"] : [];
 }
 
