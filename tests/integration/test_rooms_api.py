@@ -7,13 +7,15 @@ from typing import Any
 import httpx
 import pymongo
 import pytest
-from harness.bus import Bus
+from harness.bus import BATCH, Bus
 from harness.member import fresh_room
 from harness.rights import new_scene
 from harness.stack import Stack
 from harness.tokens import token
 from integration.conftest import Person, Place, become_known, new_person, new_place
+from warren.contract import commands as c
 from warren.contract.ids import direct_room
+from warren.contract.queries import NOTES_LIMIT
 
 
 class Api:
@@ -259,3 +261,38 @@ async def test_a_page_of_history_has_what_happened_between_its_messages(place: P
     assert await page("limit=2&after=3") == ([4, 6], [5], True)
     assert await page("after=6") == ([8], [7, 9], False)
     assert (await bob.done("GET", f"{path}/messages"))["notes"] == []
+
+
+RENAMES = 225
+"""More than a page of history has notes."""
+
+
+async def test_what_happened_between_two_messages_can_be_read_however_much(
+    place: Place, broker: Bus, ann: Api, bob: Api
+) -> None:
+    """A page of history says that it has not all of it; the log has, page by page."""
+    path = f"rooms/{place.room}"
+    await bob.done("POST", f"{path}/messages", {"text": "before"})
+    titles = [f"T{number}" for number in range(RENAMES)]
+    common = {"room": place.room, "sender": place.ann.id, "name": "Ann"}
+    for start in range(0, RENAMES, BATCH):
+        portion = [c.Rename(**common, id=title, key=title, title=title) for title in titles[start : start + BATCH]]
+        await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
+    assert {reply["type"] for reply in (await broker.replies(RENAMES)).values()} == {"accepted"}
+    last = (await bob.done("POST", f"{path}/messages", {"text": "after"}))["seq"]
+    assert last == 3 + RENAMES + 1
+
+    page = await bob.done("GET", f"{path}/messages?notes=true&limit=2")
+    assert (len(page["messages"]), len(page["notes"]), page["notes_cut"]) == (2, NOTES_LIMIT, True)
+    whole = await bob.done("GET", f"{path}/messages?notes=true&before={2 + NOTES_LIMIT}")
+    assert (len(whole["notes"]), whole["notes_cut"]) == (NOTES_LIMIT, False)
+
+    found: list[dict[str, Any]] = []
+    head, after = last, page["messages"][0]["seq"]
+    while after < head:
+        part = await bob.done("GET", f"{path}/events?after={after}&limit=100")
+        head = part["head"]
+        found += part["events"]
+        after = found[-1]["seq"]
+    assert [event["title"] for event in found if event["type"] == "room.renamed"] == titles
+    assert found[-1]["text"] == "after"

@@ -72,12 +72,14 @@ class StoredResponse(BaseModel):
 class PageResponse(BaseModel):
     """Messages, newest last; `more`: there are further ones in the direction asked for.
 
-    `notes`: the other events between them, if they were asked for; the newest 200.
+    `notes`: the other events between them, if they were asked for; the newest 200, or fewer if they are large.
+    `notes_cut`: there are older ones between them, which the room's `events` have.
     """
 
     messages: list[dict[str, Any]]
     more: bool
     notes: list[dict[str, Any]] = Field(default_factory=list)
+    notes_cut: bool = False
 
 
 class LogResponse(BaseModel):
@@ -147,7 +149,7 @@ async def history(
         raise ProblemError(Code.INVALID, "before or after, not both")
     query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit, notes=notes)
     answer = await here.asker.ask(query, q.Page)
-    return PageResponse(messages=answer.messages, more=answer.more, notes=answer.notes)
+    return PageResponse(**answer.model_dump(exclude={"type"}))
 
 
 @router.get("/rooms/{room}/events", responses=responses(*OF_A_ROOM))

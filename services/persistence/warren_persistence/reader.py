@@ -204,18 +204,22 @@ class Reader:
             page = last_within(found[-query.limit :], room_for)
         more = len(found) > len(page)
         notes = await self._notes(query, page, upto, more=more) if query.notes else []
-        return q.Page(messages=page, more=more, notes=notes)
+        shown = last_within(notes[-q.NOTES_LIMIT :], NOTES_SHARE)
+        return q.Page(messages=page, more=more, notes=shown, notes_cut=len(shown) < len(notes))
 
     async def _notes(
         self, query: q.History, page: list[q.StoredEvent], upto: int, *, more: bool
     ) -> list[q.StoredEvent]:
-        """Return what else happened between the ends of the page; where nothing more follows, up to the log's."""
+        """Return what else happened between the ends of the page; where nothing more follows, up to the log's.
+
+        The last NOTES_LIMIT of it, and one more if there were more.
+        """
         low, high = query.after or 0, upto if query.before is None else min(upto, query.before - 1)
         if more and query.after is not None:
             high = page[-1]["seq"]
         elif more:
             low = page[0]["seq"]
-        return last_within(await self._store.notes(query.room, low, high, q.NOTES_LIMIT), NOTES_SHARE)
+        return await self._store.notes(query.room, low, high, q.NOTES_LIMIT + 1)
 
     async def _my_rooms(self, query: q.MyRooms) -> BaseModel:
         memberships = {found["_id"]["room"]: found for found in await self._store.memberships(query.user, MY_ROOMS)}

@@ -180,13 +180,15 @@ class Range(Wire):
 class Page(Wire):
     """The answer to History: newest last; `more` says whether there are further messages in that direction.
 
-    `notes`: the newest of the other events between the page's ends, NOTES_LIMIT at most.
+    `notes`: the newest of the other events between the page's ends, NOTES_LIMIT at most. `notes_cut`: older ones of
+    them were left out; EventRange has them.
     """
 
     type: Literal["page"] = "page"
     messages: list[StoredEvent]
     more: bool
     notes: list[StoredEvent] = Field(default_factory=list)
+    notes_cut: bool = False
 
 
 class RoomSummary(Wire):
