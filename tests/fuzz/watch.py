@@ -20,7 +20,9 @@ WITHIN = 30.0
 """Seconds for a service to answer; a bound, not an expectation."""
 LINE = 16_384
 """Bytes of a line in a log: whoever is wrong a thousand times in one message is told of once."""
-KNOWN_ERRORS = frozenset({"dead letter", "answer not understood", "answers not understood", "message failed"})
+KNOWN_ERRORS = frozenset(
+    {"dead letter", "answer not understood", "answers not understood", "message failed", "events failed"}
+)
 """What is logged as an error because another replica is at fault, or an operator is to look at dead letters."""
 _LAG = "warren_event_loop_lag_seconds"
 

@@ -8,6 +8,7 @@ from typing import Any
 import aio_pika
 import httpx
 import pytest
+from harness.bots import until
 from harness.bus import Bus
 from harness.line import TransportName
 from harness.operator import metric
@@ -68,12 +69,16 @@ async def test_more_of_them_than_a_gateway_has_in_hand_delay_nobody(
     strange = list(HEADERS.values())
     async with talk(gateways[0], place.bob.token) as bob:
         await bob.join(place.room, 2)
-        failures = await metric(gateways[0], "warren_failures_total", what="message")
+        failures = await metric(gateways[0], "warren_failures_total", what="events")
         for start in range(0, PREFETCH + 100, 100):
             await asyncio.gather(*(publish(strange[number % len(strange)]) for number in range(start, start + 100)))
         head = await broker.fill(place.room, place.ann.id, ["and on"])
         assert seqs(await bob.events(place.room, head)) == [3]
-        assert await metric(gateways[0], "warren_failures_total", what="message") >= failures + PREFETCH
+
+        async def counted() -> bool:  # perhaps later: the first has the good one read from the store
+            return await metric(gateways[0], "warren_failures_total", what="events") >= failures + PREFETCH
+
+        await until(counted, 0.05)
 
 
 async def test_one_of_a_room_that_nobody_follows_is_passed_over(

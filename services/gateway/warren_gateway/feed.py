@@ -68,7 +68,7 @@ class Feed:
             asyncio.get_running_loop().call_soon(self._flush)
         arrived.tag = message.delivery_tag
         room = (message.routing_key or "").rpartition(".")[2]
-        with contained("message", lambda: self._lost(room), exchange=EVENTS, room=room):
+        with contained("events", lambda: self._lost(room), room=room):
             _add(arrived, room, message)
 
     def _flush(self) -> None:
@@ -77,7 +77,7 @@ class Feed:
         if arrived is None:
             return
         for (room, epoch), chunks in arrived.chunks.items():
-            with contained("message", lambda room=room: self._lost(room), exchange=EVENTS, room=room):  # type: ignore[misc]
+            with contained("events", lambda room=room: self._lost(room), room=room):  # type: ignore[misc]
                 for chunk in merge(shown(room), chunks):
                     for piece in split(chunk):
                         self._take(room, epoch, piece)
