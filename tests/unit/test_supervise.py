@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 from warren.ops.serve import background
-from warren.rates import Rate
-from warren.supervise import EndedError, Rarely, Tasks, contained, endless
+from warren.supervise import EndedError, Tasks, contained, endless
 
 
 def failures(what: str) -> float:
@@ -28,17 +27,6 @@ def test_an_exception_is_logged_counted_and_handed_on(caplog: pytest.LogCaptureF
     with contained("test", lambda: called.append(True)):
         pass
     assert (failures("test"), called) == (before + 1, [True])
-
-
-def test_what_fails_all_the_time_does_not_fill_the_log() -> None:
-    now = 0.0
-    rarely = Rarely(Rate(1 / 60, 3), lambda: now)
-    assert [rarely.left_out("a") for _ in range(10)] == [0, 0, 0, *[None] * 7]
-    assert rarely.left_out("b") == 0
-    now = 60.0
-    assert [rarely.left_out("a") for _ in range(3)] == [7, None, None]
-    now = 120.0
-    assert rarely.left_out("a") == 2
 
 
 async def test_whose_task_fails_is_told() -> None:

@@ -6,54 +6,26 @@ depends on ends the process. What must never be is a part that is dead while hea
 
 import asyncio
 import logging
-import time
-from collections import Counter as Tally
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import Counter
 
-from warren.rates import Buckets, Rate
+from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("warren_failures_total", "Exceptions that nobody foresaw, by what failed.", ["what"])
-LINES = Rate(1 / 60, 10)
-"""In the log, of each kind of failure: whoever can cause one must not be able to fill it."""
-
-
-class Rarely:
-    """Lets lines of a kind, one of few, into the log some times and then once in a while."""
-
-    def __init__(self, rate: Rate = LINES, clock: Callable[[], float] = time.monotonic) -> None:
-        self._buckets = Buckets(rate)
-        self._clock = clock
-        self._left_out: Tally[str] = Tally()
-
-    def left_out(self, kind: str) -> int | None:
-        """Return how many were left out since the last one; None if this one is, too."""
-        if self._buckets.take(kind, self._clock()):
-            self._left_out[kind] += 1
-            return None
-        return self._left_out.pop(kind, 0)
-
-    def warn(self, logger: logging.Logger, kind: str, message: str, **extra: object) -> None:
-        """Log a warning of this kind, unless there were too many; `left_out` in it says how many were."""
-        left_out = self.left_out(kind)
-        if left_out is not None:
-            logger.warning(message, extra={**extra, "left_out": left_out})
-
-
-_tracebacks = Rarely()
+_throttle = LogThrottle()
 
 
 def failed(what: str, error: BaseException, **where: object) -> None:
     """Count and log an exception that nobody foresaw. `what`, one of few, failed; `where` goes into the log alone."""
     FAILURES.labels(what).inc()
-    left_out = _tracebacks.left_out(f"{what}/{type(error).__name__}")
-    if left_out is not None:
-        log.error("%s failed", what, extra={**where, "left_out": left_out}, exc_info=error)
+    passed = _throttle.due((what, type(error)))  # whoever can cause one must not be able to fill the log
+    if passed is not None:
+        log.error("%s failed", what, extra={**where, "passed_over": passed}, exc_info=error)
 
 
 @contextmanager

@@ -126,10 +126,8 @@ class Authenticator:
 
     def _tell(self, refused: TokenRefused, address: str) -> None:
         """Say why, never with the token: somebody may still be let in by it elsewhere."""
-        passed = self._throttle.due(refused.reason, time.monotonic())
-        if passed is not None:
-            told = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
-            log.warning("a token was refused", extra={**told, "passed_over": passed})
+        told = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
+        self._throttle.warn(log, refused.reason, "a token was refused", **told)
 
     async def verify(self, token: str) -> User:
         """Return whose token it is. Raises TokenRefused or NotNow. Waits only for a key that is not known."""

@@ -19,7 +19,8 @@ from warren.contract.ids import inbox_room
 from warren.contract.sizes import SERVER_BODY_LIMIT
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, event_key, shard, shard_key
 from warren.rates import Buckets, Rate
-from warren.supervise import Rarely, Tasks, endless
+from warren.supervise import Tasks, endless
+from warren.throttle import LogThrottle
 from warren.untrusted import UnreadableError, first_error, read
 
 from warren_gateway import metrics
@@ -61,7 +62,7 @@ class _Room:
     """Nobody watched it when it was last looked at; if so next time too, it goes."""
 
 
-_rarely = Rarely()
+_throttle = LogThrottle()
 PARTS = Rate(5, 10)
 """Of one bot in one room: it shows four parts of a reply a second."""
 Judge = Callable[[str, str], Awaitable[bool]]
@@ -380,4 +381,4 @@ def _refuse(message: DeliveredMessage, why: str) -> None:
     publisher = message.header.properties.user_id
     kind = "bots" if publisher is not None and is_bot(publisher) else "services"
     metrics.REFUSED_MESSAGES.labels(kind).inc()
-    _rarely.warn(log, kind, "message refused", exchange=message.exchange, publisher=publisher, error=why)
+    _throttle.warn(log, kind, "message refused", exchange=message.exchange, publisher=publisher, error=why)

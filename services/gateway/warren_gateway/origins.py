@@ -1,7 +1,6 @@
 """Pages that may not use this gateway: counted, and said, since a browser tells the page nothing."""
 
 import logging
-import time
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -30,10 +29,8 @@ class StrangeOrigins:
     def refused(self, origin: str) -> None:
         """Count a handshake or preflight of such an origin, and name it."""
         metrics.REFUSED.labels("origin").inc()
-        passed = self._throttle.due(origin[:SHOWN], time.monotonic())
-        if passed is not None:
-            told = {"origin": origin[:SHOWN], "WARREN_ORIGINS": self._allowed, "passed_over": passed}
-            log.warning("a page was refused: its origin is none of WARREN_ORIGINS", extra=told)
+        told = {"origin": origin[:SHOWN], "WARREN_ORIGINS": self._allowed}
+        self._throttle.warn(log, told["origin"], "a page was refused: its origin is none of WARREN_ORIGINS", **told)
 
 
 class Cors(CORSMiddleware):

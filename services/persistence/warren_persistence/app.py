@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -108,10 +107,8 @@ class Persistence:
             try:
                 return await self._store.prepare()
             except StoreUnavailable as error:
-                passed = throttle.due("store", time.monotonic())
-                if passed is not None:
-                    where = host_of(self._settings.mongo_url)
-                    log.warning("waiting for MongoDB", extra={**where, "error": str(error), "passed_over": passed})
+                where = host_of(self._settings.mongo_url)
+                throttle.warn(log, "store", "waiting for MongoDB", **where, error=str(error))
                 await asyncio.sleep(wait)
         raise AssertionError("backoff is endless")
 

@@ -19,7 +19,8 @@ from warren.contract import presence as p
 from warren.contract.ids import inbox_room
 from warren.contract.topology import CONTROL, LIVE, PRESENCE, SHARDS, event_key, presence_queue, shard_key
 from warren.ops.mongo import StoreUnavailable
-from warren.supervise import Rarely, Tasks, contained
+from warren.supervise import Tasks, contained
+from warren.throttle import LogThrottle
 from warren.untrusted import first_error
 
 from warren_presence import metrics
@@ -53,7 +54,7 @@ class _Held:
     heard_at: float
 
 
-_rarely = Rarely()
+_throttle = LogThrottle()
 
 
 class Keeper:
@@ -258,4 +259,4 @@ def _kind(frame: p.Presence) -> str:
 
 def _refused(error: ValidationError) -> None:
     metrics.REFUSED.inc()
-    _rarely.warn(log, "message", "message refused", error=first_error(error))
+    _throttle.warn(log, "message", "message refused", error=first_error(error))

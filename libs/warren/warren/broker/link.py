@@ -101,7 +101,7 @@ class Link:
 
     def _tell(self, what: str, error: BaseException, *, news: bool) -> None:
         """Say what has befallen the link; only once and then rarely, unless it is news."""
-        passed = _throttle.due((what, *self._where.values()), asyncio.get_running_loop().time())
+        passed = _throttle.due((what, *self._where.values()))
         self._told = news or passed is not None
         if self._told:
             log.warning(what, extra={"link": self.name, **self._where, "error": str(error), "passed_over": passed})

@@ -103,10 +103,8 @@ class Shards:
                 with translated():
                     await self._consume(connection, shard, opened)
             except Unavailable as error:
-                passed = self._throttle.due(str(type(error.__cause__)), loop.time())  # the same befalls all shards
-                if passed is not None:
-                    told = {"queue": self._queue(shard), "error": str(error), "passed_over": passed}
-                    log.warning("shard not consumed", extra=told)
+                what = str(type(error.__cause__))  # the same befalls all shards
+                self._throttle.warn(log, what, "shard not consumed", queue=self._queue(shard), error=str(error))
             finally:
                 opened.set()
                 self._lost(shard)
