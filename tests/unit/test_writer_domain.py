@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from warren.contract.codes import Code
-from warren.contract.commands import COMMAND, Accepted, Ban, CreateRoom, Join, Mute, Refused, Remove, Send
+from warren.contract.commands import COMMAND, Accepted, Ban, CreateRoom, Join, Leave, Mute, Refused, Remove, Send
 from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
 from warren.contract.topology import bot_key, public_key
 from warren_persistence.domain.content import content_of
@@ -259,6 +259,24 @@ def test_events_go_to_the_bots_that_are_in_the_room_at_their_place_and_to_no_oth
         (7, 9, (bot_key("echo"),)),
         (10, 11, ()),
     ]
+
+
+@pytest.mark.parametrize("leaving", ["left", "removed", "banned"])
+def test_a_bot_hears_that_it_is_out_also_when_that_is_said_again(leaving: str) -> None:
+    """The writer died before it published that; the next one finds the room as it is now: without the bot."""
+    state = room("private")
+    state.bots, state.members["bot.echo"] = frozenset({"echo"}), MEMBER
+    common = {"id": "i", "room": "a", "key": "r"}
+    ending: dict[str, RoomCommand] = {
+        "left": Leave(**common, sender="bot.echo", name="E"),
+        "removed": Remove(**common, sender="ann", name="ann", user="bot.echo"),
+        "banned": Ban(**common, sender="ann", name="ann", user="bot.echo"),
+    }
+    commands = [send(key="k1"), ending[leaving], send(key="k2")]
+    known = stored_by(plan_batch(commands, {"a": state}, {}, NOW))
+    again = plan_batch(commands, {"a": state}, known, NOW)
+    assert not state.bots
+    assert [again.copies["a", event.seq] for _, event, _ in again.again] == [(), (bot_key("echo"),), ()]
 
 
 @pytest.mark.parametrize("user", ["bot.", "bot.Echo", "bot.a@b", "bot.a.b", f"bot.{'x' * 33}"])

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from warren.contract.bots import bot_name
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
+from warren.contract.events import EndsReading
 from warren.contract.topology import bot_key, public_key
 
 from warren_persistence.domain.content import content_of
@@ -79,7 +81,7 @@ def plan_batch(
         elif stored.event is not None:
             room = rooms[command.room]
             plan.again.append((room.name, stored.event, stored.number))
-            plan.copies[room.name, stored.seq] = copies(room, room.bots)
+            plan.copies[room.name, stored.seq] = copies(room, room.bots | _made_to_leave(stored.event))
         plan.answers.append(Accepted(id=command.id, seq=stored.seq, number=stored.number))
     return plan
 
@@ -90,6 +92,15 @@ def _advance(plan: Plan, room: Room, event: LogEvent) -> Stored:
     plan.copies[room.name, event.seq] = copies(room, before)
     plan.new.append((room.name, event, room.number))
     return Stored(event.seq, room.number, content_of(event))
+
+
+def _made_to_leave(event: LogEvent) -> frozenset[str]:
+    """Return the bot that the event makes leave, if it is one: said again, it is shown to it, too, as the last.
+
+    What was before it is not: whether the bot was a member then, the event does not say.
+    """
+    name = bot_name(event.user) if isinstance(event, EndsReading) else None
+    return frozenset() if name is None else frozenset({name})
 
 
 def _another(command: RoomCommand, stored: Stored) -> Refused:
