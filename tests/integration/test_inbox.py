@@ -48,7 +48,7 @@ async def test_what_a_moderator_does_is_told_to_the_one_it_befalls(
         common = {"kind": "public", "title": place.room, "sender": place.ann.id}
         assert {**event, **about, **common, **expected} == event
     history = await http.get(f"{gateways[0]}/v1/rooms/@me/messages", headers=place.bob.headers)
-    assert history.json() == {"messages": found, "more": False, "notes": []}
+    assert history.json() == {"messages": found, "more": False, "notes": [], "notes_cut": False}
 
 
 async def test_what_one_does_oneself_is_not_told(
