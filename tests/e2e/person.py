@@ -94,6 +94,7 @@ class Person:
 
     async def sign_out(self) -> None:
         await self.page.locator(".st-key-sign-out button").click()
+        await self.page.locator(".st-key-sign-out-for-good button").click()
         await self.page.get_by_placeholder("Your name").wait_for()
 
     async def create_room(self, title: str, room: str) -> None:
@@ -120,13 +121,12 @@ class Person:
     async def browse(self) -> Locator:
         """Open the list of public rooms."""
         await self.page.locator(".st-key-browse-rooms button").click()
-        dialog = self.page.get_by_role("dialog")
-        await dialog.get_by_placeholder("Find a room").wait_for()
-        return dialog
+        await self.finder.get_by_placeholder("Find a room").wait_for()
+        return self.finder
 
     async def join(self, room: str) -> None:
         await self.browse()
-        await self.page.locator(f".st-key-join-{room} button").click()
+        await self.found(room).get_by_test_id("take").click()
         await self.is_in(room)
 
     async def open(self, room: str) -> None:
@@ -138,14 +138,18 @@ class Person:
         await self.page.locator(COMPOSER).fill(text)
         await self.page.locator(COMPOSER).press("Enter")
 
+    async def look_for_somebody(self) -> Locator:
+        """Open the search for people."""
+        await self.page.locator(".st-key-message-somebody button").click()
+        await self.finder.get_by_placeholder("Name or id").wait_for()  # keys would be pressed for a hidden field, too
+        return self.finder
+
     async def message_somebody(self, name: str, user: str) -> None:
         """Find a person and open the room of the two."""
-        await self.page.locator(".st-key-message-somebody button").click()
-        dialog = self.page.get_by_role("dialog")
-        await dialog.get_by_placeholder("Name or id").fill(name)
-        await dialog.get_by_placeholder("Name or id").press("Enter")
-        await dialog.locator(f"[class*='st-key-message-{user}'] button").click()
-        await dialog.wait_for(state="detached")
+        dialog = await self.look_for_somebody()
+        await dialog.get_by_placeholder("Name or id").press_sequentially(name)
+        await self.found(user).get_by_test_id("take").click()
+        await expect(self.finder).to_be_hidden()
 
     async def show_panel(self) -> Locator:
         """Have the panel of the room open."""
@@ -198,6 +202,15 @@ class Person:
     @property
     def panel(self) -> Locator:
         return self.page.get_by_test_id("panel")
+
+    @property
+    def finder(self) -> Locator:
+        """The dialog in which one finds rooms and people."""
+        return self.page.get_by_test_id("finder")
+
+    def found(self, id: str) -> Locator:
+        """Find the row of a room or person in that dialog."""
+        return self.finder.locator(f"[data-testid=found-row][data-id='{id}']")
 
     def member(self, user: str) -> Locator:
         return self.panel.locator(f"[data-testid=member][data-user='{user}']")
@@ -257,7 +270,7 @@ class Person:
 
     async def is_in(self, room: str) -> None:
         await self.page.locator(f"[data-testid=room-item][data-room={room}][aria-current]").wait_for()
-        await self.page.get_by_role("dialog").wait_for(state="detached")
+        await expect(self.page.get_by_role("dialog")).to_have_count(0)
 
     async def is_online(self) -> None:
         await self.page.locator("[data-testid=status][data-state=online]").wait_for()

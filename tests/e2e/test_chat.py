@@ -76,7 +76,7 @@ async def test_markup_stays_text(arrive: Arrive) -> None:
     await eve.create_room(title, room)
     dialog = await ben.browse()
     await dialog.get_by_text(title, exact=True).wait_for()
-    await ben.page.locator(f".st-key-join-{room} button").click()
+    await ben.found(room).get_by_test_id("take").click()
     await ben.is_in(room)
     texts = [attack, "javascript:alert(1)", "https://example.org/?q=<b>&x=\"'", "**bold** _it_ `code`"]
     for text in texts:
@@ -110,6 +110,12 @@ async def test_signing_out(meet: Meet) -> None:
     (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.say("Bye")
     await ben.sees("Bye")
+    await ana.page.locator(".st-key-sign-out button").click()
+    dialog = ana.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text(f"You are a guest (Ana Ruiz, {await ana.id()}): no password brings you back.")
+    await dialog.get_by_role("button", name="Stay").click()
+    await expect(dialog).to_have_count(0)
+    await ana.is_online()
     await ana.sign_out()
     await ana.page.wait_for_function("!document.cookie.includes('warren_token')")
     await ana.page.reload()

@@ -199,7 +199,7 @@ async def test_ban_and_lift(meet: Meet) -> None:
     await expect(ana.notes("member.banned")).to_contain_text("You banned Ben Okafor until")
     ben.is_refused = True
     dialog = await ben.browse()
-    await ben.page.locator(f".st-key-join-{room} button").click()
+    await ben.found(room).get_by_test_id("take").click()
     await expect(dialog.get_by_text("banned from this room")).to_be_visible()
     await ben.page.keyboard.press("Escape")
     await ana.panel.locator(f"[data-testid=lift-row][data-user='{user}']").get_by_test_id("lift").click()

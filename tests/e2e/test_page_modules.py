@@ -355,3 +355,13 @@ async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(
         }"""
     )
     assert found == [{"name": "Ann", "id": ""}, {"name": "Ann", "id": "u1"}]
+
+
+def test_modules_that_become_one_name_nothing_alike() -> None:
+    top = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function|class|const|let) \*?(\w+)", re.MULTILINE)
+    for folder in FOLDERS:
+        names = [
+            name for file in folder.glob("*.js") if file.name != "cookie.js" for name in top.findall(file.read_text())
+        ]
+        assert len(names) > 40
+        assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -76,7 +76,6 @@ SHORT = {
     "services/gateway/warren_gateway/auth.py": SLUG_CHARACTERS,
     "services/gateway/warren_gateway/bodies.py": "paths",
     "services/gateway/warren_gateway/cursors.py": "the pattern of what has been matched by pydantic",
-    "ui/warren_ui/people.py": "ids and names",
     "libs/warren/warren/contract/bots.py": "ids",
     "libs/warren/warren/bot/routes.py": "ids of rooms and types of events",
 }

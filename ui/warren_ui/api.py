@@ -2,7 +2,6 @@
 
 import logging
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -10,7 +9,6 @@ _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 """Seconds. A room is created with a write that waits for the store, so an answer may take some."""
 _IDLE = 4.0
 """Seconds for which a connection is kept: gateways close theirs after five, and what is sent at that moment is lost."""
-_DIRECTORY_LIMIT = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -59,30 +57,10 @@ class Gateway:
         rooms: list[dict[str, Any]] = self._ask("GET", "/v1/rooms", token)["rooms"]
         return rooms
 
-    def directory(self, token: str) -> list[dict[str, Any]]:
-        """Return the public rooms, by id, up to a number that can still be looked through."""
-        rooms: list[dict[str, Any]] = []
-        more = True
-        while more and len(rooms) < _DIRECTORY_LIMIT:
-            after = quote(rooms[-1]["room"]) if rooms else ""
-            page = self._ask("GET", f"/v1/directory?after={after}", token)
-            rooms += page["rooms"]
-            more = bool(page.get("more") and page["rooms"])
-        return rooms
-
     def create_room(self, token: str, room: str | None, kind: str, title: str, key: str) -> str:
         """Create a room and return its id, unguessable if none is given; the same `key` again creates nothing more."""
         body = {"kind": kind, "title": title, **({"room": room} if room else {})}
         return str(self._ask("POST", "/v1/rooms", token, json=body, headers={"Idempotency-Key": key})["room"])
-
-    def people(self, token: str, prefix: str) -> list[dict[str, str]]:
-        """Return people whose id or name begins with `prefix`: `{"user", "name"}` each."""
-        people: list[dict[str, str]] = self._ask("GET", f"/v1/people?q={quote(prefix)}", token)["people"]
-        return people
-
-    def direct(self, token: str, user: str) -> str:
-        """Return the room of oneself and `user`, which is made if there is none."""
-        return str(self._ask("POST", "/v1/direct", token, json={"user": user})["room"])
 
     def join(self, token: str, room: str) -> None:
         """Become a member of a public room."""

@@ -1,21 +1,15 @@
 """The Streamlit script: the login page, or the sidebar and the chat. Streamlit runs it from the top at every rerun."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
-from warren_ui import people, rooms, session
+from warren_ui import rooms, session
 from warren_ui.api import ApiError, Refused
-from warren_ui.component import chat, wish
+from warren_ui.component import Find, chat, wish
 
 _STYLES = Path(__file__).parent / "styles"
-_DIALOGS: dict[str, Callable[[], None]] = {
-    "new": rooms.new_room,
-    "browse": rooms.browse,
-    "talk": people.message_somebody,
-}
-# The sidebar's buttons by the dialog that they open: key, label, icon. (Streamlit would draw a docstring here.)
+# The sidebar's buttons by what they ask for: key, label, icon. (Streamlit would draw a docstring here.)
 _ACTIONS = {
     "new": ("new-room", "New room", ":material/add:"),
     "browse": ("browse-rooms", "Browse rooms", ":material/search:"),
@@ -57,7 +51,7 @@ def _sign_in(name: str) -> None:
 
 
 def _sidebar(user: dict[str, str] | None) -> str:
-    """Draw it, and return which dialog it asks for."""
+    """Draw it, and return what it asks for."""
     wanted = ""
     with st.sidebar:
         with st.container(key="brand"):
@@ -65,13 +59,31 @@ def _sidebar(user: dict[str, str] | None) -> str:
         if user is None:
             st.warning("The server can't be reached just now. You stay signed in.")
         with st.container(key="actions", gap=None):
-            for dialog, (key, label, icon) in _ACTIONS.items():
+            for action, (key, label, icon) in _ACTIONS.items():
                 if st.button(label, icon=icon, key=key, type="tertiary", width="stretch"):
-                    wanted = dialog
+                    wanted = action
         with st.container(key="account", horizontal=True, vertical_alignment="center"):
             st.text(user["name"] if user else "…", width="stretch")
-            st.button("Sign out", icon=":material/logout:", key="sign-out", type="tertiary", on_click=session.leave)
+            leave = None if not session.settings().oidc else session.leave
+            if st.button("Sign out", icon=":material/logout:", key="sign-out", type="tertiary", on_click=leave):
+                wanted = "leave"
     return wanted
+
+
+@st.dialog("Sign out and lose this name?")
+def _leave_as_guest(user: dict[str, str] | None) -> None:
+    """Say what it means: what a guest is lies in this browser's token alone."""
+    who = " ({name}, {id})".format(**user) if user else ""
+    st.text(
+        f"You are a guest{who}: no password brings you back. Whoever enters the same name is somebody else. "
+        "Your private rooms, conversations and roles are lost to you; your messages stay."
+    )
+    with st.container(horizontal=True):
+        if st.button("Sign out", key="sign-out-for-good", type="primary"):
+            session.leave()
+            st.rerun()  # all of the page: a press in here would draw this dialog alone
+        if st.button("Stay", key="stay"):
+            st.rerun()
 
 
 def _wished() -> None:
@@ -89,10 +101,21 @@ def _chat_page(user: dict[str, str] | None) -> None:
         user=user,
         rooms=session.rooms() if user else None,
         active=st.session_state.get("active"),
+        find=_find(wanted),
         on_wish=_wished,
     )
-    if wanted in _DIALOGS:
-        _DIALOGS[wanted]()
+    if wanted == "new":
+        rooms.new_room()
+    if wanted == "leave":
+        _leave_as_guest(user)
+
+
+def _find(wanted: str) -> Find | None:
+    """Have the chat ask, in this run alone: a widget would react when it is left, not while one types."""
+    if wanted not in ("browse", "talk"):
+        return None
+    st.session_state["finds"] = st.session_state.get("finds", 0) + 1
+    return {"what": wanted, "turn": st.session_state["finds"]}
 
 
 def _page() -> None:

@@ -1,4 +1,4 @@
-"""The dialogs that make and find rooms."""
+"""The dialog that makes rooms."""
 
 import re
 import secrets
@@ -51,42 +51,3 @@ def _key(*wanted: str) -> str:
     """Return the same key for the same wish, so that pressing the button again after a failure repeats the command."""
     keys: dict[tuple[str, ...], str] = st.session_state.setdefault("keys", {})
     return keys.setdefault(wanted, secrets.token_hex(16))
-
-
-@st.dialog("Browse rooms")
-def browse() -> None:
-    """List the public rooms to join."""
-    try:
-        listed = session.gateway().directory(session.token())
-        mine = {room["room"] for room in session.gateway().rooms(session.token())}
-    except ApiError as error:
-        st.error(str(error))
-        return
-    wanted = st.text_input("Find", placeholder="Find a room", label_visibility="collapsed").strip().lower()
-    found = [room for room in listed if wanted in room["title"].lower() or wanted in room["room"]]
-    if not found:
-        st.caption("No public room of that name." if listed else "There is no public room yet. Open the first one.")
-    with st.container(height=min(420, 20 + 62 * len(found)) if found else "content", border=False):
-        for room in sorted(found, key=lambda room: str(room["title"]).lower()):
-            _entry(room, room["room"] in mine)
-
-
-def _entry(room: dict[str, str], member: bool) -> None:
-    name, button = st.columns([4, 1], vertical_alignment="center")
-    with name, st.container(gap=None):
-        st.text(room["title"])
-        st.caption(room["room"].replace("_", r"\_"))  # a caption is Markdown, where these would slant it
-    label = "Open" if member else "Join"
-    if button.button(label, key=f"join-{room['room']}", type="secondary" if member else "primary", width="stretch"):
-        _join(room["room"], member)
-
-
-def _join(room: str, member: bool) -> None:
-    try:
-        if not member:
-            session.gateway().join(session.token(), room)
-    except ApiError as error:
-        st.error(str(error))
-        return
-    session.open_room(room)
-    st.rerun()

@@ -16,7 +16,7 @@ _CHAT = (
     "page.js", "banner.js",
     "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
-    "search.js", "panel.js", "chat.js", "mount.js",
+    "search.js", "panel.js", "finder.js", "quests.js", "chat.js", "mount.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 
@@ -49,8 +49,15 @@ class Active(TypedDict):
     turn: int
 
 
+class Find(TypedDict):
+    """What to let the person look for, once for each new `turn`: `browse` (rooms), `talk` (people)."""
+
+    what: str
+    turn: int
+
+
 class Wish(TypedDict):
-    """What the person asked the script for inside the component: `new`, `browse`, `talk`, `refresh`, `expired`."""
+    """What the person asked the script for inside the component: `new`, `refresh`, `expired`."""
 
     wish: str
     at: float
@@ -76,10 +83,11 @@ def chat(
     user: dict[str, str] | None,
     rooms: list[RoomInfo] | None,
     active: Active | None,
+    find: Find | None,
     on_wish: Callable[[], None],
 ) -> None:
     """Draw the chat. `rooms` None: they could not be asked for, the component will."""
-    data = {"gateways": gateways, "token": token, "user": user, "rooms": rooms, "active": active}
+    data = {"gateways": gateways, "token": token, "user": user, "rooms": rooms, "active": active, "find": find}
     _chat(key="chat", data=data, on_wish_change=on_wish)
 
 

@@ -7,6 +7,7 @@ import { TOKEN_REFUSED, WarrenClient, backoff } from "warren-client";
 import { Company } from "./company.js";
 import { Composer } from "./composer.js";
 import { Desk } from "./desk.js";
+import { Finder } from "./finder.js";
 import { Head } from "./head.js";
 import { History } from "./history.js";
 import { INBOX } from "./inbox.js";
@@ -16,6 +17,7 @@ import { Midnight } from "./midnight.js";
 import { Names } from "./names.js";
 import { isDark, skeleton } from "./page.js";
 import { Panel } from "./panel.js";
+import { peopleQuest, roomQuest } from "./quests.js";
 import { Rooms } from "./rooms.js";
 import { RoomList, byImportance, inListOrder } from "./roomlist.js";
 import { SafeStorage } from "./storage.js";
@@ -27,8 +29,9 @@ import { goneText } from "./wording.js";
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /**
  * @typedef {{gateways: string[], token: string, user: Person | null, rooms: RoomInfo[] | null,
- *   active: {room: string, turn: number} | null}} Data
- *   `rooms` is null while the server could not ask; `active` says which room to open, once for each `turn`.
+ *   active: {room: string, turn: number} | null, find?: {what: string, turn: number} | null}} Data
+ *   `rooms` is null while the server could not ask; `active` says which room to open, and `find`
+ *   what to let the person look for, once for each `turn`.
  */
 /** @typedef {(name: string, value: unknown) => void} Trigger */
 
@@ -39,7 +42,7 @@ export class Chat {
   /** @type {Trigger} */ #trigger = () => {};
   #active = "";
   #gone = ""; // why the room that was open can't be read any more
-  #asked = { rooms: "", turn: -1 };
+  #asked = { rooms: "", turn: -1, find: -1 };
   #scheduled = false;
   #tries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
@@ -69,6 +72,7 @@ export class Chat {
       talk: async (user) => this.#visit((await this.client.api.direct(user)).room),
       left: (room, seq) => this.#dismiss(room, seq, "member.left"),
     });
+    this.finder = new Finder(this.parts.root);
     this.log = new Log(this.parts, { older: () => this.history.older(this.#current), seen: () => this.#markRead() });
     this.composer = new Composer(this.parts, this.memory, {
       ready: () => Boolean(this.client.user), send: (text) => this.#send(text), typed: () => this.company.typed(this.#active),
@@ -97,6 +101,10 @@ export class Chat {
     if (data.active && data.active.turn !== this.#asked.turn) {
       this.#asked.turn = data.active.turn;
       this.#open(data.active.room);
+    }
+    if (data.find && data.find.turn !== this.#asked.find) {
+      this.#asked.find = data.find.turn;
+      this.#find(data.find.what);
     }
     const background = getComputedStyle(this.parts.root).getPropertyValue("--st-background-color");
     this.parts.root.dataset.theme = isDark(background) ? "dark" : "light";
@@ -147,8 +155,17 @@ export class Chat {
     if (act === "reload") this.history.load(this.#current);
     if (act === "panel") this.panel.isOpen ? this.panel.close() : this.panel.open();
     if (act === "person") this.panel.open({ user: key, name: this.names.of(key) });
-    if (act === "new" || act === "browse" || act === "talk") this.#ask(act);
+    if (act === "new") this.#ask(act);
+    if (act === "browse" || act === "talk") this.#find(act);
     if (act) this.desk.act(act, Number(key));
+  }
+
+  /** Let the person find a room, or somebody. @param {string} what */
+  #find(what) {
+    const { api } = this.client;
+    const visit = (/** @type {string} */ room) => this.#visit(room);
+    const isMember = (/** @type {string} */ room) => Boolean(this.rooms.get(room));
+    this.finder.open(what === "talk" ? peopleQuest(api, () => this.#me, visit) : roomQuest(api, isMember, visit));
   }
 
   /** Have the Streamlit script do something. The time makes the same wish, said twice, two wishes. @param {string} wish */
