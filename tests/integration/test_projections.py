@@ -138,7 +138,7 @@ async def test_what_only_a_later_version_knows_passes_through(database: str) -> 
             await store.prepare()
         room = (await store.load_rooms(["garden"]))["garden"]
         assert (room.head, room.kind, room.owners) == (5, "private", 1)
-        assert await store.unsent(100) == []
+        assert [found async for portion in store.unsent(100) for found in portion] == []
         found = await store.find_keys([("garden", "bob", "later4"), ("garden", "bob", "later5")])
         assert {(stored.seq, stored.event) for stored in found.values()} == {(4, None), (5, None)}
         events = await store.range("garden", 3, 5, 10)

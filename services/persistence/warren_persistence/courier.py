@@ -7,6 +7,8 @@ publishes the notice and takes the mark away. Every replica has one, and looks a
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
@@ -15,18 +17,19 @@ from warren.contract.topology import COMMANDS, shard, shard_key
 from warren.ops.mongo import StoreUnavailable
 
 from warren_persistence.domain.notices import concerned, notice
+from warren_persistence.domain.room import LogEvent
 from warren_persistence.store import Store
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
-"""Seconds between looks for what another replica left behind."""
+"""Seconds between looks for what another replica left behind, and for what was refused."""
 PORTION = 100
-"""Notices published at once."""
+"""Events read, and their notices published, at once."""
 
 
 class Courier:
-    """Publishes the notices of stored events."""
+    """Publishes the notices of stored events. Those of a shard whose queue is full wait; nobody else's do."""
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store = store
@@ -47,26 +50,47 @@ class Courier:
                 pass
             self._woken.clear()
             try:
-                while await self._deliver():
-                    pass
-            except (StoreUnavailable, Unavailable) as error:
+                refused = await self.deliver()
+            except StoreUnavailable as error:
                 log.warning("notices wait", extra={"error": str(error)})
+                continue
+            if refused:
+                log.warning("notices wait", extra={"refused": {str(shard): str(why) for shard, why in refused.items()}})
+                await asyncio.sleep(LOOK_EVERY)  # each round reads all that waits, and each message would begin one
 
-    async def _deliver(self) -> bool:
-        """Publish one portion; return whether there may be more."""
-        found = await self._store.unsent(PORTION)
-        rooms = await self._store.rooms_by_name({room for room, _ in found})
-        for room, event in found:
-            user, about = concerned(event), rooms.get(room)
-            if user is not None and about is not None:
-                await self._publish(notice(room, about["kind"], about["title"], event, user))
-        await self._store.mark_sent(found)
-        return len(found) == PORTION
+    async def deliver(self) -> dict[int, Unavailable]:
+        """Publish all notices that wait; return the shards that refused one, whose others were not tried.
 
-    async def _publish(self, command: Notify) -> None:
+        Raises StoreUnavailable.
+        """
+        refused: dict[int, Unavailable] = {}
+        async for found in self._store.unsent(PORTION):
+            rooms = await self._store.rooms_by_name({room for room, _ in found})
+            sent = [(room, event) for room, event in found if await self._told(room, event, rooms.get(room), refused)]
+            await self._store.mark_sent(sent)
+        return refused
+
+    async def _told(
+        self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
+    ) -> bool:
+        """Publish the event's notice; return whether it is done with, which it is, too, if there is none."""
+        user = concerned(event)
+        if user is None or about is None:
+            return True
+        command = notice(room, about["kind"], about["title"], event, user)
+        number = shard(command.room)
+        if number in refused:
+            return False
+        try:
+            await self._publish(command, number)
+        except Unavailable as error:
+            refused[number] = error
+        return number not in refused
+
+    async def _publish(self, command: Notify, number: int) -> None:
         await self._publisher.publish(
             COMMANDS,
-            shard_key(shard(command.room)),
+            shard_key(number),
             Commands(commands=[command]).model_dump_json(exclude_none=True).encode(),
             mandatory=True,
             delivery_mode=PERSISTENT,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -236,11 +236,16 @@ class Store:
             cursor = self._members.aggregate(pipeline)
             return {document["_id"]: document["count"] async for document in cursor}
 
-    async def unsent(self, limit: int) -> list[tuple[str, LogEvent]]:
-        """Return events, projected already, whose notice has not been published."""
-        with translated():
-            query = {"unsent": True, "unprojected": {"$exists": False}, "type": {"$in": list(EVENT_TYPES)}}
-            return _all_known(await self._events.find(query).to_list(limit))
+    async def unsent(self, portion: int) -> AsyncIterator[list[tuple[str, LogEvent]]]:
+        """Yield all events, projected already, whose notice has not been published, so many at a time."""
+        query = {"unsent": True, "unprojected": {"$exists": False}, "type": {"$in": list(EVENT_TYPES)}}
+        cursor = self._events.find(query)
+        while True:
+            with translated():
+                documents = await cursor.to_list(portion)
+            if not documents:
+                return
+            yield _all_known(documents)
 
     async def mark_sent(self, events: Iterable[tuple[str, LogEvent]]) -> None:
         """Take note that the notices of these events have been published."""
