@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import warren.bot.metrics
 import warren.ops.health
+import warren.ops.lag
+import warren.supervise
 import warren_gateway.metrics
 import warren_persistence.metrics
 import warren_presence.metrics
@@ -18,7 +20,8 @@ from warren_ui.operations.figures import METRICS, SECTIONS, Unit
 from warren_ui.operations.grafana import dashboard
 
 MODULES = (
-    warren.bot.metrics, warren.ops.health, warren_gateway.metrics, warren_persistence.metrics, warren_presence.metrics,
+    warren.bot.metrics, warren.ops.health, warren.ops.lag, warren.supervise,
+    warren_gateway.metrics, warren_persistence.metrics, warren_presence.metrics,
 )  # fmt: skip
 DASHBOARD = repository() / "deploy" / "grafana" / "dashboards" / "warren.json"
 

@@ -91,6 +91,7 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
         _counters("Frames", received="warren_frames_received_total", sent="warren_frames_sent_total"),
         _gauge("Commands that wait for their answer", "warren_commands_pending"),
         _gauge("Rooms followed", "warren_room_views", about="Each gateway's, added up."),
+        _gauge("Kept for those who come back", "warren_replay_bytes", about="Of the latest events.", unit="bytes"),
         _counter("Joins", "warren_joins_total", "outcome", "Fresh, resumed by cursor, or told to begin anew."),
         _counter("Connections closed", "warren_connections_closed_total", "code", "By the gateway, by close code."),
         _counter("Subscriptions ended", "warren_subscriptions_ended_total", about="The reader left, or was removed."),
@@ -105,6 +106,9 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
             "Beyond a limit, from another origin, with a bad token.",
         ),
         _counter("Readings of the token issuer's keys", "warren_jwks_reads_total", "outcome"),
+        _counter(
+            "What does not last and makes no sense", "warren_live_messages_refused_total", "of", "By who said it."
+        ),
     ),
     "Persistence": (
         _counter("Commands", "warren_commands_total", "outcome", "`known`: a key that was stored before."),
@@ -168,6 +172,8 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
         _gauge("Replicas whose check holds", READY, "check", "`serving` ends when a gateway is told to stop."),
         _counter("CPU", CPU, "job", "Of one core; all replicas of a service together.", unit="share"),
         _gauge("Memory", MEMORY, "job", "Resident; all replicas of a service together.", unit="bytes"),
+        _quantiles("One thing keeps the rest waiting for", "warren_event_loop_lag_seconds", "The event loop's work."),
+        _counter("What nobody foresaw", "warren_failures_total", "what", "Each is a bug; the log has its traceback."),
     ),
 }
 METRICS = frozenset(
