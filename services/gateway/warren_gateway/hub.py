@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from warren.broker.asker import Asker, QueryDenied
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.frames import REPLAY_LIMIT, Joined, Left
 from warren.contract.ids import shown
@@ -165,7 +165,7 @@ class Hub:
             except (Unavailable, QueryDenied) as error:
                 # Soon again: after a reconnect the mailbox may come back later than the events.
                 log.warning("heads not compared", extra={"error": str(error)})
-            await asyncio.sleep(next(waits))
+            await pause(next(waits))
 
     def _room(self, name: str) -> _Room:
         found = self._rooms.get(name)
@@ -390,7 +390,7 @@ class Hub:
             except (Unavailable, QueryDenied) as error:
                 tries += 1
                 log.warning("hole not filled", extra={"room": room.view.room, "error": str(error)})
-                await asyncio.sleep(next(waits))
+                await pause(next(waits))
         self._fan_out(room, [])
 
     async def _sweep(self) -> None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.submitter import Submitter
 from warren.contract.bots import bot_user
 from warren.contract.codes import TEMPORARY, Code
@@ -44,4 +44,4 @@ async def _make(submitter: Submitter, room: str, title: str) -> None:
         if answer.code not in TEMPORARY:
             log.error("the room to land in can't be made", extra={"room": room, "reason": answer.detail})
             return
-        await asyncio.sleep(wait)
+        await pause(wait)

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 
 from warren.broker.asker import Asker, QueryDenied
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.queries import SIGN_INS_LIMIT, Noted, Person, SignIns
 from warren.rates import Buckets, Rate
@@ -57,7 +57,7 @@ class SignInLog:
                 waits = backoff()
             except (Unavailable, QueryDenied) as error:  # denied by a replica that is older than this
                 log.warning("sign-ins not told", extra={"people": len(self._waiting), "error": str(error)})
-                await asyncio.sleep(next(waits))
+                await pause(next(waits))
 
     async def _tell(self, portion: list[User]) -> None:
         people = [Person(user=user.id, name=user.name) for user in portion]

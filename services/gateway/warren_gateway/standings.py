@@ -1,6 +1,5 @@
 """What the readers of a room may do there besides reading, kept up with the events that change it."""
 
-import asyncio
 import itertools
 import logging
 from collections import OrderedDict, deque
@@ -8,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from warren.broker.asker import QueryDenied
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.queries import Access
 from warren.supervise import Tasks
@@ -103,7 +102,7 @@ class Standings:
                 return  # the end of their reading is an event, too
             except Unavailable as error:
                 log.info("standing not known", extra={"room": self._room, "error": str(error)})
-                await asyncio.sleep(wait)
+                await pause(wait)
             else:
                 before = self._known.get(reader)
                 if before is not None and before.head <= access.head:

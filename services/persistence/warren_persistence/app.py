@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aio_pika.abc import AbstractConnection
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import until_lost
 from warren.broker.link import Link
 from warren.broker.publisher import Publisher
@@ -109,7 +109,7 @@ class Persistence:
             except StoreUnavailable as error:
                 where = host_of(self._settings.mongo_url)
                 throttle.warn(log, "store", "waiting for MongoDB", **where, error=str(error))
-                await asyncio.sleep(wait)
+                await pause(wait)
         raise AssertionError("backoff is endless")
 
     async def _watch_store(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry.trace import Span
 from pydantic_core import to_json
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
@@ -74,7 +74,7 @@ class Outlet:
                 batch.drop_dead()
                 if not batch.parts:
                     return False
-                await asyncio.sleep(wait)
+                await pause(wait)
             else:
                 break
         _count(plan)

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.codes import Code
@@ -84,7 +84,7 @@ class Relay:
                     log.warning("commands of bots not taken", extra={"shard": number, "error": str(error)})
                     self._full.add(number)
                     break
-                await asyncio.sleep(next(waits))
+                await pause(next(waits))
             else:
                 self._full.discard(number)
                 passed += 1
@@ -115,7 +115,7 @@ class Relay:
                 log.warning("bots not told", extra={"error": str(error)})
                 if not any(delivery.lease.live for delivery in deliveries):
                     return False
-                await asyncio.sleep(wait)
+                await pause(wait)
             else:
                 break
         for sender, refused in answers.items():

@@ -7,12 +7,11 @@ costs more CPU, and the throughput halves.) Whoever dies before the acknowledgem
 writer, which finds the keys stored and says the same again.
 """
 
-import asyncio
 import logging
 import time
 from collections import defaultdict
 
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.tracing import within
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
@@ -99,7 +98,7 @@ class Writer:
                 log.warning("store unavailable", extra={"error": str(error), "deliveries": len(batch.parts)})
                 metrics.RETRIES.inc()
                 plan = None
-                await asyncio.sleep(next(waits))
+                await pause(next(waits))
             if plan is not None:
                 return plan
             # What was assumed may be wrong, or half of it stored: read it all again.

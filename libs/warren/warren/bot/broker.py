@@ -9,7 +9,7 @@ from warren.bot.chat import Refusal, Stretch
 from warren.bot.event import Event
 from warren.bot.pace import Pace
 from warren.broker.asker import Asker, QueryDenied
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable, until_lost
 from warren.broker.mailbox import Mailbox
@@ -78,7 +78,7 @@ class BrokerChat:
             if answer.code not in TEMPORARY:
                 raise Refusal(answer.code, answer.detail)
             detail = answer.detail
-            await asyncio.sleep(wait)
+            await pause(wait)
         raise Unavailable(detail)
 
     async def show(self, frame: IsTyping | Partial) -> None:
@@ -112,6 +112,6 @@ class BrokerChat:
             try:
                 await dead_letter(self._confirmed, body, headers, exchange)
             except Unavailable:
-                await asyncio.sleep(wait)
+                await pause(wait)
             else:
                 return

@@ -16,7 +16,7 @@ from warren.bot.routes import Route
 from warren.bot.state import GONE, Change, Memory
 from warren.bot.timers import PREFIX, Clock, Due, key_of
 from warren.bot.trigger import INVITED, Deeds, Invitation, Message, Timer, Trigger
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.wire import utc_now
 
@@ -137,7 +137,7 @@ class Engine:
                 await self._give_up(event, route.name, reason)
                 return
             metrics.RETRIES.labels(route.name).inc()
-            await asyncio.sleep(next(waits))
+            await pause(next(waits))
 
     async def _give_up(self, event: Event, handler: str, reason: str) -> None:
         """Put an event among the dead letters; a timer with what it takes to ring it again."""

@@ -1,6 +1,5 @@
 """Follows rooms: gives the engine each event once and in order, and reads from the store what did not come."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from warren.bot.chat import Chat, Refusal
 from warren.bot.engine import Engine
 from warren.bot.log import Hole, Position
 from warren.bot.state import Memory
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -93,5 +92,5 @@ class Follower:
                 log.warning("log not read", extra={"room": room, "error": str(error)})
                 if self._stopping():
                     return None
-                await asyncio.sleep(wait)
+                await pause(wait)
         raise AssertionError("backoff ends never")

@@ -25,7 +25,7 @@ from warren.bot.timers import Alarm
 from warren.bot.trigger import INVITED
 from warren.bot.turn import our_turn
 from warren.bot.voice import Voice
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.consumer import consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated, until_lost
 from warren.broker.link import Link
@@ -152,7 +152,7 @@ class Runner:
                 log.warning("room not joined", extra={"room": room, "reason": str(refusal)})
             except Unavailable:
                 if not self._stop.is_set():
-                    await asyncio.sleep(wait)
+                    await pause(wait)
                     continue
             return
 

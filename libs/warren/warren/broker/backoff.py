@@ -1,5 +1,6 @@
 """How long to wait before the next try."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 
@@ -14,3 +15,15 @@ def backoff(base: float = 0.1, cap: float = 3.0) -> Iterator[float]:
     while True:
         yield random.uniform(base / 2, ceiling)
         ceiling = min(cap, ceiling * 2)
+
+
+async def pause(seconds: float) -> None:
+    """Sleep before the next try. Raises CancelledError if this task was told to end and has not heard it.
+
+    On Python 3.11 `asyncio.wait_for`, which is inside aiormq, may take a cancellation for its own; whoever then tries
+    again for ever never ends.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)

@@ -11,7 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, InvalidFrameError, ProbableAuthenticationError
 
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.declare import check_declared
 from warren.broker.errors import TopologyMissing, Unavailable, translated
 from warren.contract.users import login_of
@@ -68,7 +68,7 @@ class Link:
             refused = await self._once()
             if loop.time() - started > STABLE_AFTER:
                 waits = backoff()
-            await asyncio.sleep(random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(waits))
+            await pause(random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(waits))
 
     async def _once(self) -> bool:
         """Serve until the connection is gone; return whether the broker has refused something."""

@@ -8,7 +8,7 @@ from zlib import crc32
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from warren.broker.backoff import backoff
+from warren.broker.backoff import backoff, pause
 from warren.broker.consumer import Acks, close, consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
@@ -110,7 +110,7 @@ class Shards:
                 self._lost(shard)
             if loop.time() - started > REOPEN_WITHIN:
                 waits = backoff(REOPEN_AFTER, REOPEN_WITHIN)
-            await asyncio.sleep(next(waits))
+            await pause(next(waits))
 
     async def _consume(self, connection: AbstractConnection, shard: int, opened: asyncio.Event) -> None:
         channel = await open_channel(connection, self._prefetch)
