@@ -23,7 +23,8 @@ NOT_HERE = ("warren_bot_", "rabbitmq_")
 """Nobody in this stack counts these."""
 MAY_BE_EMPTY = {
     "warren_connections_closed_total", "warren_requests_refused_total", "warren_limited_total",
-    "warren_queries_dropped_total", "warren_presence_frames_total",
+    "warren_queries_dropped_total", "warren_presence_frames_total", "warren_live_messages_refused_total",
+    "warren_failures_total",
 }  # fmt: skip
 """Labelled by what may not have happened yet."""
 EXPRESSIONS: dict[str, str] = {

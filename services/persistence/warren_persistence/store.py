@@ -77,8 +77,10 @@ class Store:
     async def prepare(self) -> str:
         """Make the indexes, and return the epoch: the identity of this database, made once.
 
-        With a large log that takes long, once. A server that is away is StoreUnavailable soon, as ever.
+        With a large log that takes long, once. A server that is away is StoreUnavailable soon; one that goes away
+        later is waited for.
         """
+        await self.ping()  # with the usual limit: in long work the driver would look for a server as long as that takes
         log.info("indexes looked after")
         with translated(), long_work():
             await self._events.create_index([("room", ASCENDING), ("seq", ASCENDING)], unique=True, name="seq")

@@ -14,8 +14,8 @@ AUTHENTICATION_FAILED = 18
 OPERATION_TIMEOUT = 10_000
 """Milliseconds for one operation, server selection and the driver's own retry included."""
 LONG_WORK = 6 * 3600.0
-"""Seconds for building an index, or looking through all logs: what 100 million events take on a slow disk. Where the
-server is away instead, that shows after SELECTION_TIMEOUT."""
+"""Seconds for building an index, or looking through all logs: what 100 million events take on a slow disk. The driver
+waits as long for a server that is away, so ask whether it is there before."""
 SELECTION_TIMEOUT = 2_000
 """Milliseconds to find a primary or to connect; the callers retry."""
 
