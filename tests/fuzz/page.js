@@ -1,4 +1,4 @@
-// Many clients in one page, each played to by a server of its own.
+// Clients in a page, one after the other, each played to by a server of its own.
 import { WarrenClient } from "/client.js";
 
 const clients = new Map();
