@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pymongo
 import pytest
+from harness.bots import until as eventually
 from harness.bus import BATCH, Bus
 from harness.member import fresh_room
 from harness.rights import new_scene
@@ -235,8 +236,16 @@ async def test_the_log_is_the_audit_log(place: Place, ann: Api, bob: Api) -> Non
     assert (page["events"][4]["until"], page["events"][4]["reason"]) == (until, "Enough")
     rest = await ann.done("GET", f"{path}/events?after=2&limit=2")
     assert rest["events"] == page["events"][2:4]
-    inbox = await bob.done("GET", "rooms/@me/events")
-    assert [event["what"] for event in inbox["events"]] == ["member.muted"]
+
+
+async def test_who_is_muted_is_told_in_their_inbox(place: Place, ann: Api, bob: Api) -> None:
+    await ann.done("PUT", f"rooms/{place.room}/mutes/{place.bob.id}", {"until": "2999-01-01T00:00:00.000Z"})
+
+    async def is_told() -> bool:  # an inbox is a room of another shard, and written after the room's own log
+        inbox = await bob.done("GET", "rooms/@me/events")
+        return [event["what"] for event in inbox["events"]] == ["member.muted"]
+
+    await eventually(is_told)
 
 
 async def test_a_page_of_history_has_what_happened_between_its_messages(place: Place, ann: Api, bob: Api) -> None:
