@@ -13,6 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from harness import replica_set
 from harness.manifests import (
     KUBERNETES,
     MISSING,
@@ -36,6 +37,7 @@ from harness.settings import SETTINGS, known, read
 from kubernetes_validate import utils
 from prometheus_client import REGISTRY
 from warren.contract.topology import QUEUES, SHARDS
+from warren.ops import mongo
 from warren_gateway.__main__ import SHUTDOWN_WITHIN
 from warren_local.home import repository
 
@@ -385,6 +387,19 @@ def test_each_reaches_what_it_uses_and_nothing_else() -> None:
     assert allowed((*objects, A_BOT), "remind", "rabbitmq", 5672)
     assert allowed(objects, "mongodb", "mongodb", 27017)
     assert allowed(objects, "rabbitmq", "rabbitmq", 25672)
+
+
+def test_the_members_of_the_database_are_those_that_are_tried() -> None:
+    (database,) = of_kind(rendered("production"), "MongoDBCommunity").values()
+    assert database["spec"]["automationConfig"]["replicaSet"]["settings"] == replica_set.SETTINGS
+    assert database["spec"]["additionalMongodConfig"]["setParameter"] == replica_set.PARAMETERS
+
+
+def test_a_driver_leaves_a_halted_primary_before_there_is_another() -> None:
+    """So that what waits for it is done as soon as can be; and an operation outlasts the election."""
+    election, catch_up = replica_set.SETTINGS.values()
+    assert election > mongo.HEARTBEAT + mongo.SELECTION_TIMEOUT
+    assert (election * 1.15 + catch_up) * 1.5 < mongo.OPERATION_TIMEOUT  # members wait up to 15 % longer, at random
 
 
 def test_the_example_is_marked_where_it_must_be_changed() -> None:

@@ -17,7 +17,11 @@ LONG_WORK = 6 * 3600.0
 """Seconds for building an index, or looking through all logs: what 100 million events take on a slow disk. The driver
 waits as long for a server that is away, so ask whether it is there before."""
 SELECTION_TIMEOUT = 2_000
-"""Milliseconds to find a primary or to connect; the callers retry."""
+"""Milliseconds to connect. A primary is waited for as long as OPERATION_TIMEOUT, which the driver puts in place of its
+own limit for that."""
+HEARTBEAT = 1_000
+"""Milliseconds between two looks at each member (the driver's own: 10 seconds). A member that says nothing for that
+long and SELECTION_TIMEOUT more is halted or cut off: what waits for it is broken off and done at another one."""
 
 
 class StoreUnavailable(Exception):
@@ -27,16 +31,24 @@ class StoreUnavailable(Exception):
 def connect(url: str, name: str) -> tuple[Any, Any]:
     """Return a client, which connects on first use, and the database that the URL names (`warren` without one).
 
-    Everything is read and written with majority concern: what was read cannot be rolled back.
+    Everything is read and written with majority concern: what was read cannot be rolled back. All is read from the
+    primary: a member that lags would show a room to somebody who was removed from it.
+
+    What an election interrupts is tried again by the driver, which has MongoDB know a write by its number, for as long
+    as OPERATION_TIMEOUT; what updates many at once is not, and left to the callers.
     """
     client: Any = AsyncIOMotorClient(
         url,
         tz_aware=True,
         w="majority",
         readConcernLevel="majority",
+        readPreference="primary",
+        retryReads=True,
+        retryWrites=True,
         timeoutMS=OPERATION_TIMEOUT,
         serverSelectionTimeoutMS=SELECTION_TIMEOUT,
         connectTimeoutMS=SELECTION_TIMEOUT,
+        heartbeatFrequencyMS=HEARTBEAT,
         appname=name,
     )
     return client, client.get_default_database("warren")
