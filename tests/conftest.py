@@ -13,6 +13,7 @@ from warren_local.pidfile import clear_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from harness.outage import table
 from harness.rabbitmq_4 import CHOICE
 from harness.rest import http_client
 from harness.stack import Stack
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch between the short form of fault runs and the long one, and another version to upgrade from."""
     parser.addoption("--long", action="store_true", help="run the long form of fault and load tests")
     parser.addoption("--rabbitmq", choices=["4"], help="run on RabbitMQ 4, where the machine's own is an older one")
+    parser.addoption("--cluster", action="store_true", help="break clusters of both servers in every way, and measure")
     parser.addoption("--older", type=Path, metavar="PATH", help="a checkout with its .venv, to be upgraded under load")
 
 
@@ -34,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let stacks know which RabbitMQ is wanted; one may say so in the environment, too."""
     if chosen := config.getoption("--rabbitmq"):
         os.environ[CHOICE] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the cluster's faults have cost."""
+    for line in table():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

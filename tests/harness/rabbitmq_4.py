@@ -39,6 +39,7 @@ PROGRAMS = {
     "rabbitmq-server": "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "rabbitmqctl": "/usr/lib/rabbitmq/bin/rabbitmqctl",
     "rabbitmq-plugins": "/usr/lib/rabbitmq/bin/rabbitmq-plugins",
+    "rabbitmq-upgrade": "/usr/lib/rabbitmq/bin/rabbitmq-upgrade",
     "epmd": "/usr/bin/epmd",
 }
 
@@ -60,15 +61,15 @@ def rabbitmq_4() -> RabbitMQPrograms | None:
     """
     home = warren_home()
     folder = home / "rabbitmq-4"
-    if version(folder) < OLDEST:
-        bootstrap = _bootstrap(folder / "root")
-        if bootstrap is None:
-            return None
-        home.mkdir(parents=True, exist_ok=True)
-        with (home / "rabbitmq-4.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes share the tests
-            if version(folder) < OLDEST:
-                _fetch(bootstrap, folder, home)
+    bootstrap = _bootstrap(folder / "root")
+    if version(folder) < OLDEST and bootstrap is None:
+        return None
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "rabbitmq-4.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes share the tests
+        if version(folder) < OLDEST and bootstrap is not None:
+            _fetch(bootstrap, folder, home)
+        _wrap(folder / "bin", folder, home)
     return RabbitMQPrograms(folder / "bin" / "rabbitmq-server", folder / "bin" / "epmd", os.environ["PATH"])
 
 
@@ -106,11 +107,19 @@ def _fetch(bootstrap: list[str], folder: Path, home: Path) -> None:
     folder.mkdir()
     subprocess.run(bootstrap, check=True, capture_output=True, timeout=WITHIN)
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")  # the node's name ends with it
-    new = folder / "bin.new"
-    new.mkdir()
-    for name, program in PROGRAMS.items():
-        (new / name).write_text(WRAPPER.format(root=root, home=home, program=program))
-        (new / name).chmod(0o755)
-    new.rename(folder / "bin")
+    _wrap(folder / "bin.new", folder, home)
+    (folder / "bin.new").rename(folder / "bin")
     if version(folder) < OLDEST:
         raise LocalError(f"{SUITE} has RabbitMQ {version(folder)}, and the tests are for {OLDEST} and later")
+
+
+def _wrap(into: Path, folder: Path, home: Path) -> None:
+    """Write what starts each program; anew where one is missing, or the folder was moved."""
+    into.mkdir(exist_ok=True)
+    for name, program in PROGRAMS.items():
+        wrapper, text = into / name, WRAPPER.format(root=folder / "root", home=home, program=program)
+        if not wrapper.exists() or wrapper.read_text() != text:
+            new = wrapper.with_suffix(".new")
+            new.write_text(text)
+            new.chmod(0o755)
+            new.rename(wrapper)

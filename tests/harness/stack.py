@@ -12,7 +12,7 @@ from warren.contract.users import login_of
 from warren_local.binaries import RabbitMQPrograms
 from warren_local.ports import HOST
 from warren_local.rabbitmq import RabbitMQ
-from warren_local.servers import database
+from warren_local.servers import Broker, Server, database
 from warren_local.service import Service
 from warren_local.topology import declare
 
@@ -48,25 +48,30 @@ def _begin(services: Sequence[Service], within: float) -> None:
         service.wait_ready(within)
 
 
+def _broker(home: Path, port: int, programs: RabbitMQPrograms | None, plugins: Sequence[str]) -> Broker:
+    found = chosen_broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
+    if isinstance(found, RabbitMQ):
+        found.plugins = {name: port + 50 + number for number, name in enumerate(plugins)}
+    return found
+
+
 class Stack:
     """RabbitMQ, MongoDB and the services; `base` is the first of the ports it uses (`base` to `base` + 499).
 
-    `programs`: those of another RabbitMQ than the tests' own. `plugins`: those of the broker's.
+    `programs`: those of another RabbitMQ than the tests' own. `plugins`: those of the broker's. `servers`: a broker and
+    a database to have instead.
     """
 
     def __init__(
         self, home: Path, base: int, *, gateways: int = 2, persistence: int = 2, presence: int = 0, heartbeat: int = 10,
         env: dict[str, str] | None = None, programs: RabbitMQPrograms | None = None, plugins: Sequence[str] = (),
+        servers: tuple[Broker, Server] | None = None,
     ) -> None:  # fmt: skip
         self.home = home
         self.base = base
-        port = base + 300
-        self.rabbitmq = (
-            chosen_broker(home, port) if programs is None else RabbitMQ(home, port, "warren", lambda: programs)
-        )
-        if isinstance(self.rabbitmq, RabbitMQ):
-            self.rabbitmq.plugins = {name: port + 50 + number for number, name in enumerate(plugins)}
-        self.mongodb = database(home, base + 400)
+        self.rabbitmq, self.mongodb = servers or (
+            _broker(home, base + 300, programs, plugins), database(home, base + 400)
+        )  # fmt: skip
         self._heartbeat = heartbeat
         self._env = {
             "WARREN_GATEWAY_USERS": login_of(self.amqp_url("gateway")),

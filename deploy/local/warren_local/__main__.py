@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     bench = add("bench", help="run a benchmark")
     bench.add_argument("name", metavar="NAME", help="a module in benchmarks/")
     bench.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the benchmark's own arguments")
-    add("faults", help="the fault suite at full length; arguments go to pytest", add_help=False)
+    add("faults", help="the fault suite at full length, or --cluster; arguments go to pytest", add_help=False)
     add("fuzz", help="hostile clients, services and servers against all of Warren; --help tells more", add_help=False)
     add("lock", help="compile requirements.lock anew")
     return root

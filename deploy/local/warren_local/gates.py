@@ -32,6 +32,8 @@ LONG = (
 )  # fmt: skip
 """What has a long form: the fault suite, and the races and guesses beside it."""
 
+CLUSTER = "tests/faults/test_cluster.py"
+
 IMAGES = {
     "build": "--only-group build",
     "gateway": "--no-dev --package warren-gateway",
@@ -74,7 +76,9 @@ def format_code() -> int:
 
 
 def faults(arguments: Sequence[str]) -> int:
-    """Run what has a long form at its full length, or only those files that the arguments name."""
+    """Run what has a long form at its full length, or only those files that the arguments name, or the cluster's."""
+    if "--cluster" in arguments:
+        return _become("pytest", CLUSTER, "-v", *arguments)
     named = any((repository() / argument.partition("::")[0]).exists() for argument in arguments)
     return _become("pytest", *(() if named else LONG), "--long", *arguments)
 

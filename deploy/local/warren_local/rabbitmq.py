@@ -24,6 +24,17 @@ load_definitions = {definitions}
 ERLANG_ARGS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 
 
+def opens_amqp(host: str, port: int) -> bool:
+    """Whether a broker opens AMQP connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=1.0) as wire:
+            wire.sendall(b"AMQP\x00\x00\x09\x01")
+            # The first frame is Connection.Start: method frame (1) on channel 0.
+            return wire.recv(3) == b"\x01\x00\x00"
+    except OSError:
+        return False
+
+
 class RabbitMQ(Process):
     """A RabbitMQ node with its own data, cookie and port mapper (epmd), which ends with it."""
 
@@ -76,13 +87,7 @@ class RabbitMQ(Process):
 
     def answers(self) -> bool:
         """Whether it opens AMQP connections, which RabbitMQ does after everything else has recovered."""
-        try:
-            with socket.create_connection((HOST, self.port), timeout=1.0) as wire:
-                wire.sendall(b"AMQP\x00\x00\x09\x01")
-                # The first frame is Connection.Start: method frame (1) on channel 0.
-                return wire.recv(3) == b"\x01\x00\x00"
-        except OSError:
-            return False
+        return opens_amqp(HOST, self.port)
 
     def _start_epmd(self) -> None:
         require_free(self.port + 2, "RabbitMQ (epmd)")

@@ -1,0 +1,274 @@
+"""One node of three dies and people go on: what befalls clusters of the broker and of the store, and what it costs.
+
+In the suite two of the faults are tried for what must hold. `./dev faults --cluster` tries them all, and prints for how
+long nobody was served.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import BASE_PORT
+from harness.cluster import BrokerNode, Cluster, StoreMember, clustered
+from harness.outage import ROWS, Row, Watch, watching
+from harness.stack import begin
+
+WITHIN = 120.0
+"""Seconds for servers to be whole again; a bound, not an expectation."""
+QUIET = 3.0
+"""Seconds before a fault and after it."""
+WATERMARK, NOTHING = "0.6", "0.000001"
+"""How much of the memory a node may use: RabbitMQ's default, and what any node exceeds."""
+CONSUMER_TIMEOUT = 10
+"""Seconds for which a consumer may hold a delivery: MongoDB is away for three times as long."""
+ONE_NODE, ROLLING, ONE_MEMBER = (5.0, 5.0), (3.0, 3.0), (8.0, 8.0)
+"""Seconds that one may have neither acks nor pages, by what befalls whom."""
+MORE = 5.0
+"""Seconds beyond its own length that an outage may cost where no majority is left."""
+
+Wait = Callable[[float], Awaitable[None]]
+"""Lets a fault last: for so many seconds, or in the suite until everybody is served."""
+Act = Callable[[Cluster, Wait], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done; what it may cost, `None` being its own length and MORE; what it cost once, acks and reads.
+
+    `prepared`: what is done before anybody talks.
+    """
+
+    name: str
+    act: Act
+    bars: tuple[float, float] | None
+    once: tuple[str, str]
+    prepared: Callable[[Cluster], Awaitable[None]] | None = None
+
+
+async def killed(cluster: Cluster, wait: Wait) -> None:
+    node = cluster.busiest()
+    node.kill()
+    await wait(30)
+    await started(node)
+
+
+async def gone(cluster: Cluster, wait: Wait) -> None:
+    cluster.busiest().kill()
+    await wait(90)
+
+
+async def halted(cluster: Cluster, wait: Wait) -> None:
+    node = cluster.busiest()
+    node.pause()
+    await wait(60)
+    node.resume()
+
+
+async def cut_off_with_clients(cluster: Cluster, wait: Wait) -> None:
+    await cut_off(cluster, cluster.busiest(), wait, 60, clients=True)
+
+
+async def cut_off_from_all(cluster: Cluster, wait: Wait) -> None:
+    await cut_off(cluster, cluster.busiest(), wait, 60, clients=False)
+
+
+async def cut_off_alone(cluster: Cluster, wait: Wait) -> None:
+    await cut_off(cluster, cluster.idlest(), wait, 60, clients=True)
+
+
+async def two_killed(cluster: Cluster, wait: Wait) -> None:
+    nodes = cluster.rabbitmq.members[:2]
+    for node in nodes:
+        node.kill()
+    await wait(40)
+    await started(*nodes)
+
+
+async def memory_alarm(cluster: Cluster, wait: Wait) -> None:
+    node = cluster.busiest()
+    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", NOTHING)
+    await wait(30)
+    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", WATERMARK)
+
+
+async def brokers_restarted(cluster: Cluster, _: Wait) -> None:
+    """As Kubernetes' operator does it."""
+    for node in cluster.rabbitmq.members:
+        await asyncio.to_thread(node.ctl, "await_online_quorum_plus_one", program="rabbitmq-upgrade")
+        await asyncio.to_thread(node.ctl, "drain", program="rabbitmq-upgrade")
+        await asyncio.to_thread(node.stop)
+        await started(node)
+
+
+async def primary_killed(cluster: Cluster, wait: Wait) -> None:
+    member = cluster.mongodb.primary()
+    member.kill()
+    await wait(30)
+    await started(member)
+
+
+async def primary_steps_down(cluster: Cluster, wait: Wait) -> None:
+    await asyncio.to_thread(cluster.mongodb.primary().tell, "replSetStepDown", 60)
+    await wait(10)
+
+
+async def primary_halted(cluster: Cluster, wait: Wait) -> None:
+    member = cluster.mongodb.primary()
+    member.pause()
+    await wait(30)
+    member.resume()
+
+
+async def primary_cut_off(cluster: Cluster, wait: Wait) -> None:
+    await cut_off(cluster, cluster.mongodb.primary(), wait, 40, clients=False)
+
+
+async def primary_cut_off_with_clients(cluster: Cluster, wait: Wait) -> None:
+    await cut_off(cluster, cluster.mongodb.primary(), wait, 40, clients=True)
+
+
+async def secondary_halted(cluster: Cluster, wait: Wait) -> None:
+    primary = cluster.mongodb.primary()
+    member = next(member for member in cluster.mongodb.members if member is not primary)
+    member.pause()
+    await wait(30)
+    member.resume()
+
+
+async def members_restarted(cluster: Cluster, _: Wait) -> None:
+    primary = cluster.mongodb.primary()
+    for member in sorted(cluster.mongodb.members, key=lambda member: member is primary):
+        await asyncio.to_thread(member.stop)
+        await started(member)
+
+
+async def store_away(cluster: Cluster, wait: Wait) -> None:
+    await asyncio.to_thread(cluster.mongodb.kill)
+    await wait(CONSUMER_TIMEOUT * 3)
+    await asyncio.to_thread(cluster.mongodb.start)
+
+
+async def everything_killed(cluster: Cluster, wait: Wait) -> None:
+    for process in (*cluster.rabbitmq.members, *cluster.mongodb.members, *cluster.services):
+        process.kill()
+    await wait(3)
+    for service in cluster.services:
+        service.start()
+    await asyncio.gather(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
+
+
+async def impatient(cluster: Cluster) -> None:
+    """Have the brokers lose patience with consumers soon, and look after them every second."""
+    settings = (("consumer_timeout", CONSUMER_TIMEOUT * 1_000), ("channel_tick_interval", 1_000))
+    code = "".join(f"application:set_env(rabbit, {name}, {value})," for name, value in settings)
+    for node in cluster.rabbitmq.members:
+        await asyncio.to_thread(node.ctl, "eval", f"{code} ok.")
+    await restarted(cluster)
+
+
+async def leave_one_out(cluster: Cluster) -> None:
+    """Have nobody connected to one of the nodes."""
+    await restarted(cluster, *cluster.rabbitmq.members[:-1])
+
+
+ALL = (
+    Fault("a broker node killed, back after 30 s", killed, ONE_NODE, ("25-62", "0-35")),
+    Fault("a broker node gone for good", gone, ONE_NODE, ("42-60, by hand", "5")),
+    Fault("a broker node halted", halted, ONE_NODE, ("36-61", "56")),
+    Fault("a broker node cut off with its clients", cut_off_with_clients, ONE_NODE, ("all the time", "on and off")),
+    Fault("a broker node cut off from everything", cut_off_from_all, ONE_NODE, ("-", "-")),
+    Fault("a broker node cut off that has no clients", cut_off_alone, ONE_NODE, ("0.4", "97"), leave_one_out),
+    Fault("two broker nodes killed", two_killed, None, ("44.5 of 40", "46")),
+    Fault("a memory alarm", memory_alarm, None, ("30.9 of 30", "25")),
+    Fault("rolling restart of RabbitMQ", brokers_restarted, ROLLING, ("4.0", "9")),
+    Fault("MongoDB's primary killed, back after 30 s", primary_killed, ONE_MEMBER, ("11.2", "10")),
+    Fault("MongoDB's primary steps down", primary_steps_down, ROLLING, ("1.1", "0")),
+    Fault("MongoDB's primary halted", primary_halted, ONE_MEMBER, ("20.6", "10")),
+    Fault("MongoDB's primary cut off from everything", primary_cut_off, ONE_MEMBER, ("19.7", "0")),
+    Fault("MongoDB's primary cut off with its clients", primary_cut_off_with_clients, ONE_MEMBER, ("-", "-")),
+    Fault("a secondary of MongoDB halted", secondary_halted, ONE_MEMBER, ("-", "-")),
+    Fault("rolling restart of MongoDB", members_restarted, ROLLING, ("-", "-")),
+    Fault("MongoDB away for three consumer timeouts", store_away, None, ("its length + 12", "its length"), impatient),
+    Fault("everything killed, started after 3 s", everything_killed, None, ("19.2", "20")),
+)
+SHORT = tuple(fault for fault in ALL if fault.act is primary_killed)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try all faults if that is asked for."""
+    faults = ALL if metafunc.config.getoption("--cluster") else SHORT
+    metafunc.parametrize("fault", faults, ids=[fault.name for fault in faults])
+
+
+@pytest.fixture(scope="module")
+def cluster(home: Path) -> Iterator[Cluster]:
+    """Start a cluster for all faults of this file."""
+    with clustered(home / "cluster", BASE_PORT + 3_500) as cluster:
+        yield cluster
+
+
+async def started(*members: BrokerNode | StoreMember) -> None:
+    for member in members:
+        member.start()
+    await asyncio.gather(*(asyncio.to_thread(member.wait_ready, WITHIN) for member in members))
+
+
+async def cut_off(
+    cluster: Cluster, member: BrokerNode | StoreMember, wait: Wait, seconds: float, *, clients: bool
+) -> None:
+    cluster.cut_off(member, clients=clients)
+    await wait(seconds)
+    member.host.heal()
+
+
+async def restarted(cluster: Cluster, *known: BrokerNode) -> None:
+    """Start the services anew, so that they know these nodes, or all."""
+    cluster.know(*known)
+    await asyncio.gather(*(asyncio.to_thread(service.stop) for service in cluster.services))
+    await begin(*cluster.services, within=WITHIN)
+
+
+@asynccontextmanager
+async def mended(cluster: Cluster, fault: Fault) -> AsyncIterator[None]:
+    """Leave the cluster as it was, whatever has been done to it."""
+    if fault.prepared is not None:
+        await fault.prepared(cluster)
+    try:
+        yield
+    finally:
+        for member in cluster.members:
+            member.host.heal()
+            member.resume()
+        await started(*(member for member in cluster.members if not member.running))
+        if fault.prepared is not None:
+            await restarted(cluster)
+
+
+async def test_people_go_on(cluster: Cluster, fault: Fault, request: pytest.FixtureRequest) -> None:
+    """Everybody is acked and reads again, in the suite while what is broken still is; nothing is lost or twice."""
+    measured = request.config.getoption("--cluster")
+    async with mended(cluster, fault), watching([gateway.url for gateway in cluster.gateways]) as watch:
+        await watch.served()
+        began = time.monotonic()
+        lasted = await suffered(cluster, fault, watch, asyncio.sleep if measured else lambda _: watch.served())
+        if measured:
+            bars = fault.bars or (lasted + MORE, lasted + MORE)
+            ROWS.append(Row(fault.name, lasted, watch.outage(began), bars, fault.once))
+        await watch.finish()
+        assert await watch.crowd.violations(cluster.mongodb.url) == []
+    assert {service.name: service.ending for service in cluster.services if not service.running} == {}
+
+
+async def suffered(cluster: Cluster, fault: Fault, watch: Watch, wait: Wait) -> float:
+    """Let it happen, until everybody is served again; return how many seconds it lasted."""
+    await asyncio.sleep(QUIET)
+    began = time.monotonic()
+    await fault.act(cluster, wait)
+    lasted = time.monotonic() - began
+    await watch.served()
+    await asyncio.sleep(QUIET)
+    return lasted
