@@ -19,7 +19,7 @@ PAUSE = 0.05
 SAID_WITHIN = 90.0
 """Seconds for everybody's messages to be acked, whatever goes away meanwhile."""
 SETTLE_WITHIN = 90.0
-"""Seconds for everybody to be shown everything; a lost tail is found after 30 at the latest."""
+"""Seconds for everybody to be shown everything; a lost tail is found after 10 at the latest."""
 
 
 class Crowd:

@@ -73,7 +73,7 @@ def client(line: Line, hub: Hub) -> Client:
     people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, joins=PLENTY, typing=PLENTY, connections=10)
     publisher = Publisher(confirm=False)
     session = Session(LIMITS, people, time.monotonic())
-    live = Live("test/1", publisher)
+    live = Live("test/1")
     found = Client(line, session, "127.0.0.1", None, hub, live, Submitter(publisher, by_shard))  # type: ignore[arg-type]
     found.admit(User("ann", "Ann", time.time() + 3_600))
     return found

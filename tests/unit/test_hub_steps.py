@@ -40,7 +40,7 @@ async def calls(work: Callable[[], Awaitable[None]]) -> tuple[int, int]:
 
 def make() -> tuple[Hub, Live]:
     publisher = Publisher(confirm=False)
-    live = Live("test/1", publisher)
+    live = Live("test/1")
     return Hub(Asker(publisher), live, 64 * MIB), live
 
 

@@ -120,7 +120,7 @@ class Settings(ServiceSettings):
     """How often an event stream shows that it lives: less than what any proxy on the way takes for dead."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)
     """Over how long clients are sent away when the process is told to stop."""
-    heads_seconds: float = Field(default=30.0, gt=0)
+    heads_seconds: float = Field(default=10.0, gt=0)
     """How often the heads of all rooms are compared with the store, to find a lost tail."""
 
     @field_validator("landing_room")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.contract import presence as p
 from warren.contract.bots import is_bot
@@ -75,8 +75,8 @@ async def _nobody(room: str, user: str) -> bool:
 class Live:
     """Presence and typing of one gateway, whose process `gateway` names as no other."""
 
-    def __init__(self, gateway: str, publisher: Publisher) -> None:
-        self._publisher = publisher
+    def __init__(self, gateway: str) -> None:
+        self._publisher = Publisher(confirm=False)
         self._attendance = Attendance(gateway)
         self._queue = BucketQueue(LIVE, LENGTH, self._sink, self._connected, fanout=CONTROL)
         self._rooms: dict[str, _Room] = {}
@@ -90,8 +90,14 @@ class Live:
         """Tells whether a bot may write in a room."""
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """Take in what is told on this connection, until it goes away."""
-        await self._queue.serve(connection)
+        """Take in and tell on this connection, until it goes away.
+
+        On none that commands go by: what is told goes to other gateways' queues, and if one of them takes nothing, the
+        broker reads no more of what comes by the same connection.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(until_lost(self._publisher.serve(connection)))
+            group.create_task(until_lost(self._queue.serve(connection)))
 
     async def run(self) -> None:
         """Announce, ask and live on, until cancelled."""

@@ -62,7 +62,7 @@ class Gateway:
         self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
-        self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}", self.unconfirmed)
+        self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}")
         self.hub = Hub(self.asker, self.live, settings.replay_bytes)
         self._clients: dict[Client, None] = {}
         """In the order they came, which is the order in which they are sent away."""

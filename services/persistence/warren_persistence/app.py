@@ -22,6 +22,7 @@ from warren.throttle import LogThrottle
 from warren_persistence.batch import Trust
 from warren_persistence.config import Settings
 from warren_persistence.courier import Courier
+from warren_persistence.event_publisher import TRY_WITHIN, UNCONFIRMED, EventPublisher
 from warren_persistence.gate import Gate
 from warren_persistence.inbox import PREFETCH, Inbox
 from warren_persistence.outlet import Outlet
@@ -63,12 +64,13 @@ class Persistence:
         epoch = await self._prepare()
         replica = self._settings.replica
         confirmed, unconfirmed = Publisher(), Publisher(confirm=False)
+        fan_out = Publisher(window=UNCONFIRMED, timeout=TRY_WITHIN)
         inbox = Inbox()
         gateways = frozenset(self._settings.gateway_users.split(","))
         trust = Trust(gateways, own=login_of(self._settings.amqp_url))
         courier = Courier(self._store, confirmed)
         everything = self._settings.reading_everything
-        outlet = Outlet(confirmed, unconfirmed, epoch, replica, everything)
+        outlet = Outlet(EventPublisher(fan_out, epoch, everything), confirmed, unconfirmed, replica)
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
         shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
@@ -83,16 +85,19 @@ class Persistence:
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
         publish = Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing)
+        # And so have events: a broker stops reading from a connection when one queue does not take what it publishes.
+        events = Link(self._settings.amqp_url, f"persistence/{replica}/events", fan_out.serve)
         taking = [
             Link(self._settings.amqp_url, f"persistence/{replica}/commands", shards.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/queries", reader.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/bots", bots.serve),
             Link(self._settings.amqp_url, f"persistence/{replica}/bots-queries", reader.serve_bots),
         ]
-        self._links = [publish, *taking]
+        self._links = [publish, events, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.
         async with asyncio.TaskGroup() as outer:
-            outer.create_task(endless(publish.run()))
+            for link in (publish, events):
+                outer.create_task(endless(link.run()))
             outer.create_task(endless(self._watch_store()))
             async with asyncio.TaskGroup() as inner:
                 inner.create_task(endless(writer.run()))

@@ -21,6 +21,12 @@ BOTS_REFUSED = Counter(
 CONFLICTS = Counter("warren_commit_conflicts_total", "Inserts stopped by a unique index, by which.", ["index"])
 RETRIES = Counter("warren_commit_retries_total", "Commits repeated because MongoDB was not available.")
 DEAD = Counter("warren_dead_letters_total", "Commands that could not be processed.")
+EVENTS = Counter(
+    "warren_event_messages_total",
+    "Messages of events, by what became of them: `confirmed` by the broker; `refused` by a queue of a node that is "
+    "down; `lost`: nobody knows; `dropped` unpublished, as too many others wait. Who missed one reads the store.",
+    ["outcome"],
+)
 BACKLOG = Gauge("warren_inbox_deliveries", "AMQP messages delivered and waiting for the writer.")
 QUERIES_DROPPED = Counter(
     "warren_queries_dropped_total", "Queries of a broker user that sent too many, not read.", ["user"]
@@ -30,3 +36,5 @@ QUERIES = Counter("warren_queries_total", "Queries answered, by type and outcome
 # Prometheus counts no increase from nothing to one, and alerts look at these.
 for index in ("key", "seq"):
     CONFLICTS.labels(index)
+for outcome in ("confirmed", "refused", "lost", "dropped"):
+    EVENTS.labels(outcome)

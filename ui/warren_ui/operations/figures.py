@@ -120,6 +120,12 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
             "index",
             "`key`: a repeat. `seq`: another writer was there first.",
         ),
+        _counter(
+            "Messages of events",
+            "warren_event_messages_total",
+            "outcome",
+            "All but `confirmed` are a queue's that takes none: of a node of the broker that is down or halted.",
+        ),
         _counter("Queries", "warren_queries_total", "type"),
     ),
     "Presence": (

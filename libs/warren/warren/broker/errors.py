@@ -5,11 +5,15 @@ import contextlib
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, DeliveryError
 
 
 class Unavailable(Exception):
     """The broker is not there, or refused. A message under way may or may not have arrived: repeat it by key."""
+
+
+class Nacked(Unavailable):
+    """The broker has the message and did not take it, for one queue at least: full, or on a node that is down."""
 
 
 class TopologyMissing(Unavailable):
@@ -30,6 +34,8 @@ def translated() -> Iterator[None]:
         if task is not None and task.cancelling():
             raise
         raise Unavailable("channel lost") from error
+    except DeliveryError as error:
+        raise Nacked(repr(error)) from error
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
         raise Unavailable(repr(error)) from error
 
