@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import warren_client
 from harness.site import Site
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Route
 
 FOLDER = Path(warren_client.__file__).parent
 
@@ -325,3 +325,29 @@ async def test_no_server_makes_a_client_wait_for_ever_or_not_at_all(page: Page) 
     assert found["waits"] == [0, 0, 250, 600_000, 600_000]
     assert found["pulses"] == [1_000, 1_000, 25_000, 600_000, 15_000]
     assert found["longest"]
+
+
+async def test_typing_over_http_does_not_hold_up_messages(page: Page) -> None:
+    """A browser has six connections to a host: on a slow way, whoever types would take them all."""
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    async def store(route: Route) -> None:
+        await route.fulfill(json={"seq": 3, "number": 2})
+
+    await page.route("**/typing", hold)
+    await page.route("**/messages", store)
+    heard = await page.evaluate("""() => new Promise(async (hear) => {
+        const { Uplink } = await import("/uplink.js");
+        const uplink = globalThis.uplink = new Uplink(location.origin, () => "t", hear, () => {});
+        globalThis.told = Array.from({ length: 20 }, () => uplink.typing({ room: "a" }));
+        uplink.send({ room: "a", key: "k", text: "hi" });
+    })""")
+    assert heard == {"type": "ack", "key": "k", "room": "a", "seq": 3, "number": 2}
+    (first,) = held
+    async with page.expect_request("**/typing"):
+        await first.fulfill(status=204)
+        await page.evaluate("async () => { await Promise.all(told); uplink.typing({ room: 'a' }); }")
+    await page.unroute_all()

@@ -7,6 +7,7 @@ import { ask } from "./http.js";
 
 export class Uplink {
   #abort = new AbortController();
+  /** Is the server being told now that the person is typing? */ #isTyping = false;
 
   /** @param {string} gateway @param {() => string} token @param {(frame: any) => void} hear @param {() => void} expired the token was refused */
   constructor(gateway, token, hear, expired) {
@@ -28,9 +29,15 @@ export class Uplink {
     if (answer) this.hear({ type: "ack", key, room, seq: answer.seq, number: answer.number });
   }
 
-  /** @param {{room: string}} frame */
+  /** One at a time, and none is kept: a browser has six connections to a host, and messages would wait behind them. @param {{room: string}} frame */
   async typing({ room }) {
-    await this.#post("typing", room, "typing", {});
+    if (this.#isTyping) return;
+    this.#isTyping = true;
+    try {
+      await this.#post("typing", room, "typing", {});
+    } finally {
+      this.#isTyping = false;
+    }
   }
 
   /** @param {string} frame what the answer is about @param {string} room @param {string} what @param {import("./http.js").Request} request @param {string} [key] */
