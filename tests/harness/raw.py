@@ -6,14 +6,20 @@ import json
 import os
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from warren_gateway.listener import HEAD_WITHIN
+
 from harness.line import WITHIN
 from harness.sse import Event, EventParser
 
+OPENINGS, STALLED = 5, HEAD_WITHIN / 2
+"""Times that a connection is opened, and seconds that it may take: a gateway closes one on which nothing has been said,
+which it has not where this process, and not the gateway, stood still between connecting and saying something."""
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
 
 
@@ -150,6 +156,18 @@ async def raw_open(
 
     A small `receive_buffer` makes a reader that stops stop the sender soon.
     """
+    for _ in range(OPENINGS - 1):
+        begun = time.monotonic()
+        reader, writer = await _raw_open(url, receive_buffer, source)
+        if time.monotonic() - begun < STALLED:
+            return reader, writer
+        writer.transport.abort()
+    return await _raw_open(url, receive_buffer, source)
+
+
+async def _raw_open(
+    url: str, receive_buffer: int | None, source: str | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     where = urlsplit(url)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
