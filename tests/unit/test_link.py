@@ -1,18 +1,107 @@
-"""A connection that is kept open ends when it is told to."""
+"""A connection that is kept open outlives whatever stands at the other end, and ends when it is told to."""
 
 import asyncio
-from typing import NoReturn
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import get_args
 
-import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
+from harness.peer import Fault, Peer
+from warren.broker.asker import Asker
 from warren.broker.link import Link
+from warren.broker.mailbox import Mailbox
+from warren.broker.nodes import Nodes
+from warren.broker.publisher import Publisher
+from warren.broker.shards import Shards
+from warren.broker.submitter import Submitter, by_shard
+
+WITHIN = 30.0
+"""Seconds; a bound, not an expectation."""
+PATIENCE = 0.3
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+SET_UP = 12
+"""Answers until all that is tried here is set up."""
+Serve = Callable[[AbstractConnection], Awaitable[None]]
+
+
+def link(urls: str, serve: Serve) -> Link:
+    nodes = Nodes(urls)
+    nodes.patience = PATIENCE
+    return Link(nodes, "test", serve)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """End a link's task, which has not ended by itself."""
+    assert not task.done(), task.exception()
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=WITHIN)
+    assert done
+    assert task.cancelled()
+
+
+def mailbox() -> Serve:
+    publisher = Publisher()
+    return Mailbox(Submitter(publisher, by_shard), Asker(publisher)).serve
+
+
+def shards() -> Serve:
+    return Shards("test", str, 1, lambda *_: None, lambda _: None, count=2).serve
+
+
+SERVES: dict[str, Callable[[], Serve]] = {
+    "publisher": lambda: Publisher().serve,
+    "mailbox": mailbox,
+    "shards": shards,
+}
+
+
+async def tried_again(serve: Serve, fault: Fault, answers: int) -> None:
+    async with Peer(fault, answers).running() as peer:
+        task = asyncio.create_task(link(peer.url, serve).run())
+        try:
+            await peer.visited(2)
+        finally:
+            await end(task)
+
+
+@pytest.mark.parametrize("serve", SERVES)
+async def test_nothing_that_a_peer_does_ends_it(serve: str) -> None:
+    """Whatever befalls the peer at whatever point of all that is set up, it is tried again."""
+    async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
+        for fault in FAULTS[1:]:  # but refusals, of which the peer knows nothing
+            for answers in range(SET_UP):
+                name = f"{fault} after {answers} answers"
+                group.create_task(tried_again(SERVES[serve](), fault, answers), name=name)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("answers", [0, 4, 8])
+async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault, answers: int) -> None:
+    """Also if it took the connection, and the login: it is what it does then that counts."""
+    publisher = Publisher()
+    async with asyncio.timeout(WITHIN), AsyncExitStack() as exits:
+        bad = [await exits.enter_async_context(Peer(fault, answers).running()) for _ in range(2)]
+        good = await exits.enter_async_context(Peer().running())
+        task = asyncio.create_task(link(",".join(peer.url for peer in (*bad, good)), publisher.serve).run())
+        await good.visited(1)
+        await publisher.publish("", "", b"x")
+        await end(task)
+
+
+async def test_a_node_that_works_is_kept() -> None:
+    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+        task = asyncio.create_task(link(peer.url, Publisher().serve).run())
+        await peer.visited(1, asked=3)
+        assert peer.came == 1
+        await end(task)
 
 
 async def test_a_cancellation_that_a_library_loses_ends_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """No real connection can be made to lose one on purpose, so this one stands in for it."""
     trying = asyncio.Event()
 
-    async def connect(*_: object, **__: object) -> NoReturn:
+    async def connect(*_: object, **__: object) -> AbstractConnection:
         trying.set()
         try:
             await asyncio.Event().wait()
@@ -23,12 +112,7 @@ async def test_a_cancellation_that_a_library_loses_ends_it_all_the_same(monkeypa
     async def serve(_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(aio_pika, "connect", connect)
-    task = asyncio.create_task(Link("amqp://127.0.0.1:1/", "test", serve).run())
+    monkeypatch.setattr("aio_pika.Connection.connect", connect)
+    task = asyncio.create_task(link("amqp://127.0.0.1:1/", serve).run())
     await trying.wait()
-    task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=30)
-    if not done:
-        task.cancel()
-    assert done
-    assert task.cancelled()
+    await end(task)

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
 from warren.broker.errors import until_lost
 from warren.broker.link import Link
+from warren.broker.nodes import Nodes
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
@@ -127,7 +128,7 @@ def _checks(gateway: Gateway, links: list[Link]) -> Checks:
 
 
 def _links(gateway: Gateway) -> list[Link]:
-    url, replica = gateway.settings.amqp_url, gateway.settings.replica
+    nodes, replica = Nodes(gateway.settings.amqp_url), gateway.settings.replica
 
     async def publishing(connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
@@ -136,8 +137,8 @@ def _links(gateway: Gateway) -> list[Link]:
 
     # Publishing has a connection of its own: a broker that throttles publishers must not stop events and answers.
     return [
-        Link(url, f"gateway/{replica}/publish", publishing),
-        Link(url, f"gateway/{replica}/answers", gateway.mailbox.serve),
-        Link(url, f"gateway/{replica}/events", gateway.hub.feed.serve),
-        Link(url, f"gateway/{replica}/live", gateway.live.serve),
+        Link(nodes, f"gateway/{replica}/publish", publishing),
+        Link(nodes, f"gateway/{replica}/answers", gateway.mailbox.serve),
+        Link(nodes, f"gateway/{replica}/events", gateway.hub.feed.serve),
+        Link(nodes, f"gateway/{replica}/live", gateway.live.serve),
     ]

@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import until_lost
 from warren.broker.link import Link
+from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
 from warren.contract.topology import BOT_QUEUE, shard_queue
@@ -84,14 +85,15 @@ class Persistence:
                     group.create_task(until_lost(publisher.serve(connection)))
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
-        publish = Link(self._settings.amqp_url, f"persistence/{replica}/publish", publishing)
+        nodes = Nodes(self._settings.amqp_url)
+        publish = Link(nodes, f"persistence/{replica}/publish", publishing)
         # And so have events: a broker stops reading from a connection when one queue does not take what it publishes.
-        events = Link(self._settings.amqp_url, f"persistence/{replica}/events", fan_out.serve)
+        events = Link(nodes, f"persistence/{replica}/events", fan_out.serve)
         taking = [
-            Link(self._settings.amqp_url, f"persistence/{replica}/commands", shards.serve),
-            Link(self._settings.amqp_url, f"persistence/{replica}/queries", reader.serve),
-            Link(self._settings.amqp_url, f"persistence/{replica}/bots", bots.serve),
-            Link(self._settings.amqp_url, f"persistence/{replica}/bots-queries", reader.serve_bots),
+            Link(nodes, f"persistence/{replica}/commands", shards.serve),
+            Link(nodes, f"persistence/{replica}/queries", reader.serve),
+            Link(nodes, f"persistence/{replica}/bots", bots.serve),
+            Link(nodes, f"persistence/{replica}/bots-queries", reader.serve_bots),
         ]
         self._links = [publish, events, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.

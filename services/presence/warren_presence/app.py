@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from warren.broker.link import Link
+from warren.broker.nodes import Nodes
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
@@ -23,7 +24,7 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
     store = connect(settings.mongo_url)
     seen = LastSeen(store)
     keeper = Keeper(settings.replica, seen)
-    link = Link(settings.amqp_url, f"presence/{settings.replica}", keeper.serve)
+    link = Link(Nodes(settings.amqp_url), f"presence/{settings.replica}", keeper.serve)
     try:
         async with background(
             asyncio.create_task(link.run(), name="presence"),

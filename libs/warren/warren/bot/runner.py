@@ -29,7 +29,9 @@ from warren.broker.backoff import backoff, pause
 from warren.broker.consumer import consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated, until_lost
 from warren.broker.link import Link
+from warren.broker.nodes import Nodes
 from warren.contract.ids import inbox_room
+from warren.contract.nodes import node_urls
 from warren.contract.topology import EVENTS
 from warren.supervise import endless
 
@@ -64,7 +66,7 @@ class Runner:
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._desk = Desk(AT_ONCE)
         self._alarm = Alarm(self._engine, self._memory, self._desk)
-        self._link = Link(amqp_url, bot.user, self._serve)
+        self._link = Link(Nodes(amqp_url), bot.user, self._serve)
 
     async def run(self) -> None:
         """Work until told to stop, and then end what was begun."""
@@ -217,6 +219,10 @@ def main(bot: "Bot") -> None:
     url = os.environ.get("WARREN_AMQP_URL")
     if not url:
         sys.exit("set WARREN_AMQP_URL to the bot's own login: amqp://bot.name:password@host")
+    try:
+        node_urls(url)
+    except ValueError as error:
+        sys.exit(f"WARREN_AMQP_URL: {error}")
     logs.configure(os.environ.get("WARREN_LOG_LEVEL", "info"))
     if port := os.environ.get("WARREN_METRICS_PORT"):
         start_http_server(int(port), os.environ.get("WARREN_HOST", "127.0.0.1"))

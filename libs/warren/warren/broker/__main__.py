@@ -9,7 +9,6 @@ import secrets
 import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from warren.broker import definitions
 from warren.broker.bots import bot_definitions, declare_bot, remove_bot
@@ -18,6 +17,7 @@ from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
 from warren.broker.management import delete_user, import_definitions
 from warren.contract.bots import ANY_ROOM, bot_user
+from warren.contract.nodes import host_of, node_urls
 from warren.contract.users import BROKER_USERS
 
 Result = TypeVar("Result")
@@ -142,6 +142,10 @@ def _operator_url(given: str | None) -> str:
     url = given or os.environ.get("WARREN_AMQP_URL", "")
     if not url:
         raise NotDeclared("name the broker, as its operator: set WARREN_AMQP_URL")
+    try:
+        node_urls(url)
+    except ValueError as error:
+        raise NotDeclared(f"WARREN_AMQP_URL {error}") from error
     return url
 
 
@@ -155,8 +159,7 @@ def _run(url: str, work: "Coroutine[Any, Any, Result]") -> "Result":
 
 
 def _where(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 5672}"  # never the URL itself, which holds the password
+    return ", ".join(map(host_of, node_urls(url)))  # never the URL itself, which holds the password
 
 
 def _failed(why: str) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from typing import Any
 
-import aio_pika
 from aio_pika.abc import AbstractChannel
 
-from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT, declare_queue
+from warren.broker.connect import connected
+from warren.broker.declare import TIMEOUT, declare_queue
 from warren.broker.definitions import VHOST, user_definitions
 from warren.broker.errors import translated
 from warren.contract.bots import (
@@ -21,6 +21,7 @@ from warren.contract.bots import (
 )
 from warren.contract.ids import inbox_room
 from warren.contract.topology import EVENTS, PUBLIC_BUCKET, bot_key, bucket_binding, event_key, public_key
+from warren.contract.users import OPERATOR
 
 
 def bot_definitions(name: str, password: str) -> dict[str, Any]:
@@ -47,8 +48,7 @@ async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> N
     the bot fills from the store.
     """
     with translated():
-        connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
-        async with connection:
+        async with connected(operator_url, OPERATOR.name) as connection:
             channel = await connection.channel()
             await _declare_dead(channel, name)
             queue = await declare_queue(channel, bot_queue(name))
@@ -66,8 +66,7 @@ async def remove_bot(operator_url: str, name: str) -> None:
     Its login is another matter: RabbitMQ's own commands and management API take it away.
     """
     with translated():
-        connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
-        async with connection:
+        async with connected(operator_url, OPERATOR.name) as connection:
             channel = await connection.channel()
             for queue in (bot_queue(name), bot_dead_queue(name)):
                 await channel.queue_delete(queue.name, timeout=TIMEOUT)

@@ -9,11 +9,13 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from warren.broker.declare import CONNECT_TIMEOUT, TIMEOUT
+from warren.broker.connect import connected
+from warren.broker.declare import TIMEOUT
 from warren.broker.errors import translated
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.bots import bot_dead_queue, bot_user
 from warren.contract.topology import DEAD
+from warren.contract.users import OPERATOR
 from warren.contract.wire import rfc3339, utc_now
 
 REASON_LIMIT = 1_000
@@ -99,8 +101,7 @@ class Letters:
 async def looking(operator_url: str, bot: str | None = None) -> AsyncIterator[Letters]:
     """Look at the dead letters of the writers, or of the bot of this name, as the operator. Raises Unavailable."""
     with translated():
-        connection = await aio_pika.connect(operator_url, timeout=CONNECT_TIMEOUT)
-        async with connection:
+        async with connected(operator_url, OPERATOR.name) as connection:
             channel = await connection.channel()
             source = await channel.get_queue(bot_dead_queue(bot).name if bot else DEAD, ensure=True)
             found: list[Letter] = []

@@ -1,16 +1,14 @@
 """Makes the topology that `warren.contract.topology` describes, and looks whether it is there."""
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
+from warren.broker.connect import connected
 from warren.broker.errors import TopologyMissing, translated
 from warren.broker.identity import login
 from warren.contract.topology import EXCHANGES, QUEUES, Queue
-from warren.contract.users import broker_user
+from warren.contract.users import OPERATOR, broker_user
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for the TCP and AMQP handshakes."""
 TIMEOUT = 30.0
 """Seconds for one declaration: a cluster that is electing leaders takes its time."""
 
@@ -22,15 +20,13 @@ class NotDeclared(Exception):
 async def declare(url: str) -> None:
     """Connect as the operator and declare everything. Raises NotDeclared, or Unavailable when there is no broker."""
     with translated():
-        connection = await aio_pika.connect(url, timeout=CONNECT_TIMEOUT)
-        try:
-            await declare_all(connection)
-        except ChannelAccessRefused as error:
-            raise NotDeclared(f"{login(connection)} may not declare it, the operator may: {error}") from error
-        except ChannelPreconditionFailed as error:
-            raise NotDeclared(f"there is another of the same name (drain and delete it first): {error}") from error
-        finally:
-            await connection.close()
+        async with connected(url, OPERATOR.name) as connection:
+            try:
+                await declare_all(connection)
+            except ChannelAccessRefused as error:
+                raise NotDeclared(f"{login(connection)} may not declare it, the operator may: {error}") from error
+            except ChannelPreconditionFailed as error:
+                raise NotDeclared(f"there is another of the same name (drain and delete it first): {error}") from error
 
 
 async def declare_all(connection: AbstractConnection) -> None:

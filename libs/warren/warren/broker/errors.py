@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator
+from traceback import walk_tb
 from typing import Any
 
 from aio_pika.exceptions import AMQPError, DeliveryError
+
+LIBRARIES = frozenset({"aio_pika", "aiormq", "pamqp"})
 
 
 class Unavailable(Exception):
@@ -22,7 +25,7 @@ class TopologyMissing(Unavailable):
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn whatever aio-pika and aiormq raise for a lost channel or connection into Unavailable.
+    """Turn whatever a broker brings about that is lost, or makes no sense, into Unavailable; mistakes of ours stay.
 
     aiormq cancels the calls of a channel that goes away, so a CancelledError is a loss unless the running task was
     itself asked to stop.
@@ -34,10 +37,34 @@ def translated() -> Iterator[None]:
         if task is not None and task.cancelling():
             raise
         raise Unavailable("channel lost") from error
-    except DeliveryError as error:
-        raise Nacked(repr(error)) from error
-    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        raise Unavailable(repr(error)) from error
+    except Exception as error:
+        lost = loss(error)
+        if lost is None or lost is error:
+            raise
+        raise lost from error
+
+
+def loss(error: BaseException) -> Unavailable | None:
+    """Return what an exception comes to if the broker brought it about, or None if it is a mistake of ours.
+
+    A peer that is no broker, or one that has gone wrong, makes the libraries raise whatever Python has; so all that
+    comes out of them is its doing. What a group of tasks raises is a loss if all in it are.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        losses = [loss(inner) for inner in error.exceptions]
+        return next(iter(losses)) if all(losses) else None
+    if isinstance(error, Unavailable):
+        return error
+    if isinstance(error, DeliveryError):
+        return Nacked(repr(error))
+    if isinstance(error, AMQPError | OSError | EOFError | TimeoutError) or _came_through_a_library(error):
+        return Unavailable(repr(error))
+    return None
+
+
+def _came_through_a_library(error: BaseException) -> bool:
+    frames = walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] in LIBRARIES for frame, _ in frames)
 
 
 async def until_lost(work: Coroutine[Any, Any, object]) -> None:

@@ -1,30 +1,24 @@
 """A connection to the broker that comes back by itself."""
 
 import asyncio
-import contextlib
 import logging
-import random
+import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote, urlsplit
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, InvalidFrameError, ProbableAuthenticationError
 
-from warren.broker.backoff import backoff, pause
+from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
 from warren.broker.errors import TopologyMissing, Unavailable, translated
-from warren.contract.users import login_of
+from warren.broker.nodes import Node, Nodes
+from warren.broker.silence import until_silent
 from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for the TCP and AMQP handshakes."""
 STABLE_AFTER = 5.0
-"""Seconds after which a connection counts as having worked, so that the next wait starts short again."""
-REFUSED_EVERY = 5.0
-"""Seconds, about, between tries of what the broker refuses: that takes somebody to change it."""
+"""Seconds after which a connection counts as having worked: a node whose connections end sooner has failed."""
 REFUSALS: dict[type[BaseException], str] = {
     AuthenticationError: "the broker refused the login: its name or password is wrong",
     ProbableAuthenticationError: "the broker refused the login: its name or password is wrong",
@@ -46,13 +40,13 @@ class Link:
 
     This stands in for `aio_pika.connect_robust`, which restores bindings one by one and reuses queue names: here
     `serve` builds what it needs from nothing, the same way the first time and after a loss. The topology is the
-    operator's to declare; while it is missing, the link is down.
+    operator's to declare; while it is missing, the link is down. A node that does not work, in whatever way, is left
+    for the next one.
     """
 
-    def __init__(self, url: str, name: str, serve: Serve) -> None:
+    def __init__(self, nodes: Nodes, name: str, serve: Serve) -> None:
         self.name = name
-        self._url = url
-        self._where = where(url)
+        self._nodes = nodes
         self._serve = serve
         self._told = True
         """Whether the log has the last loss; if not, it does not need the connection that follows either."""
@@ -61,78 +55,74 @@ class Link:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        loop = asyncio.get_running_loop()
-        waits = backoff()
         while True:
-            started = loop.time()
-            refused = await self._once()
-            if loop.time() - started > STABLE_AFTER:
-                waits = backoff()
-            await pause(random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(waits))
+            await self._once(await self._nodes.turn())
 
-    async def _once(self) -> bool:
-        """Serve until the connection is gone; return whether the broker has refused something."""
-        loop = asyncio.get_running_loop()
-        started, refused = loop.time(), False
-        connection: AbstractConnection | None = None
+    async def _once(self, node: Node) -> None:
+        """Serve on a connection to this node until it is gone."""
+        started = time.monotonic()
         try:
-            with translated():
-                connection = await aio_pika.connect(
-                    self._url, timeout=CONNECT_TIMEOUT, client_properties={"connection_name": self.name}
-                )
-                await check_declared(connection)
-            if self._told:
-                log.info("broker connected", extra={"link": self.name})
-            self.up = True
-            await self._until_closed(connection)
-        except* TopologyMissing as missing:
-            self._tell(MISSING, missing.exceptions[0], news=False)
-        except* Unavailable as lost:
+            await self._connected(node)
+        except TopologyMissing as missing:
+            node.failed(started)
+            self._tell(MISSING, missing, node, news=False)
+        except Unavailable as lost:
             what = refusal(lost)
-            refused = what is not None
-            worked = self.up and loop.time() - started > STABLE_AFTER
-            self._tell(what or LOST, lost.exceptions[0], news=worked)
+            worked = self.up and time.monotonic() - started > STABLE_AFTER
+            if worked:
+                node.worked()
+            else:
+                node.failed(started, refused=what is not None)
+            self._tell(what or LOST, lost, node, news=worked)
         finally:
             self.up = False
-            if connection is not None:
-                with contextlib.suppress(Unavailable), translated():
-                    await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT)
-        return refused
 
-    def _tell(self, what: str, error: BaseException, *, news: bool) -> None:
+    async def _connected(self, node: Node) -> None:
+        patience = self._nodes.patience
+        connection = await connect(node.url, self.name, patience)
+        try:
+            with translated():
+                async with asyncio.timeout(patience):
+                    await check_declared(connection)
+            if self._told:
+                log.info("broker connected", extra={"link": self.name, **node.where})
+            self.up = True
+            await self._until_closed(connection)
+        finally:
+            await close(connection, patience)
+
+    def _tell(self, what: str, error: BaseException, node: Node, *, news: bool) -> None:
         """Say what has befallen the link; only once and then rarely, unless it is news."""
-        passed = _throttle.due((what, *self._where.values()))
+        passed = _throttle.due((what, *node.where.values()))
         self._told = news or passed is not None
         if self._told:
-            log.warning(what, extra={"link": self.name, **self._where, "error": str(error), "passed_over": passed})
+            log.warning(what, extra={"link": self.name, **node.where, "error": str(error), "passed_over": passed})
 
     async def _until_closed(self, connection: AbstractConnection) -> None:
         serving = asyncio.ensure_future(self._serve(connection))
         closed = asyncio.ensure_future(until_closed(connection))
+        silent = asyncio.ensure_future(until_silent(connection, self._nodes.patience))
         try:
-            await asyncio.wait({serving, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                with translated():
-                    serving.result()
+            await asyncio.wait({serving, closed, silent}, return_when=asyncio.FIRST_COMPLETED)
+            with translated():
+                for ended in (serving, silent):
+                    if ended.done():
+                        ended.result()
             raise Unavailable("connection closed")
         finally:
-            closed.cancel()
-            serving.cancel()
-            await asyncio.gather(serving, closed, return_exceptions=True)
+            if silent.done():
+                drop(connection)  # first: whoever ends in order waits for the peer's answers
+                await closed
+            for task in (serving, closed, silent):
+                task.cancel()
+            await asyncio.gather(serving, closed, silent, return_exceptions=True)
 
 
 def refusal(lost: BaseException) -> str | None:
     """Return what the broker has refused, or None if it was lost in another way."""
-    inner = lost.exceptions if isinstance(lost, BaseExceptionGroup) else (lost.__cause__,)
-    said = (REFUSALS.get(type(lost)), *(refusal(error) for error in inner if error is not None))
+    inner = lost.exceptions if isinstance(lost, BaseExceptionGroup) else ()
+    said = (REFUSALS.get(type(lost)), *(refusal(error) for error in (*inner, lost.__cause__) if error is not None))
     return next(filter(None, said), None)
-
-
-def where(url: str) -> dict[str, str]:
-    """Return who connects to what by an AMQP URL, for the log: without the password."""
-    parts = urlsplit(url)
-    vhost = unquote(parts.path[1:]) or "/"
-    return {"user": login_of(url), "host": f"{parts.hostname}:{parts.port or 5672}", "vhost": vhost}
 
 
 async def until_closed(connection: AbstractConnection) -> None:

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 from warren.broker.declare import NotDeclared
 from warren.broker.errors import Unavailable
+from warren.contract.nodes import node_urls
 
 TIMEOUT = 30.0
 """Seconds for an import; in a cluster it waits for a majority of the nodes."""
@@ -36,7 +37,7 @@ def _ask(
 ) -> None:
     if urlsplit(management).scheme not in ("http", "https"):
         raise NotDeclared(f"{management} is no http or https URL")
-    operator = urlsplit(operator_url)
+    operator = urlsplit(node_urls(operator_url)[0])
     login = f"{unquote(operator.username or '')}:{unquote(operator.password or '')}"
     headers = {
         "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}",

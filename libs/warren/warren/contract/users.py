@@ -101,5 +101,5 @@ def broker_user(name: str) -> BrokerUser | None:
 
 
 def login_of(amqp_url: str) -> str:
-    """Return the broker's user that connects so."""
-    return unquote(urlsplit(amqp_url).username or DEFAULT_LOGIN)
+    """Return the broker's user that connects so, to whichever of the nodes that it names."""
+    return unquote(urlsplit(amqp_url.partition(",")[0]).username or DEFAULT_LOGIN)

@@ -3,22 +3,29 @@
 import os
 import socket
 import sys
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from warren.contract.nodes import node_urls
 
 
 def _default_replica() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def _checked(amqp_url: str) -> str:
+    return ",".join(node_urls(amqp_url))
+
+
 class ServiceSettings(BaseSettings):
     """The settings that all services share."""
 
-    model_config = SettingsConfigDict(env_prefix="WARREN_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="WARREN_", extra="ignore", hide_input_in_errors=True)
 
-    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/?heartbeat=10"
+    amqp_url: Annotated[str, AfterValidator(_checked)] = "amqp://guest:guest@127.0.0.1:5672/?heartbeat=10"
+    """The broker; of a cluster every node, comma-separated. With passwords, so it goes into no log."""
     replica: str = Field(default_factory=_default_replica)
     """Names this process in connection names and logs; unique among the replicas of a service."""
     host: str = "127.0.0.1"

@@ -1,0 +1,60 @@
+"""Notices a node that is alive to the network and of no use: halted, or cut off from here without a word.
+
+Heartbeats would, too, in their time. The kernel of a halted node goes on taking connections, and what is sent on them.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aio_pika.abc import AbstractConnection as PikaConnection
+from aio_pika.abc import UnderlayConnection
+from aiormq.abc import AbstractConnection
+
+from warren.broker.errors import Unavailable
+
+Answer = TypeVar("Answer")
+ASK_EVERY = 1.0
+"""Seconds from an answer to the next question, which costs next to nothing: a channel's own process answers it."""
+
+
+async def until_silent(connection: PikaConnection, within: float) -> None:
+    """Ask the node for a sign of life again and again. Raises Unavailable if there is none within so many seconds.
+
+    A connection that the broker blocks for want of memory or disk space is not asked: the broker reads nothing there,
+    and no other node is of more use, since such an alarm is all the cluster's.
+    """
+    transport = connection.transport
+    if transport is None:
+        raise Unavailable("connection closed")
+    while True:
+        await transport.ready()
+        await _ask(transport.connection, within)
+        if not await _is_blocked(transport):
+            raise Unavailable(f"no sign of life for {within} s")
+
+
+async def _ask(connection: AbstractConnection, within: float) -> None:
+    """Ask until an answer does not come in time."""
+    channel = await _in_time(connection.channel(publisher_confirms=False), within)
+    if channel is not None:
+        while await _in_time(channel.basic_qos(), within) is not None:  # noqa: ASYNC110  no event tells of a silence
+            await asyncio.sleep(ASK_EVERY)
+
+
+async def _in_time(question: Coroutine[Any, Any, Answer], within: float) -> Answer | None:
+    """Return the answer, or None if there is none in time. Raises what the question raises."""
+    asking = asyncio.ensure_future(question)
+    try:
+        await asyncio.wait({asking}, timeout=within)
+        return asking.result() if asking.done() else None
+    finally:
+        # Not waited for: aiormq has something to say to the silent peer first.
+        asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        asking.cancel()
+
+
+async def _is_blocked(transport: UnderlayConnection) -> bool:
+    ready = asyncio.ensure_future(transport.ready())
+    await asyncio.wait({ready}, timeout=0)
+    return not ready.done() and ready.cancel()
