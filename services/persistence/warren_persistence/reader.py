@@ -11,7 +11,7 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import consume, is_open, open_channel
+from warren.broker.consumer import consume, is_open, open_channel, until_closed
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -102,7 +102,7 @@ class Reader:
 
         consumer = await consume(channel, queue, sink)
         try:
-            await channel.closed()
+            await until_closed(channel)
         finally:
             # Told to stop: what is in hand is answered first, or else whoever asked would wait in vain.
             with contextlib.suppress(Unavailable), translated():
@@ -154,8 +154,8 @@ class Reader:
             answer = q.Denied(code=Code.INVALID, detail=first_error(error))
         except StoreUnavailable:
             answer = q.Denied(code=Code.UNAVAILABLE, detail="the store does not answer at the moment")
-        except Exception:
-            log.exception("query failed")
+        except Exception as error:
+            failed("query", error, query=kind)
             answer = q.Denied(code=Code.UNAVAILABLE, detail="the query failed")
         outcome = answer.code if isinstance(answer, q.Denied) else "ok"
         metrics.QUERIES.labels(kind, outcome).inc()

@@ -26,7 +26,7 @@ from warren.bot.trigger import INVITED
 from warren.bot.turn import our_turn
 from warren.bot.voice import Voice
 from warren.broker.backoff import backoff, pause
-from warren.broker.consumer import consume, is_open, open_channel
+from warren.broker.consumer import consume, is_open, open_channel, until_closed
 from warren.broker.errors import Unavailable, translated, until_lost
 from warren.broker.link import Link
 from warren.broker.nodes import Nodes
@@ -134,7 +134,7 @@ class Runner:
         log.info("bot at work", extra={"bot": self._bot.user})
         async with asyncio.TaskGroup() as group:
             group.create_task(endless(self._alarm.run()))
-            await channel.closed()
+            await until_closed(channel)
             raise Unavailable("channel closed")
 
     async def _catch_up(self, room: str) -> None:

@@ -1,12 +1,12 @@
 """Which of a bot's processes is at work: one, and another one when that ends."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
 
+from warren.broker.backoff import pause
 from warren.broker.declare import TIMEOUT
 from warren.contract.bots import BOT_LOCK
 
@@ -33,7 +33,7 @@ async def our_turn(connection: AbstractConnection, user: str, standing_by: Calla
                 log.info("another process of the bot is at work; this one stands by", extra={"bot": user})
                 standing_by()
             waited = True
-            await asyncio.sleep(TRY_EVERY)
+            await pause(TRY_EVERY)
         else:
             await channel.close()
             return

@@ -18,12 +18,17 @@ def backoff(base: float = 0.1, cap: float = 3.0) -> Iterator[float]:
 
 
 async def pause(seconds: float) -> None:
-    """Sleep before the next try. Raises CancelledError if this task was told to end and has not heard it.
+    """Sleep before the next try. Raises CancelledError if this task was told to end and has not heard it."""
+    heed()
+    await asyncio.sleep(seconds)
+
+
+def heed() -> None:
+    """Raise CancelledError if this task was told to end and has not heard it.
 
     On Python 3.11 `asyncio.wait_for`, which is inside aiormq, may take a cancellation for its own; whoever then tries
-    again for ever never ends.
+    again for ever, or waits for what does not come by itself, never ends.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-    await asyncio.sleep(seconds)

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPChannelError
 
+from warren.broker.backoff import heed
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
 from warren.supervise import contained, failed
@@ -42,6 +43,12 @@ async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaCha
 def is_open(channel: AbstractChannel) -> bool:
     """Whether deliveries of the channel are still ours, to be acknowledged on it."""
     return not (channel.is_closed or channel in _closing)
+
+
+async def until_closed(channel: PikaChannel) -> None:
+    """Wait until the channel is closed; not if this task was told to end while it was opened."""
+    heed()
+    await channel.closed()
 
 
 async def close(channel: PikaChannel) -> None:

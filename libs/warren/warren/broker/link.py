@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, InvalidFrameError, ProbableAuthenticationError
 
+from warren.broker.backoff import heed
 from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
 from warren.broker.errors import TopologyMissing, Unavailable, translated
@@ -99,6 +100,7 @@ class Link:
             log.warning(what, extra={"link": self.name, **node.where, "error": str(error), "passed_over": passed})
 
     async def _until_closed(self, connection: AbstractConnection) -> None:
+        heed()
         serving = asyncio.ensure_future(self._serve(connection))
         closed = asyncio.ensure_future(until_closed(connection))
         silent = asyncio.ensure_future(until_silent(connection, self._nodes.patience))

@@ -7,7 +7,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from warren.broker.consumer import OPEN_TIMEOUT
+from warren.broker.consumer import OPEN_TIMEOUT, until_closed
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
 from warren.broker.tracing import sending
@@ -39,7 +39,7 @@ class Publisher:
         self._login = login(connection)
         self._attached.set()
         try:
-            await channel.closed()
+            await until_closed(channel)
         finally:
             self._attached.clear()
             self._channel = None
