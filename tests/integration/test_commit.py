@@ -53,7 +53,8 @@ class Committing:
     async def commit(self, *commands: RoomCommand, redelivered: bool = False) -> Plan:
         """Store these, each in a delivery of its own."""
         parts = [Decoded(_delivery(one.room, redelivered=redelivered), None, [one], [], []) for one in commands]
-        return await self._writer._commit(Batch(parts))
+        batch = Batch(parts)
+        return await self._writer._commit(batch, batch.redelivered())
 
 
 def _delivery(room: str, *, redelivered: bool) -> Delivery:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -52,14 +53,14 @@ async def queue(channel: AbstractChannel, number: int, length: int) -> AbstractQ
     return found
 
 
-async def put_invitations(store: Store, people: list[str]) -> None:
+async def put_invitations(store: Store, people: list[str], room: str = ROOM) -> None:
     """Store what a writer leaves that has died before any notice of it was published."""
-    common = {"room": ROOM, "sender": "ann", "name": "Ann", "at": utc_now(), "number": 0}
+    common = {"room": room, "sender": "ann", "name": "Ann", "at": utc_now(), "number": 0}
     invited = [{"type": "member.invited", "user": user, "unsent": True} for user in people]
     log: list[dict[str, Any]] = [{"type": "room.created", "kind": "private", "title": "Garden"}, *invited]
     places = ({"seq": seq, "id": new_id(), "key": f"k{seq}"} for seq in itertools.count(1))
     await store._events.insert_many([{**common, **place, **event} for place, event in zip(places, log, strict=False)])
-    await store._rooms.insert_one({"_id": ROOM, "kind": "private", "title": "Garden", "archived": False, "seq": 1})
+    await store._rooms.insert_one({"_id": room, "kind": "private", "title": "Garden", "archived": False, "seq": 1})
 
 
 async def came(queue: AbstractQueue, count: int) -> None:
@@ -81,15 +82,33 @@ async def test_one_full_queue_holds_up_no_others_notices(stack: Stack, store: St
     small, free = await queue(channel, full, 1), await queue(channel, shard(inbox_room(other)), 10)
     await channel.default_exchange.publish(aio_pika.Message(b"full"), small.name)
 
+    async with working(stack, store):
+        await came(free, 1)
+        await small.delete(if_empty=False)
+        large = await queue(channel, full, 1_000)
+        await came(large, len(refused))
+
+
+async def test_one_that_cannot_be_made_holds_up_no_others(stack: Stack, store: Store, channel: AbstractChannel) -> None:
+    await put_invitations(store, ["early"], "broken")
+    await store._rooms.update_one({"_id": "broken"}, {"$unset": {"kind": ""}})
+    await put_invitations(store, ["late"])
+    free = await queue(channel, shard(inbox_room("late")), 10)
+    async with working(stack, store):
+        await came(free, 1)
+        await put_invitations(store, ["later"], "meadow")
+        await came(await queue(channel, shard(inbox_room("later")), 20), 1)
+
+
+@asynccontextmanager
+async def working(stack: Stack, store: Store) -> AsyncIterator[None]:
+    """Have a courier at work."""
     publisher = Publisher()
     async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
         serving = asyncio.create_task(publisher.serve(connection))
         works = [serving, asyncio.create_task(courier.Courier(store, publisher).run())]
         try:
-            await came(free, 1)
-            await small.delete(if_empty=False)
-            large = await queue(channel, full, 1_000)
-            await came(large, len(refused))
+            yield
         finally:
             for work in works:
                 work.cancel()

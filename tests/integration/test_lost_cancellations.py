@@ -14,7 +14,6 @@ from aio_pika.abc import AbstractConnection
 from harness.bus import WITHIN
 from harness.stack import Stack
 from warren.broker.asker import Asker
-from warren.broker.link import Link
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
@@ -70,24 +69,3 @@ async def test_it_ends(stack: Stack, told: asyncio.Event, what: str) -> None:
         task = asyncio.ensure_future(SERVE[what](connection))
         await told.wait()
         await ends(task)
-
-
-async def test_a_link_ends(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_come, connect = asyncio.Event(), aio_pika.connect
-
-    async def losing(*args: Any, **more: Any) -> AbstractConnection:
-        connection: AbstractConnection = await connect(*args, **more)
-        may_come.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return connection
-        raise AssertionError
-
-    async def serve(_: AbstractConnection) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(aio_pika, "connect", losing)
-    task = asyncio.create_task(Link(stack.amqp_url("gateway"), "test", serve).run())
-    await may_come.wait()
-    await ends(task)

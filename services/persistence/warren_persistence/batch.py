@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -13,6 +13,7 @@ from warren.broker.tracing import receiving
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, COMMANDS_LIMIT, Notify, Refused
 from warren.contract.topology import shard, shard_queue
+from warren.supervise import failed
 from warren.untrusted import first_error, read
 
 from warren_persistence.domain.judge import RoomCommand, refuse
@@ -86,6 +87,26 @@ class Batch:
         """Forget deliveries that went back to the broker: whoever gets them next will process them."""
         self.parts = [part for part in self.parts if part.delivery.lease.live]
 
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Return the first half of the commands and the rest, in order, each with its deliveries.
+
+        What else there is in a delivery goes with the first of its commands.
+        """
+        first, rest, left = Batch(), Batch(), sum(len(part.commands) for part in self.parts) // 2
+        for part in self.parts:
+            if 0 < left < len(part.commands):
+                first.parts.append(replace(part, commands=part.commands[:left]))
+                rest.parts.append(replace(part, commands=part.commands[left:], poison=[], refused=[]))
+            else:
+                (first if left else rest).parts.append(part)
+            left = max(0, left - len(part.commands))
+        return first, rest
+
+    def bury(self, reason: str) -> None:
+        """Put all commands among what is poison, where they are to be answered still."""
+        for part in self.parts:
+            part.poison += (_poison(one.model_dump(mode="json"), reason, part.publisher) for one in part.commands)
+
     def lease_of(self, room: str) -> Lease | None:
         """Return the lease under which this batch writes to the room."""
         number = shard(room)
@@ -100,6 +121,16 @@ def publisher_of(properties: Basic.Properties, own: str) -> str | None:
 
 
 def decode(delivery: Delivery, trust: Trust) -> Decoded:
+    """Decode a delivery; what cannot be is poison."""
+    try:
+        return _decoded(delivery, trust)
+    except Exception as error:
+        failed("commands", error, shard=delivery.lease.shard)
+        publisher = delivery.message.header.properties.user_id
+        return Decoded(delivery, publisher, [], [Poison(delivery.message.body, f"failed: {error!r}", publisher)], [])
+
+
+def _decoded(delivery: Delivery, trust: Trust) -> Decoded:
     """Decode a delivery; what is not a command of its shard is poison, one by one, and spares the rest."""
     properties = delivery.message.header.properties
     publisher = publisher_of(properties, trust.own)

@@ -15,6 +15,7 @@ from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.commands import Commands, Notify
 from warren.contract.topology import COMMANDS, shard, shard_key
 from warren.ops.mongo import StoreUnavailable
+from warren.supervise import contained, failed
 
 from warren_persistence.domain.notices import concerned, notice
 from warren_persistence.domain.room import LogEvent
@@ -54,6 +55,9 @@ class Courier:
             except StoreUnavailable as error:
                 log.warning("notices wait", extra={"error": str(error)})
                 continue
+            except Exception as error:
+                failed("notice", error)
+                continue
             if refused:
                 log.warning("notices wait", extra={"refused": {str(shard): str(why) for shard, why in refused.items()}})
                 await asyncio.sleep(LOOK_EVERY)  # each round reads all that waits, and each message would begin one
@@ -74,6 +78,13 @@ class Courier:
         self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
     ) -> bool:
         """Publish the event's notice; return whether it is done with, which it is, too, if there is none."""
+        with contained("notice", room=room, seq=event.seq):
+            return await self._tell(room, event, about, refused)
+        return False  # it waits for somebody to mend that, and no other does
+
+    async def _tell(
+        self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
+    ) -> bool:
         user = concerned(event)
         if user is None or about is None:
             return True

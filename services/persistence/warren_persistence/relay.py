@@ -17,6 +17,7 @@ from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract.codes import Code
 from warren.contract.commands import Commands, Refused
 from warren.contract.topology import BOT_COMMANDS, BOT_QUEUE, COMMANDS, shard_key
+from warren.supervise import failed
 
 from warren_persistence import metrics
 from warren_persistence.batch import PUBLISHER, Poison
@@ -65,8 +66,13 @@ class Relay:
         return deliveries
 
     def _open(self, delivery: Delivery) -> Opened:
-        properties = delivery.message.header.properties
-        opened = self._gate.open(delivery.message.body, properties.user_id, properties.reply_to, time.monotonic())
+        properties, body = delivery.message.header.properties, delivery.message.body
+        try:
+            opened = self._gate.open(body, properties.user_id, properties.reply_to, time.monotonic())
+        except Exception as error:
+            failed("commands", error, queue=BOT_QUEUE)
+            user = properties.user_id
+            opened = Opened(Sender(user or "", None), poison=[Poison(body, f"failed: {error!r}", user)])
         if opened.dropped is not None:
             metrics.BOTS_REFUSED.labels(opened.sender.user, opened.dropped).inc()
         return opened

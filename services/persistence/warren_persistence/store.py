@@ -74,6 +74,11 @@ class Store:
         with translated():
             await self._meta.find_one({"_id": "epoch"})
 
+    async def prove(self) -> None:
+        """Return if something of no importance can be written: whatever else fails is then not the server's fault."""
+        with translated():
+            await self._meta.update_one({"_id": "proof"}, {"$set": {"at": datetime.now(UTC)}}, upsert=True)
+
     async def prepare(self) -> str:
         """Make the indexes, and return the epoch: the identity of this database, made once.
 

@@ -13,15 +13,17 @@ from collections import defaultdict
 
 from warren.broker.backoff import backoff, pause
 from warren.broker.tracing import within
+from warren.contract.codes import Code
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
+from warren.supervise import failed
 
 from warren_persistence import metrics
 from warren_persistence.batch import Batch, Trust, decode
 from warren_persistence.cache import Cache
 from warren_persistence.courier import Courier
 from warren_persistence.domain.content import content_of
-from warren_persistence.domain.judge import RoomCommand, people
+from warren_persistence.domain.judge import RoomCommand, people, refuse
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
 from warren_persistence.domain.room import NOBODY
@@ -64,14 +66,70 @@ class Writer:
                     span.end()
 
     async def _write(self, batch: Batch) -> None:
+        await self._pass(batch, batch.redelivered())
+        batch.drop_dead()
+        settle(part.delivery for part in batch.parts)
+
+    async def _pass(self, batch: Batch, doubted: set[str]) -> None:
+        """Store and tell, by halves if that fails in a way that nobody foresaw: what fails alone holds nobody up.
+
+        The halves come one after the other, so that each command keeps its place in its room.
+        """
+        if await self._tried(batch, doubted) is None:
+            return
+        commands = list(batch.commands())
+        if len(commands) == 1:
+            await self._pass_alone(batch, commands[0])
+            return
+        for half in batch.halves():
+            half.drop_dead()
+            await self._pass(half, {command.room for command in half.commands()})
+
+    async def _pass_alone(self, batch: Batch, command: RoomCommand) -> None:
+        """Try a command again, and bury it, unless the store takes nothing else either: that is waited for."""
+        waits = backoff(cap=RETRY_CAP)
+        while (error := await self._tried(batch, {command.room})) is not None:
+            if await self._store_works():
+                batch.bury(f"failed: {error!r}")
+                refused = refuse(command, Code.UNAVAILABLE, "it could not be stored; the operator is told")
+                await self._outlet.tell(batch, Plan(answers=[refused]))
+                return
+            metrics.RETRIES.inc()
+            await pause(next(waits))
+            batch.drop_dead()
+
+    async def _tried(self, batch: Batch, doubted: set[str]) -> Exception | None:
+        """Store and tell; return what nobody foresaw, with nothing kept of what it may have befallen."""
+        try:
+            await self._store_and_tell(batch, doubted)
+        except Exception as error:
+            commands = list(batch.commands())
+            if not commands:
+                raise  # nothing is left to be left out
+            failed("commit", error, commands=len(commands), room=commands[0].room, correlation_id=commands[0].id)
+            self._cache.forget_rooms(command.room for command in commands)
+            return error
+        return None
+
+    async def _store_works(self) -> bool:
+        try:
+            await self._store.prove()
+        except StoreUnavailable as error:
+            log.warning("store unavailable", extra={"error": str(error)})
+        except Exception as error:
+            failed("store", error)
+        else:
+            return True
+        return False
+
+    async def _store_and_tell(self, batch: Batch, doubted: set[str]) -> None:
+        """Store and tell. `doubted`: rooms of which something may be stored already, so that the keys are looked up."""
         started = time.perf_counter()
         with within(batch.spans, "commit"):
-            plan = await self._commit(batch)
+            plan = await self._commit(batch, doubted)
         metrics.COMMIT.observe(time.perf_counter() - started)
-        if await self._outlet.tell(batch, plan):
-            settle(part.delivery for part in batch.parts)
-            if any(concerned(event) for _, event, _ in plan.new):
-                self._courier.wake()
+        if await self._outlet.tell(batch, plan) and any(concerned(event) for _, event, _ in plan.new):
+            self._courier.wake()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""
@@ -87,10 +145,9 @@ class Writer:
         metrics.BACKLOG.set(len(self._inbox))
         return batch
 
-    async def _commit(self, batch: Batch) -> Plan:
+    async def _commit(self, batch: Batch, doubted: set[str]) -> Plan:
         """Store the batch, however long MongoDB is away; only deliveries that went back to the broker drop out."""
         waits = backoff(cap=RETRY_CAP)
-        doubted = batch.redelivered()
         while batch.parts:
             try:
                 plan = await self._attempt(batch, doubted)
@@ -108,10 +165,7 @@ class Writer:
         return Plan()
 
     async def _attempt(self, batch: Batch, doubted: set[str]) -> Plan | None:
-        """Store the batch, or return None when it was judged by a state that proved old.
-
-        `doubted`: rooms of which something may be stored already, so that the keys are looked up.
-        """
+        """Store the batch, or return None when it was judged by a state that proved old."""
         commands = list(batch.commands())
         plans = await self._planned(commands, doubted)
         if plans is None:
