@@ -30,6 +30,8 @@ class Peer:
     def __init__(self, fault: Fault = "closes", answers: int = HONEST) -> None:
         self.fault = fault
         self.answers = answers
+        self.confirms = True
+        """Whether it confirms what is published: a node that has lost the majority answers, and does not."""
         self.port = 0
         self.came = 0
         """Connections so far."""
@@ -83,13 +85,17 @@ class Peer:
             return
         await reader.readexactly(8)  # the protocol's header
         writer.write(pamqp.frame.marshal(spec.Connection.Start(server_properties=PROPERTIES), 0))
+        published = 0
         while left := left - 1:
-            answer, published = None, 0
+            answer: Frame | None = None
             while answer is None:
                 channel, frame = await _frame(reader)
                 self._note(frame)
                 published += isinstance(frame, spec.Basic.Publish)
-                answer = spec.Basic.Ack(published) if isinstance(frame, ContentBody) else _answer_to(frame)
+                if isinstance(frame, ContentBody) and self.confirms:
+                    answer = spec.Basic.Ack(published)
+                else:
+                    answer = _answer_to(frame)
             writer.write(pamqp.frame.marshal(answer, channel))
 
     def _note(self, frame: object) -> None:

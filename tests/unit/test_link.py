@@ -25,10 +25,14 @@ SET_UP = 12
 Serve = Callable[[AbstractConnection], Awaitable[None]]
 
 
-def link(urls: str, serve: Serve) -> Link:
+def nodes_of(urls: str) -> Nodes:
     nodes = Nodes(urls)
     nodes.patience = PATIENCE
-    return Link(nodes, "test", serve)
+    return nodes
+
+
+def link(urls: str, serve: Serve) -> Link:
+    return Link(nodes_of(urls), "test", serve)
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -87,6 +91,26 @@ async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault,
         await good.visited(1)
         await publisher.publish("", "", b"x")
         await end(task)
+
+
+async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
+    """One of them finds out. The node answers all of them, and has for long: none of them would go by itself."""
+    async with asyncio.timeout(WITHIN), Peer().running() as bad, Peer().running() as good:
+        nodes = nodes_of(f"{bad.url},{good.url}")
+        nodes.patience = 4 * PATIENCE  # long enough for a few knocks
+        nodes.all.sort(key=lambda node: node.url != bad.url)
+        links = [
+            Link(nodes, "asks", Publisher().serve, lambda shard: ("warren.presence", str(shard))),
+            Link(nodes, "does not", mailbox()),
+        ]
+        tasks = [asyncio.create_task(one.run()) for one in links]
+        await bad.visited(2, asked=4)
+        assert good.came == 0
+        bad.confirms = False
+        await good.visited(2, asked=4)
+        assert (bad.came, good.came) == (2, 2)
+        for task in tasks:
+            await end(task)
 
 
 async def test_a_node_that_works_is_kept() -> None:

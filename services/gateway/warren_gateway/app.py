@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from warren.broker.errors import until_lost
 from warren.broker.link import Link
 from warren.broker.nodes import Nodes
+from warren.contract.topology import PRESENCE, shard_key
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
@@ -137,7 +138,7 @@ def _links(gateway: Gateway) -> list[Link]:
 
     # Publishing has a connection of its own: a broker that throttles publishers must not stop events and answers.
     return [
-        Link(nodes, f"gateway/{replica}/publish", publishing),
+        Link(nodes, f"gateway/{replica}/publish", publishing, lambda shard: (PRESENCE, shard_key(shard))),
         Link(nodes, f"gateway/{replica}/answers", gateway.mailbox.serve),
         Link(nodes, f"gateway/{replica}/events", gateway.hub.feed.serve),
         Link(nodes, f"gateway/{replica}/live", gateway.live.serve),

@@ -12,7 +12,7 @@ from warren.broker.link import Link
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
-from warren.contract.topology import BOT_QUEUE, shard_queue
+from warren.contract.topology import BOT_QUEUE, presence_queue, shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
 from warren.ops.mongo import StoreUnavailable, host_of
@@ -86,7 +86,7 @@ class Persistence:
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
         nodes = Nodes(self._settings.amqp_url)
-        publish = Link(nodes, f"persistence/{replica}/publish", publishing)
+        publish = Link(nodes, f"persistence/{replica}/publish", publishing, lambda shard: ("", presence_queue(shard)))
         # And so have events: a broker stops reading from a connection when one queue does not take what it publishes.
         events = Link(nodes, f"persistence/{replica}/events", fan_out.serve)
         taking = [

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from warren.broker.link import Link
 from warren.broker.nodes import Nodes
+from warren.contract.topology import PRESENCE, shard_key
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
@@ -24,7 +25,12 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
     store = connect(settings.mongo_url)
     seen = LastSeen(store)
     keeper = Keeper(settings.replica, seen)
-    link = Link(Nodes(settings.amqp_url), f"presence/{settings.replica}", keeper.serve)
+    link = Link(
+        Nodes(settings.amqp_url),
+        f"presence/{settings.replica}",
+        keeper.serve,
+        lambda shard: (PRESENCE, shard_key(shard)),
+    )
     try:
         async with background(
             asyncio.create_task(link.run(), name="presence"),

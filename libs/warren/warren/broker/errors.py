@@ -19,6 +19,14 @@ class Nacked(Unavailable):
     """The broker has the message and did not take it, for one queue at least: full, or on a node that is down."""
 
 
+class Useless(Unavailable):
+    """What should have been done by now is not: the broker is there, and another node may be of more use."""
+
+
+class NoMajority(Useless):
+    """The node does nothing that takes a majority of the cluster; that is so for every connection to it."""
+
+
 class TopologyMissing(Unavailable):
     """The broker is there and the exchanges are not: nobody has declared them yet."""
 
@@ -52,12 +60,15 @@ def loss(error: BaseException) -> Unavailable | None:
     """
     if isinstance(error, BaseExceptionGroup):
         losses = [loss(inner) for inner in error.exceptions]
-        return next(iter(losses)) if all(losses) else None
+        first = losses[0] if all(losses) else None
+        return first and type(first)(str(first))  # another one: what it comes of is no part of what it caused
     if isinstance(error, Unavailable):
         return error
     if isinstance(error, DeliveryError):
         return Nacked(repr(error))
-    if isinstance(error, AMQPError | OSError | EOFError | TimeoutError) or _came_through_a_library(error):
+    if isinstance(error, TimeoutError):
+        return Useless(repr(error))
+    if isinstance(error, AMQPError | OSError | EOFError) or _came_through_a_library(error):
         return Unavailable(repr(error))
     return None
 

@@ -11,7 +11,8 @@ from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, Invalid
 from warren.broker.backoff import heed
 from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
-from warren.broker.errors import TopologyMissing, Unavailable, translated
+from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Useless, translated
+from warren.broker.majority import Door, until_minority
 from warren.broker.nodes import Node, Nodes
 from warren.broker.silence import until_silent
 from warren.throttle import LogThrottle
@@ -45,10 +46,15 @@ class Link:
     for the next one.
     """
 
-    def __init__(self, nodes: Nodes, name: str, serve: Serve) -> None:
+    def __init__(self, nodes: Nodes, name: str, serve: Serve, door: Door | None = None) -> None:
+        """`door`: how this one finds out, for all links of the process, whether the node has a majority.
+
+        It publishes for that, so it is to be a link that does: what publishes may be throttled.
+        """
         self.name = name
         self._nodes = nodes
         self._serve = serve
+        self._door = door
         self._told = True
         """Whether the log has the last loss; if not, it does not need the connection that follows either."""
         self.up = False
@@ -68,15 +74,21 @@ class Link:
             node.failed(started)
             self._tell(MISSING, missing, node, news=False)
         except Unavailable as lost:
-            what = refusal(lost)
-            worked = self.up and time.monotonic() - started > STABLE_AFTER
-            if worked:
-                node.worked()
-            else:
-                node.failed(started, refused=what is not None)
-            self._tell(what or LOST, lost, node, news=worked)
+            self._lost(node, lost, started)
         finally:
             self.up = False
+
+    def _lost(self, node: Node, lost: Unavailable, started: float) -> None:
+        """Take note of what the node was worth."""
+        what, now = refusal(lost), time.monotonic()
+        worked = self.up and now - started > STABLE_AFTER
+        if worked:
+            node.worked()
+        if not worked or isinstance(lost, Useless):
+            node.failed(max(started, now - self._nodes.patience), refused=what is not None)
+        if isinstance(lost, NoMajority):
+            node.leave()
+        self._tell(what or LOST, lost, node, news=worked)
 
     async def _connected(self, node: Node) -> None:
         patience = self._nodes.patience
@@ -88,7 +100,7 @@ class Link:
             if self._told:
                 log.info("broker connected", extra={"link": self.name, **node.where})
             self.up = True
-            await self._until_closed(connection)
+            await self._until_lost(connection, node)
         finally:
             await close(connection, patience)
 
@@ -99,25 +111,38 @@ class Link:
         if self._told:
             log.warning(what, extra={"link": self.name, **node.where, "error": str(error), "passed_over": passed})
 
-    async def _until_closed(self, connection: AbstractConnection) -> None:
+    async def _until_lost(self, connection: AbstractConnection, node: Node) -> None:
         heed()
         serving = asyncio.ensure_future(self._serve(connection))
         closed = asyncio.ensure_future(until_closed(connection))
-        silent = asyncio.ensure_future(until_silent(connection, self._nodes.patience))
+        useless = asyncio.ensure_future(self._until_useless(connection, node))
         try:
-            await asyncio.wait({serving, closed, silent}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, closed, useless}, return_when=asyncio.FIRST_COMPLETED)
             with translated():
-                for ended in (serving, silent):
+                for ended in (useless, serving):
                     if ended.done():
                         ended.result()
             raise Unavailable("connection closed")
         finally:
-            if silent.done():
+            if useless.done():
                 drop(connection)  # first: whoever ends in order waits for the peer's answers
                 await closed
-            for task in (serving, closed, silent):
+            for task in (serving, closed, useless):
                 task.cancel()
-            await asyncio.gather(serving, closed, silent, return_exceptions=True)
+            await asyncio.gather(serving, closed, useless, return_exceptions=True)
+
+    async def _until_useless(self, connection: AbstractConnection, node: Node) -> None:
+        patience = self._nodes.patience
+        async with asyncio.TaskGroup() as group:
+            group.create_task(until_silent(connection, patience))
+            group.create_task(_until_left(node))
+            if self._door is not None and len(self._nodes.all) > 1:
+                group.create_task(until_minority(connection, self._door, self.name, patience))
+
+
+async def _until_left(node: Node) -> None:
+    await node.left.wait()
+    raise Useless("another connection has found out that it is of no use")
 
 
 def refusal(lost: BaseException) -> str | None:

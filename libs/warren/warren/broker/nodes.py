@@ -1,5 +1,6 @@
 """The nodes of the broker that a process may connect to, and which one it takes next."""
 
+import asyncio
 import random
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ class Node:
     """When it may be tried next, by the monotonic clock; the earlier, the longer ago has it failed."""
     failed_at: float = 0.0
     waits: Iterator[float] = field(default_factory=backoff)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced, when all connections of the process are to leave the node."""
 
     @property
     def where(self) -> dict[str, str]:
@@ -47,6 +50,11 @@ class Node:
             return
         self.failed_at = time.monotonic()
         self.due = self.failed_at + (random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(self.waits))
+
+    def leave(self) -> None:
+        """Have all connections of the process end that lead there."""
+        left, self.left = self.left, asyncio.Event()
+        left.set()
 
 
 class Nodes:

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractConnection as PikaConnection
 from aio_pika.abc import UnderlayConnection
 from aiormq.abc import AbstractConnection
 
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, Useless
 
 Answer = TypeVar("Answer")
 ASK_EVERY = 1.0
@@ -19,19 +19,32 @@ ASK_EVERY = 1.0
 
 
 async def until_silent(connection: PikaConnection, within: float) -> None:
-    """Ask the node for a sign of life again and again. Raises Unavailable if there is none within so many seconds.
+    """Ask the node for a sign of life again and again. Raises Useless if there is none within so many seconds.
 
     A connection that the broker blocks for want of memory or disk space is not asked: the broker reads nothing there,
     and no other node is of more use, since such an alarm is all the cluster's.
     """
-    transport = connection.transport
-    if transport is None:
-        raise Unavailable("connection closed")
     while True:
-        await transport.ready()
-        await _ask(transport.connection, within)
-        if not await _is_blocked(transport):
-            raise Unavailable(f"no sign of life for {within} s")
+        await unblocked(connection)
+        await _ask(_transport(connection).connection, within)
+        if not await unblocked(connection):
+            raise Useless(f"no sign of life for {within} s")
+
+
+async def unblocked(connection: PikaConnection) -> bool:
+    """Wait while the broker blocks the connection; return whether it did. Raises Unavailable if there is none."""
+    ready = asyncio.ensure_future(_transport(connection).ready())
+    await asyncio.wait({ready}, timeout=0)
+    if ready.done():
+        return False
+    await ready
+    return True
+
+
+def _transport(connection: PikaConnection) -> UnderlayConnection:
+    if connection.transport is None:
+        raise Unavailable("connection closed")
+    return connection.transport
 
 
 async def _ask(connection: AbstractConnection, within: float) -> None:
@@ -52,9 +65,3 @@ async def _in_time(question: Coroutine[Any, Any, Answer], within: float) -> Answ
         # Not waited for: aiormq has something to say to the silent peer first.
         asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
         asking.cancel()
-
-
-async def _is_blocked(transport: UnderlayConnection) -> bool:
-    ready = asyncio.ensure_future(transport.ready())
-    await asyncio.wait({ready}, timeout=0)
-    return not ready.done() and ready.cancel()
