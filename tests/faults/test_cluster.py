@@ -5,16 +5,18 @@ long nobody was served.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import BASE_PORT
-from harness.cluster import BrokerNode, Cluster, StoreMember, clustered
+from harness.cluster import BrokerNode, Cluster, clustered
 from harness.outage import ROWS, Row, Watch, watching
+from harness.replica_set import Member
 from harness.stack import begin
 
 WITHIN = 120.0
@@ -105,45 +107,44 @@ async def brokers_restarted(cluster: Cluster, _: Wait) -> None:
 
 
 async def primary_killed(cluster: Cluster, wait: Wait) -> None:
-    member = cluster.mongodb.primary()
+    member = await primary(cluster)
     member.kill()
     await wait(30)
     await started(member)
 
 
 async def primary_steps_down(cluster: Cluster, wait: Wait) -> None:
-    await asyncio.to_thread(cluster.mongodb.primary().tell, "replSetStepDown", 60)
+    await asyncio.to_thread((await primary(cluster)).step_down)
     await wait(10)
 
 
 async def primary_halted(cluster: Cluster, wait: Wait) -> None:
-    member = cluster.mongodb.primary()
+    member = await primary(cluster)
     member.pause()
     await wait(30)
     member.resume()
 
 
 async def primary_cut_off(cluster: Cluster, wait: Wait) -> None:
-    await cut_off(cluster, cluster.mongodb.primary(), wait, 40, clients=False)
+    await cut_off(cluster, await primary(cluster), wait, 40, clients=False)
 
 
 async def primary_cut_off_with_clients(cluster: Cluster, wait: Wait) -> None:
-    await cut_off(cluster, cluster.mongodb.primary(), wait, 40, clients=True)
+    await cut_off(cluster, await primary(cluster), wait, 40, clients=True)
 
 
 async def secondary_halted(cluster: Cluster, wait: Wait) -> None:
-    primary = cluster.mongodb.primary()
-    member = next(member for member in cluster.mongodb.members if member is not primary)
+    member = (await asyncio.to_thread(cluster.mongodb.secondaries))[0]
     member.pause()
     await wait(30)
     member.resume()
 
 
 async def members_restarted(cluster: Cluster, _: Wait) -> None:
-    primary = cluster.mongodb.primary()
-    for member in sorted(cluster.mongodb.members, key=lambda member: member is primary):
+    for member in (*await asyncio.to_thread(cluster.mongodb.secondaries), await primary(cluster)):
         await asyncio.to_thread(member.stop)
         await started(member)
+        await asyncio.to_thread(cluster.mongodb.wait_in_step)
 
 
 async def store_away(cluster: Cluster, wait: Wait) -> None:
@@ -211,18 +212,23 @@ def cluster(home: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-async def started(*members: BrokerNode | StoreMember) -> None:
-    for member in members:
-        member.start()
-    await asyncio.gather(*(asyncio.to_thread(member.wait_ready, WITHIN) for member in members))
+async def primary(cluster: Cluster) -> Member:
+    return await asyncio.to_thread(cluster.mongodb.primary)
 
 
-async def cut_off(
-    cluster: Cluster, member: BrokerNode | StoreMember, wait: Wait, seconds: float, *, clients: bool
-) -> None:
+async def started(*members: BrokerNode | Member) -> None:
+    await asyncio.gather(*(asyncio.to_thread(start, member) for member in members))
+
+
+def start(member: BrokerNode | Member) -> None:
+    member.start()
+    member.wait_ready(WITHIN)
+
+
+async def cut_off(cluster: Cluster, member: BrokerNode | Member, wait: Wait, seconds: float, *, clients: bool) -> None:
     cluster.cut_off(member, clients=clients)
     await wait(seconds)
-    member.host.heal()
+    cluster.heal()
 
 
 async def restarted(cluster: Cluster, *known: BrokerNode) -> None:
@@ -240,10 +246,9 @@ async def mended(cluster: Cluster, fault: Fault) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for member in cluster.members:
-            member.host.heal()
-            member.resume()
-        await started(*(member for member in cluster.members if not member.running))
+        await asyncio.to_thread(cluster.mend)
+        ended = [service for service in cluster.services if not service.running]
+        await begin(*ended, within=WITHIN)
         if fault.prepared is not None:
             await restarted(cluster)
 
@@ -251,24 +256,31 @@ async def mended(cluster: Cluster, fault: Fault) -> AsyncIterator[None]:
 async def test_people_go_on(cluster: Cluster, fault: Fault, request: pytest.FixtureRequest) -> None:
     """Everybody is acked and reads again, in the suite while what is broken still is; nothing is lost or twice."""
     measured = request.config.getoption("--cluster")
-    async with mended(cluster, fault), watching([gateway.url for gateway in cluster.gateways]) as watch:
-        await watch.served()
-        began = time.monotonic()
-        lasted = await suffered(cluster, fault, watch, asyncio.sleep if measured else lambda _: watch.served())
-        if measured:
-            bars = fault.bars or (lasted + MORE, lasted + MORE)
-            ROWS.append(Row(fault.name, lasted, watch.outage(began), bars, fault.once))
-        await watch.finish()
-        assert await watch.crowd.violations(cluster.mongodb.url) == []
-    assert {service.name: service.ending for service in cluster.services if not service.running} == {}
+    async with mended(cluster, fault):
+        async with watching([gateway.url for gateway in cluster.gateways]) as watch:
+            await watch.served()
+            with measuring(fault, watch) if measured else contextlib.nullcontext():
+                await suffered(cluster, fault, watch, asyncio.sleep if measured else lambda _: watch.served())
+            await watch.finish()
+            assert await watch.crowd.violations(cluster.mongodb.url) == []
+        assert {service.name: service.ending for service in cluster.services if not service.running} == {}
 
 
-async def suffered(cluster: Cluster, fault: Fault, watch: Watch, wait: Wait) -> float:
-    """Let it happen, until everybody is served again; return how many seconds it lasted."""
+async def suffered(cluster: Cluster, fault: Fault, watch: Watch, wait: Wait) -> None:
+    """Let it happen, until everybody is served again."""
     await asyncio.sleep(QUIET)
-    began = time.monotonic()
-    await fault.act(cluster, wait)
-    lasted = time.monotonic() - began
+    with watch.broken():
+        await fault.act(cluster, wait)
     await watch.served()
     await asyncio.sleep(QUIET)
-    return lasted
+
+
+@contextmanager
+def measuring(fault: Fault, watch: Watch) -> Iterator[None]:
+    """Write down what it costs, also if nobody is ever served again."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        bars = fault.bars or (watch.lasted + MORE, watch.lasted + MORE)
+        ROWS.append(Row(fault.name, watch.lasted, watch.outage(began), bars, fault.once))

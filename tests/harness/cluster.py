@@ -1,6 +1,5 @@
 """RabbitMQ 4.3 on three nodes and MongoDB on three members, each on a host of its own, with production's settings."""
 
-import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
-from warren_local import binaries, topology
+from warren_local import topology
 from warren_local.binaries import RabbitMQPrograms
 from warren_local.home import broker_password, repository, secret
 from warren_local.process import Process
@@ -22,49 +19,26 @@ from warren_local.rabbitmq import CONFIG, opens_amqp
 
 from harness import network, rabbitmq_4
 from harness.network import Host, Network
+from harness.replica_set import Place, ReplicaSet
 from harness.stack import Stack
 
 NODES = 3
 AMQP, EPMD, MONGODB = 5672, 4369, 27017
 COMMAND_WITHIN = 60.0
 """Seconds for one of RabbitMQ's commands, which start an Erlang VM each; a bound, not an expectation."""
-COMPONENTS = repository() / "deploy" / "kubernetes" / "components"
+BROKER = repository() / "deploy" / "kubernetes" / "components" / "rabbitmq-cluster" / "rabbitmq.yaml"
 REPLACED = ("load_definitions", "disk_free_limit")
 """Settings of production's brokers that are about its machines."""
 ERLANG_ARGS = "+sbwt none +sbwtdcpu none +sbwtdio none"
 FORMATION = "cluster_formation.peer_discovery_backend = classic_config\n"
-REPLICA_SET = "warren"
-SELECTION = 5_000
-"""Milliseconds to reach a member that is asked by itself."""
-Hello = dict[str, Any]
 
 
-def production_broker() -> str:
+def production_config() -> str:
     """Return what production's nodes have in their configuration beyond RabbitMQ's defaults."""
-    (cluster,) = _manifests("rabbitmq-cluster", "rabbitmq.yaml", "RabbitmqCluster")
+    objects = yaml.safe_load_all(BROKER.read_text())
+    (cluster,) = (one for one in objects if one["kind"] == "RabbitmqCluster")
     lines = cluster["spec"]["rabbitmq"]["additionalConfig"].splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(REPLACED))
-
-
-def production_replica_set() -> dict[str, Any]:
-    """Return the settings of production's replica set."""
-    (store,) = _manifests("mongodb-operator", "mongodb.yaml", "MongoDBCommunity")
-    settings: dict[str, Any] = store["spec"].get("automationConfig", {}).get("replicaSet", {}).get("settings", {})
-    return settings
-
-
-def production_store_options() -> str:
-    """Return the options of production's MongoDB URL, for this replica set."""
-    (component,) = _manifests("mongodb-operator", "kustomization.yaml", "Component")
-    literals = component["configMapGenerator"][0]["literals"]
-    (options,) = (literal.partition("=")[2] for literal in literals if literal.startswith("options="))
-    others = [option for option in options.split("&") if not option.startswith("replicaSet=")]
-    return "&".join([f"replicaSet={REPLICA_SET}", *others])
-
-
-def _manifests(component: str, file: str, kind: str) -> list[dict[str, Any]]:
-    found = yaml.safe_load_all((COMPONENTS / component / file).read_text())
-    return [one for one in found if one["kind"] == kind]
 
 
 class BrokerNode(Process):
@@ -125,7 +99,7 @@ class BrokerNode(Process):
             file.write_text(text)
         nodes = enumerate(self._cluster, 1)
         formation = "".join(f"cluster_formation.classic_config.nodes.{n} = rabbit@{name}\n" for n, name in nodes)
-        config = CONFIG.format(definitions=definitions) + production_broker() + FORMATION + formation
+        config = CONFIG.format(definitions=definitions) + production_config() + FORMATION + formation
         (self.data / "rabbitmq.conf").write_text(config)
         (self.data / "enabled_plugins").write_text("[].\n")
         (self.data / "rabbitmq-env.conf").write_text("")
@@ -155,159 +129,60 @@ class BrokerNode(Process):
         }
 
 
-class StoreMember(Process):
-    """One member of a replica set."""
-
-    def __init__(self, home: Path, host: Host, name: str) -> None:
-        self.host = host
-        self.data = home / name
-        command = [
-            *host.prefix, str(binaries.mongod()), "--bind_ip", f"127.0.0.1,{host.address}", "--nounixsocket",
-            "--port", str(MONGODB), "--dbpath", str(self.data), "--replSet", REPLICA_SET,
-            "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512",
-            "--setParameter", "diagnosticDataCollectionEnabled=false",
-        ]  # fmt: skip
-        super().__init__(name, command, home=home, log=home / "logs" / f"{name}.log", env=os.environ)
-
-    @property
-    def address(self) -> str:
-        """What the set knows it by."""
-        return f"{self.host.address}:{MONGODB}"
-
-    def start(self) -> None:
-        """Start it, without waiting until it answers."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        super().start()
-
-    def answers(self) -> bool:
-        """Whether it is primary or secondary."""
-        hello = self.hello()
-        return bool(hello.get("isWritablePrimary") or hello.get("secondary"))
-
-    def hello(self) -> Hello:
-        """Return what it says of itself; nothing if it does not answer."""
-        try:
-            return self.tell("hello")
-        except PyMongoError:
-            return {}
-
-    def tell(self, command: str, value: Any = 1, **options: Any) -> Hello:
-        """Give this member, and no other, a command. Raises PyMongoError."""
-        client: MongoClient[Hello]
-        with MongoClient(
-            self.host.address, MONGODB, directConnection=True, timeoutMS=SELECTION, serverSelectionTimeoutMS=SELECTION
-        ) as client:
-            return client.admin.command(command, value, **options)
-
-
-class Group:
-    """Servers that are one to their clients."""
-
-    def __init__(self, name: str, members: Sequence[Process]) -> None:
-        self.name = name
-        self.log = members[0].log
-        """The first one's; the others' lie beside it."""
-        self.members = members
-
-    @property
-    def running(self) -> bool:
-        """Whether all of them live; paused ones do."""
-        return all(member.running for member in self.members)
-
-    @property
-    def pid(self) -> int | None:
-        """None: they are several."""
-        return None
-
-    def _at_once(self, act: Callable[[Process], object]) -> None:
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            list(pool.map(act, self.members))
-
-    def stop(self) -> None:
-        """Stop them in order, at the same time."""
-        self._at_once(lambda member: member.stop())
-
-    def kill(self) -> None:
-        """SIGKILL them all."""
-        self._at_once(lambda member: member.kill())
-
-    def pause(self) -> None:
-        """Halt them all."""
-        self._at_once(lambda member: member.pause())
-
-    def resume(self) -> None:
-        """Let them all go on."""
-        self._at_once(lambda member: member.resume())
-
-
-class BrokerCluster(Group):
-    """Nodes of RabbitMQ that know of each other from the start."""
-
-    members: Sequence[BrokerNode]
+class BrokerCluster:
+    """Nodes of RabbitMQ that know of each other from the start; to a stack the same as the one broker it mostly has."""
 
     def __init__(self, home: Path, hosts: Sequence[Host], programs: RabbitMQPrograms) -> None:
-        known = {f"broker-{number}": host.address for number, host in enumerate(hosts, 1)}
-        nodes = [BrokerNode(home, host, name, known, programs) for name, host in zip(known, hosts, strict=True)]
-        super().__init__("rabbitmq", nodes)
-        self.known: Sequence[BrokerNode] = nodes
+        named = {f"broker-{number}": host.address for number, host in enumerate(hosts, 1)}
+        self.name = "rabbitmq"
+        self.members = [BrokerNode(home, host, name, named, programs) for name, host in zip(named, hosts, strict=True)]
+        self.known: Sequence[BrokerNode] = self.members
         """Those that services are told of."""
-        self._turns = itertools.count()
+        self.log = self.members[0].log
 
     @property
     def url(self) -> str:
         """Where its operator connects."""
-        return self.members[0].url_of(topology.ADMINISTRATOR)
+        return self.url_of(topology.ADMINISTRATOR)
 
     def url_of(self, user: str) -> str:
-        """Where one of its users connects: at each call at the next node."""
-        return self.known[next(self._turns) % len(self.known)].url_of(user)
-
-    def start(self) -> None:
-        """Start all nodes, and return when clients can work on each."""
-        self._at_once(lambda node: node.start())
-        self._at_once(lambda node: node.wait_ready())
-
-
-class ReplicaSet(Group):
-    """Members of a replica set, made one at the first start."""
-
-    members: Sequence[StoreMember]
-
-    def __init__(self, home: Path, hosts: Sequence[Host]) -> None:
-        super().__init__("mongodb", [StoreMember(home, host, f"store-{n}") for n, host in enumerate(hosts, 1)])
+        """Where one of its users connects: every node, or those that are known."""
+        return ",".join(node.url_of(user) for node in self.known)
 
     @property
-    def url(self) -> str:
-        """Where clients connect, with production's options."""
-        addresses = ",".join(member.address for member in self.members)
-        return f"mongodb://{addresses}/warren?{production_store_options()}"
+    def running(self) -> bool:
+        """Whether all nodes live."""
+        return all(node.running for node in self.members)
+
+    @property
+    def pid(self) -> int | None:
+        """None: each node has its own."""
+        return None
 
     def start(self) -> None:
-        """Start all members, and return when each is primary or secondary."""
-        self._at_once(lambda member: member.start())
-        self._at_once(_waits_for_its_set)
-        if self.members[0].hello().get("isreplicaset"):
-            self._initiate()
-        self._at_once(lambda member: member.wait_ready())
+        """Start all nodes that do not run, and return when clients can work on each."""
+        self._all(lambda node: None if node.running else node.start())
+        self._all(BrokerNode.wait_ready)
 
-    def _initiate(self) -> None:
-        members = [{"_id": number, "host": member.address} for number, member in enumerate(self.members)]
-        config = {"_id": REPLICA_SET, "members": members, "settings": production_replica_set()}
-        self.members[0].tell("replSetInitiate", config)
+    def stop(self) -> None:
+        """Stop all nodes in order."""
+        self._all(BrokerNode.stop)
 
-    def primary(self) -> StoreMember:
-        """Return the member that is primary by its own word. Raises LookupError."""
-        for member in self.members:
-            if member.hello().get("isWritablePrimary"):
-                return member
-        raise LookupError("no member is primary")
+    def kill(self) -> None:
+        """End all nodes as a power cut would."""
+        self._all(BrokerNode.kill)
 
+    def pause(self) -> None:
+        """Halt all nodes."""
+        self._all(BrokerNode.pause)
 
-def _waits_for_its_set(member: Process) -> None:
-    """Return when it answers at all."""
-    assert isinstance(member, StoreMember)
-    while not member.hello():
-        assert member.running, f"{member.name} ended: {member.log}"
+    def resume(self) -> None:
+        """Let all nodes go on."""
+        self._all(BrokerNode.resume)
+
+    def _all(self, act: Callable[[BrokerNode], None]) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(act, self.members))
 
 
 class Cluster(Stack):
@@ -317,15 +192,13 @@ class Cluster(Stack):
     mongodb: ReplicaSet
 
     def __init__(self, home: Path, base: int, network: Network, programs: RabbitMQPrograms, **options: Any) -> None:
-        brokers, members = network.hosts[:NODES], network.hosts[NODES:]
-        servers = BrokerCluster(home, brokers, programs), ReplicaSet(home, members)
+        brokers, stores = network.hosts[:NODES], network.hosts[NODES:]
+        places = [Place(host.address, MONGODB, host.prefix) for host in stores]
+        servers = BrokerCluster(home, brokers, programs), ReplicaSet(home, places)
         super().__init__(home, base, presence=2, servers=servers, **options)
         self._network = network
-
-    @property
-    def members(self) -> list[BrokerNode | StoreMember]:
-        """Every node and member."""
-        return [*self.rabbitmq.members, *self.mongodb.members]
+        self._hosts: dict[Process, Host] = {**dict(zip(self.rabbitmq.members, brokers, strict=True))}
+        self._hosts |= dict(zip(self.mongodb.members, stores, strict=True))
 
     def know(self, *nodes: BrokerNode) -> None:
         """Have services that are started from now on know these nodes alone; all of them without any."""
@@ -350,10 +223,23 @@ class Cluster(Stack):
         """Return the node to which fewest lead."""
         return min(self.rabbitmq.members, key=self.connections)
 
-    def cut_off(self, member: BrokerNode | StoreMember, *, clients: bool) -> None:
+    def cut_off(self, member: Process, *, clients: bool) -> None:
         """Cut a node or member off from the others, and from the services unless its `clients` stay with it."""
-        others = [host.address for host in self._network.hosts if host is not member.host]
-        member.host.cut(*others, *(() if clients else (self._network.machine,)))
+        host = self._hosts[member]
+        others = [other.address for other in self._network.hosts if other is not host]
+        host.cut(*others, *(() if clients else (self._network.machine,)))
+
+    def heal(self) -> None:
+        """Let everything pass again."""
+        for host in self._network.hosts:
+            host.heal()
+
+    def mend(self) -> None:
+        """Make it whole, whatever has been done to it."""
+        self.heal()
+        for servers in (self.rabbitmq, self.mongodb):
+            servers.resume()
+            servers.start()
 
 
 @contextmanager

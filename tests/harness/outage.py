@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -68,6 +68,8 @@ class Watch:
                 self._rooms.setdefault(room, []).append(member)
         self._acks = {room: Served() for room in self._rooms}
         self._reads = Served()
+        self.lasted = 0.0
+        """Seconds for which something was broken."""
         self._moved = asyncio.Event()
         self._talking = True
         self._spoken: set[asyncio.Task[None]] = set()
@@ -110,6 +112,15 @@ class Watch:
         async with asyncio.timeout(SAID_WITHIN):
             while self._spoken:
                 await asyncio.wait(self._spoken)
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """Take the time of what is done meanwhile."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.lasted = time.monotonic() - began
 
     def outage(self, since: float) -> Outage:
         """Return what has happened since then."""

@@ -48,7 +48,8 @@ class Member(Process):
         self.data = home / name
         command = [
             *place.prefix, str(mongod()), "--bind_ip", place.address, "--nounixsocket", "--dbpath", str(self.data),
-            *arguments(place.port), *(f"--setParameter={name}={value}" for name, value in parameters.items()),
+            *arguments(place.port, alone=False),
+            *(f"--setParameter={name}={value}" for name, value in parameters.items()),
         ]  # fmt: skip
         super().__init__(name, command, home=home, log=home / "logs" / f"{name}.log", env=os.environ)
 

@@ -15,15 +15,18 @@ from .process import Process
 REPLICA_SET = "warren"
 
 
-def arguments(port: int) -> list[str]:
-    """What mongod is told wherever it runs; small memory, since the services share the machine."""
+def arguments(port: int, *, alone: bool = True) -> list[str]:
+    """What mongod is told wherever it runs; small memory, since the services share the machine.
+
+    `alone`: a set of one has nobody to hand over to, so an orderly stop need not wait for clients to move.
+    """
+    own = ["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"] if alone else []
     return [
+        *own,
         "--port", str(port),
         "--replSet", REPLICA_SET,
         "--wiredTigerCacheSizeGB", "0.5",
         "--oplogSize", "512",
-        # A set of one has nobody to hand over to, so an orderly stop need not wait for clients to move.
-        "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100",
         "--setParameter", "diagnosticDataCollectionEnabled=false",
     ]  # fmt: skip
 
