@@ -31,13 +31,15 @@ class Asked(monitoring.CommandListener):
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self.answered = 0
+        """Documents that came."""
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name in ("find", "aggregate"):
             self.found.append(str(event.command))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        pass
+        self.answered += len(event.reply.get("cursor", {}).get("firstBatch", ()))
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         pass
@@ -128,3 +130,16 @@ async def test_keys_of_many_rooms_are_found_each_in_its_room(writer: Committing)
     assert (len(again.new), len(again.again)) == (0, 3)
     other = await writer.commit(*(one.model_copy(update={"text": "another"}) for one in said), redelivered=True)
     assert {cast(Refused, answer).code for answer in other.answers} == {Code.INVALID}
+
+
+async def test_what_others_have_said_under_the_same_key_is_not_read(writer: Committing) -> None:
+    """Clients count, or copy an example: half a room may use the same keys."""
+    (room,) = await rooms(writer, 1)
+    people = [f"p{number}" for number in range(60)]
+    await writer.commit(*(command(Join, room, one) for one in people))
+    said = [command(Send, room, one, text="hi", key="k1") for one in people]
+    first = await writer.commit(*said)
+    writer.asked.answered = 0
+    again = await writer.commit(said[7], redelivered=True)
+    assert cast(Accepted, again.answers[0]).seq == cast(Accepted, first.answers[7]).seq
+    assert writer.asked.answered < 10

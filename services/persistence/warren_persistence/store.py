@@ -348,17 +348,16 @@ class Store:
     async def find_keys(self, keys: Iterable[KeyOf]) -> dict[KeyOf, Stored]:
         """Return the events stored under these keys."""
         wanted = set(keys)
-        by_room: defaultdict[str, set[str]] = defaultdict(set)
-        for room, _, key in wanted:
-            by_room[room].add(key)
-        # Room by room: all rooms with all keys of the others would be more than the index can be walked for.
-        ways = [{"room": room, "key": {"$in": list(found)}} for room, found in by_room.items()]
+        by_sender: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for room, sender, key in wanted:
+            by_sender[room, sender].append(key)
+        # Each sender's own alone: a key is whatever people choose, and a thousand of one room may have chosen the same.
+        ways = [{"room": room, "sender": sender, "key": {"$in": found}} for (room, sender), found in by_sender.items()]
         if not ways:
             return {}
         with translated():
             documents = await self._events.find({"$or": ways}).hint("key").to_list(None)
-        placed = (((one["room"], one["sender"], one["key"]), one) for one in documents)
-        return {key: _stored(document) for key, document in placed if key in wanted}
+        return {(one["room"], one["sender"], one["key"]): _stored(one) for one in documents}
 
     async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
         """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
