@@ -19,7 +19,7 @@ from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
 from warren_persistence.domain.judge import judge
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
-from warren_persistence.store import Store, connect
+from warren_persistence.store import PORTION, Store, connect
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
@@ -202,3 +202,62 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
     finally:
         for replica in replicas:
             replica.close()
+
+
+async def test_however_many_rooms_there_are_they_are_made_anew(database: str) -> None:
+    """Their ids together are more than MongoDB puts into one document. (Long ones, so that fewer rooms do.)"""
+    count, length = 1_700, 10_000
+    common = {"type": "room.created", "kind": "public", "title": "T", "sender": "ann", "name": "N", "key": "k"}
+    at = utc_now()
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(database)
+    with client:
+        client.get_default_database().events.insert_many(
+            {**common, "room": f"{number:0{length}}", "seq": 1, "number": 0, "id": new_id(), "at": at}
+            for number in range(count)
+        )
+    store = connect(database)
+    try:
+        await store.prepare()
+        last = f"{count - 1:0{length}}"
+        assert (await store.load_rooms([last]))[last].owners == 1
+        with pymongo.MongoClient[dict[str, Any]](database) as found:
+            assert found.get_default_database().rooms.count_documents({"kind": "public"}) == count
+    finally:
+        store.close()
+
+
+async def test_one_room_in_which_much_has_happened_is_projected_in_portions(database: str, store: Store) -> None:
+    """All of it at once would be as much memory as people have come and gone."""
+    asked = Replies()
+    client: Any = AsyncIOMotorClient(database, tz_aware=True, event_listeners=[asked])
+    busy, count = Store(client, client.get_default_database()), 3 * PORTION
+    common = {"room": "busy", "sender": "ann", "name": "N", "unprojected": True, "number": 0, "at": utc_now()}
+    events = client.get_default_database().events
+    await events.insert_many(
+        {**common, "seq": seq, "id": new_id(), "key": f"k{seq}", "type": "member.joined", "user": f"u{seq}"}
+        for seq in range(1, count + 1)
+    )
+    try:
+        await busy.project_left(["busy"])
+        assert await events.count_documents({"unprojected": True}) == 0
+        assert await store.is_member_of(f"u{count}", ["busy"])
+        assert max(asked.documents) <= PORTION
+    finally:
+        client.close()
+
+
+class Replies(monitoring.CommandListener):
+    """Takes note of how many documents MongoDB answers with."""
+
+    def __init__(self) -> None:
+        self.documents: list[int] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        pass
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        cursor = event.reply.get("cursor", {})
+        self.documents.append(len(cursor.get("firstBatch", cursor.get("nextBatch", ()))))
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass

@@ -34,12 +34,10 @@ from warren_persistence.projection import known_as, member_updates, people_updat
 log = logging.getLogger(__name__)
 
 DUPLICATE_KEY = 11_000
-ROOMS_AT_ONCE = 100
-"""Rooms whose projections are made anew together."""
 _LEFT = {"unprojected": True, "type": {"$in": list(EVENT_TYPES)}}
 """What is yet to be projected, of what is known here."""
 PORTION = 500
-"""Documents written at once when projections are brought up to the logs."""
+"""Documents read and written at once when projections are brought up to the logs."""
 PROJECTIONS = 3
 """The version of what `warren_persistence.projection` writes; raise it when that changes for events that exist."""
 
@@ -137,12 +135,13 @@ class Store:
 
     async def _project_all(self) -> None:
         """Project whatever is left in any room, once: what only a newer replica knows stays as it is."""
-        rooms = await self._events.distinct("room", _LEFT)
-        for start in range(0, len(rooms), ROOMS_AT_ONCE):
-            await self.project_left(rooms[start : start + ROOMS_AT_ONCE])
-            log.info(
-                "projections are made anew", extra={"rooms": min(start + ROOMS_AT_ONCE, len(rooms)), "of": len(rooms)}
-            )
+        # A portion after the other: the answer to `distinct` would be one document, of 16 MB at most.
+        left = self._events.find(_LEFT, {"_id": 0, "room": 1}).sort("room", ASCENDING).batch_size(PORTION)
+        done = 0
+        while portion := await left.to_list(PORTION):
+            await self.project_left(sorted({found["room"] for found in portion}))
+            done += len(portion)
+            log.info("projections are made anew", extra={"events": done})
 
     async def _fold_people(self) -> None:
         """Make anew what people are found by."""
@@ -188,9 +187,11 @@ class Store:
     async def project_left(self, names: Sequence[str]) -> None:
         """Project what a writer that died left unprojected, so that the projections say what the log says."""
         with translated():
-            found = self._events.find({**_LEFT, "room": {"$in": list(names)}}).sort("seq", ASCENDING)
-            left = _all_known([document async for document in found])
-        await self.project(left)
+            found = (
+                self._events.find({**_LEFT, "room": {"$in": list(names)}}).sort("seq", ASCENDING).batch_size(PORTION)
+            )
+            while portion := await found.to_list(PORTION):
+                await self.project(_all_known(portion))
 
     async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
         """Return the rooms at their heads (head 0: nothing has happened there), without members.
