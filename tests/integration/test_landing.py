@@ -6,6 +6,7 @@ import httpx
 import pytest
 from harness.bots import until
 from harness.member import bearer, fresh_room, make_room
+from harness.operator import errors, metric
 from harness.stack import Stack, begin
 from harness.tokens import token
 from pydantic import ValidationError
@@ -44,6 +45,27 @@ async def test_it_is_made_once_however_many_gateways_start_and_however_often(
             ("member.joined", "ann"),
         ]
         assert (events[0]["title"], events[0]["kind"]) == ("Welcome", "public")
+    finally:
+        for gateway in fleet:
+            gateway.stop()
+
+
+async def test_another_title_in_the_settings_is_no_error_and_renames_nothing(
+    stack: Stack, http: httpx.AsyncClient
+) -> None:
+    room, fleet = fresh_room("landing"), []
+    try:
+        for number, title, outcome in ((5, "Welcome", "stored"), (6, "Willkommen", "invalid")):
+            gateway = stack.extra("gateway", number, WARREN_LANDING_ROOM=room, WARREN_LANDING_TITLE=title)
+            fleet.append(gateway)
+            await begin(gateway)
+
+            async def answered(url: str = gateway.url, outcome: str = outcome) -> bool:
+                return await metric(url, "warren_commands_answered_total", outcome=outcome) > 0
+
+            await until(answered)
+        assert errors(fleet) == []
+        assert [event["title"] for event in await log_of(http, fleet[0].url, room)] == ["Welcome"]
     finally:
         for gateway in fleet:
             gateway.stop()
