@@ -263,3 +263,18 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
         assert error["retry_after"] > 1
         await eve.ask("pong", type="ping")
     await device()  # nobody else notices
+
+
+async def test_who_goes_back_to_what_only_the_store_has_pays_for_it(
+    strict: str, http: httpx.AsyncClient, place: Place, broker: Bus
+) -> None:
+    """Up to 248 KB are read for each room each time, however well it is known how one stands there."""
+    head = await broker.fill(place.room, place.ann.id, ["before anybody followed the room there"] * 5)
+
+    async def poll(since: int) -> int:
+        body = {"cursors": {place.room: {"since": since}}, "wait": 0}
+        return (await http.post(f"{strict}/v1/poll", json=body, headers=place.bob.headers)).status_code
+
+    assert {await poll(2) for _ in range(JOINS)} == {200}
+    assert 429 in {await poll(2) for _ in range(JOINS)}
+    assert await poll(head) == 200

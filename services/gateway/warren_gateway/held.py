@@ -73,9 +73,9 @@ def places(cursors: Mapping[str, RoomCursor], user: User, here: Gateway) -> Curs
 
 
 def pay_for(cursors: Cursors, user: User, here: Gateway) -> None:
-    """Take what it costs to ask the store how somebody stands, where that is not known. Raises ProblemError.
+    """Take what it costs to ask the store how somebody stands and what they missed. Raises ProblemError.
 
-    Who goes on at the places of their last poll pays nothing.
+    Who goes on at the places of their last poll pays nothing, unless what follows is no longer kept here.
     """
     unknown = sum(
         not here.hub.knows(actual(room, user.id), user.id, place.since) for room, place in cursors.places.items()

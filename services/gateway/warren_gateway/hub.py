@@ -114,8 +114,8 @@ class Hub:
             room.joining -= 1
 
     def knows(self, name: str, user: str, since: int | None) -> bool:
-        """Whether somebody can join a room at this place without the store being asked how they stand."""
-        return self._remembered(name, user, since) is not None
+        """Whether the store need not be asked how somebody stands in a room, or what came after this place."""
+        return self._remembered(name, user, since) is not None and self._rooms[name].view.reaches(since or 0)
 
     def leave(self, reader: Subscriber, names: Iterable[str]) -> None:
         """End the subscriptions."""

@@ -51,7 +51,7 @@ class PersonLimits:
         self.changes = Buckets(changes)
         self.reads = Buckets(reads)
         self.joins = Buckets(joins)
-        """Rooms that somebody asks to follow, if the store has to say how they stand there."""
+        """Rooms that somebody asks to follow, if the store has to say how they stand there, or what came."""
         self.typing = Buckets(typing)
         self.connections = Places(connections)
 

@@ -165,11 +165,15 @@ class RoomView:
             return []
         return self._append(chunk) + self._drain()
 
+    def reaches(self, since: int) -> bool:
+        """Whether all that is known of what follows `since` is here."""
+        return self.head is None or since >= self.head or (bool(self._ring) and self._ring[0].first <= since + 1)
+
     def replay(self, since: int, limit: int) -> list[Chunk] | None:
         """Return the events after `since`, up to about `limit` bytes; None if the ring does not reach back so far."""
         if self.head is None or since >= self.head:
             return []
-        if not self._ring or self._ring[0].first > since + 1:
+        if not self.reaches(since):
             return None
         self._buffers.used(self)
         found: list[Chunk] = []
