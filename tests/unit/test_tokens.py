@@ -206,6 +206,17 @@ def test_what_is_no_key_set_is_refused(body: bytes) -> None:
         usable(body, ASYMMETRIC)
 
 
+@pytest.mark.parametrize("kid", [["x"], {"a": 1}, 5, True])
+async def test_a_key_whose_id_is_no_text_is_none_and_ends_nothing(kid: object, tmp_path: Path) -> None:
+    clock, source, good = Clock(), tmp_path / "keys.json", KEYS["ES256"].jwk
+    keys = KeySet(str(source), ASYMMETRIC, 600, clock)
+    source.write_bytes(key_set({**SigningKey("strange").jwk, "kid": kid}, good))
+    assert await keys.find("ES256", None), "there is one that can be meant"
+    source.write_bytes(key_set(good, SigningKey("new").jwk))
+    clock.now += UNKNOWN_EVERY
+    assert await keys.find("ES256", "new")
+
+
 async def test_a_key_is_found_by_its_id_and_nothing_else(server: KeyServer) -> None:
     old, new, other = SigningKey("old"), SigningKey("new"), SigningKey("rsa", "RS256")
     server.publish(old, new, other)

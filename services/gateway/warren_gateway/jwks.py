@@ -179,6 +179,8 @@ def _key(entry: object) -> jwt.PyJWK | None:
     """Return a key for signatures, long enough; None for anything else, which is no reason to lose the others."""
     if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
         return None
+    if not isinstance(entry.get("kid"), str | None):
+        return None
     with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError):
         key = jwt.PyJWK(entry)
         if key.Algorithm.check_key_length(key.key) is None:
