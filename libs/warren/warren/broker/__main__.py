@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import secrets
 import sys
 from collections.abc import Coroutine
@@ -16,7 +17,8 @@ from warren.broker.dead import Letter, Letters, looking
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
 from warren.broker.management import delete_user, import_definitions
-from warren.contract.bots import ANY_ROOM, bot_user
+from warren.contract.bots import ANY_ROOM, bot_name, bot_user
+from warren.contract.ids import ROOM_PATTERN
 from warren.contract.nodes import host_of, node_urls
 from warren.contract.users import BROKER_USERS
 
@@ -46,11 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--template", action="store_true", help="leave the passwords to be filled in")
     shown.set_defaults(act=_definitions)
     bot = add("bot", help="make a bot's queues, and print the definitions of its login, to be imported, or import them")
-    bot.add_argument("name")
+    bot.add_argument("name", type=_bot_name)
     bot.add_argument(
         "--room",
         action="append",
         default=[],
+        type=_room,
         help=f"a public room that it hears without being a member; {ANY_ROOM} is all public rooms",
     )
     bot.add_argument("--management", metavar="URL", help="import them there: RabbitMQ's management API, http://…:15672")
@@ -59,9 +62,21 @@ def _parser() -> argparse.ArgumentParser:
     dead = add("dead", help="dead letters: list, show, replay, drop")
     dead.add_argument("what", choices=["list", "show", "replay", "drop"])
     dead.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="which, as listed; without any, all")
-    dead.add_argument("--bot", help="those of this bot, instead of those of the writers")
+    dead.add_argument("--bot", type=_bot_name, help="those of this bot, instead of those of the writers")
     dead.set_defaults(act=_dead)
     return root
+
+
+def _bot_name(given: str) -> str:
+    if bot_name(bot_user(given)) is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is no bot's name: small letters, digits and -, 32 at most")
+    return given
+
+
+def _room(given: str) -> str:
+    if given != ANY_ROOM and not re.fullmatch(ROOM_PATTERN, given):
+        raise argparse.ArgumentTypeError(f"{given!r} is no room's id: small letters, digits, - and _, 64 at most")
+    return given
 
 
 def _declare(given: argparse.Namespace) -> int:
