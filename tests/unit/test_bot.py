@@ -2,15 +2,16 @@
 
 import asyncio
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pytest
 from pydantic import AfterValidator, Field
 from warren.bot import Bot, Invitation, Message, Refusal, Trigger, Unavailable
 from warren.bot.engine import Policy
-from warren.bot.testing import Dialogue
+from warren.bot.testing import Dialogue, Rooms
 from warren.contract import commands as c
 from warren.contract.ids import inbox_room
+from warren_persistence.domain.judge import event_type
 
 HASTY = Policy(timeout=0.05, tries=3, first_wait=0.001, longest_wait=0.002, patience=0.05)
 
@@ -304,3 +305,13 @@ async def test_what_else_it_is_told_in_its_inbox_is_no_invitation() -> None:
         talk.rooms.add(inbox, {"type": "notice", **ann, **notice})
         await talk.restarts()
         assert not talk.rooms.logs["den"]
+
+
+@pytest.mark.parametrize("command", [kind for kind in get_args(c.AnyCommand) if kind is not c.Notify])
+async def test_rooms_in_memory_know_every_command_and_what_becomes_of_it(command: type[c.AnyCommand]) -> None:
+    """But for notices, which are the persistence service's alone."""
+    fields = {"id": "i", "room": "a", "sender": "ann", "name": "Ann", "key": "k", "user": "bob", "text": "t"}
+    said = command.model_validate({**fields, "title": "T", "kind": "public", "role": "owner", "upto": 0, "until": None})
+    rooms = Rooms()
+    await rooms.submit(said)
+    assert rooms.logs["a"][0]["type"] == event_type(said)

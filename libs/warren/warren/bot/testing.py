@@ -234,6 +234,10 @@ _MADE = {
     "mute": "member.muted",
     "unmute": "member.unmuted",
     "role": "member.role",
+    "person.block": "person.blocked",
+    "person.unblock": "person.unblocked",
+    "direct.hide": "direct.hidden",
+    "direct.show": "direct.shown",
 }
 
 
