@@ -51,6 +51,9 @@ async def test_the_others_work() -> None:
     async with Dialogue(found["weather"]) as talk:
         assert [await talk.answer("general"), await talk.answer("general")] == ["Monday: sun", "Tuesday: sun"]
     await found["test_it_brews"]()
+    async with Dialogue(found["keeper"]) as talk:
+        (event,) = talk.rooms.logs["general"]
+        assert (event["type"], event["user"], event["role"]) == ("member.role", "ann-1f2e", "owner")
     async with Dialogue(found["concierge"]) as talk:
         await talk.invites("ann", "den")
         assert await talk.answer("den") == "Thank you, Ann!"
