@@ -88,6 +88,12 @@ def test_an_error_is_one_line_that_can_be_sent_whatever_is_wrong() -> None:
     assert len(found.encode()) <= DETAIL
 
 
+def test_an_error_is_the_sentence_and_not_whose_it_is() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Send.model_validate({"type": "send", "room": "a", "key": "k", "text": "\u200b"})
+    assert first_error(caught.value) == "text: must show something"
+
+
 def test_the_first_unknown_field_is_named_as_far_as_it_can_be() -> None:
     assert unknown_field({"type": "send", "key": "k"}, Send) is None
     assert unknown_field({"type": "send", "zork": 1, "fnord": 2}, Send) == "zork"

@@ -72,9 +72,14 @@ def unknown_field(found: Mapping[Any, Any], model: type[BaseModel]) -> str | Non
 
 def first_error(error: ValidationError) -> str:
     """Return what is wrong, and where: the first of the errors."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(shown(str(part)) for part in first["loc"])
-    return shown(f"{where}: {first['msg']}" if where else str(first["msg"]))
+    return sentence(error.errors(include_url=False, include_input=False, include_context=False)[0])
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's errors says, and where."""
+    where = ".".join(shown(str(part)) for part in error["loc"])
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return shown(f"{where}: {said}" if where else said)
 
 
 def shown(text: str) -> str:

@@ -13,7 +13,7 @@ from warren.broker.errors import Unavailable
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, Refused
 from warren.rates import seconds
-from warren.untrusted import shown
+from warren.untrusted import sentence
 
 _STATUS: dict[Code, int] = {
     Code.INVALID: 422,
@@ -97,6 +97,11 @@ def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind.startswith("application/") and kind.endswith(("/json", "+json"))
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
@@ -113,10 +118,12 @@ def install(app: FastAPI) -> None:
         return problem_response(503, Code.UNAVAILABLE, "not possible at the moment; try again")
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(shown(str(part)) for part in first["loc"])
-        return problem_response(422, Code.INVALID, shown(f"{where}: {first['msg']}"))
+        # FastAPI reads no other body, and would complain of a text that is no object.
+        is_unread = tuple(first["loc"]) == ("body",) and first["type"] != "missing" and not _is_json(request)
+        said = "body: it is JSON; say so: Content-Type: application/json" if is_unread else sentence(first)
+        return problem_response(422, Code.INVALID, said)
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
