@@ -6,10 +6,11 @@ A route that reads takes `Me`, one that says something `Sender`, one that change
 import time
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from warren.contract.codes import Code
 from warren.contract.ids import Key, RoomId, UserId
+from warren.contract.queries import PAGE_LIMIT
 from warren.rates import Buckets
 
 from warren_gateway import metrics
@@ -74,6 +75,8 @@ Changer = Annotated[User, Depends(changer)]
 Typist = Annotated[User, Depends(typist)]
 Room = Annotated[RoomId, Path()]
 Somebody = Annotated[UserId, Path(description="A user id; `me` is oneself.")]
+AfterUser = Annotated[str, Query(max_length=128)]
+PageSize = Annotated[int, Query(ge=1, le=PAGE_LIMIT)]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
 
 

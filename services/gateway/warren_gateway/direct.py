@@ -1,8 +1,6 @@
 """The HTTP API, version 1: direct rooms, and who may reach one."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 from warren.contract import commands as c
 from warren.contract import queries as q
@@ -12,7 +10,7 @@ from warren.contract.wire import Strict
 
 from warren_gateway.bodies import JsonRoute
 from warren_gateway.changes import Change, common_fields, ensure, target_of
-from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Somebody
+from warren_gateway.deps import AfterUser, Changer, Here, IdempotencyKey, Me, PageSize, Somebody
 from warren_gateway.problems import READING, responses
 from warren_gateway.tokens import User
 
@@ -77,12 +75,7 @@ async def unblock(user: Somebody, caller: Changer, here: Here, key: IdempotencyK
 
 
 @router.get("/blocks", responses=responses(*READING))
-async def blocks(
-    user: Me,
-    here: Here,
-    after: Annotated[str, Query(max_length=128)] = "",
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = q.PAGE_LIMIT,
-) -> BlocksResponse:
+async def blocks(user: Me, here: Here, after: AfterUser = "", limit: PageSize = q.PAGE_LIMIT) -> BlocksResponse:
     """List whom one has blocked."""
     answer = await here.asker.ask(q.Blocks(user=user.id, after=after, limit=limit), q.PeopleAnswer)
     return BlocksResponse(people=answer.people, more=answer.more)

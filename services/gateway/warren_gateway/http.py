@@ -13,7 +13,7 @@ from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId,
 from warren.contract.wire import Strict
 
 from warren_gateway.bodies import JsonRoute
-from warren_gateway.deps import Here, IdempotencyKey, Me, Room, Sender, SignedIn
+from warren_gateway.deps import Here, IdempotencyKey, Me, PageSize, Room, Sender, SignedIn
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, ProblemError, accepted, responses
 
@@ -141,7 +141,7 @@ async def history(
     here: Here,
     before: Annotated[Seq | None, Query()] = None,
     after: Annotated[Cursor | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = 50,
+    limit: PageSize = 50,
     notes: Annotated[bool, Query()] = False,
 ) -> PageResponse:
     """Read messages (of `@me`: notices) before or after a seq; without either the newest."""

@@ -12,7 +12,7 @@ from warren.contract.presence import Status
 from warren.contract.wire import Timestamp, utc_now
 
 from warren_gateway.bodies import JsonRoute
-from warren_gateway.deps import Here, Me, Room, Somebody, Typist
+from warren_gateway.deps import Here, Me, PageSize, Room, Somebody, Typist
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, READING, ProblemError, responses
 from warren_gateway.standings import may_write
@@ -57,7 +57,7 @@ async def people(
     user: Me,
     here: Here,
     q_: Annotated[str, Query(alias="q", min_length=1, max_length=128)],
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = 20,
+    limit: PageSize = 20,
 ) -> PeopleResponse:
     """Find people by the beginning of their id, their name, or a word of it."""
     answer = await here.asker.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)

@@ -15,7 +15,7 @@ from warren.contract.wire import Strict, Timestamp
 
 from warren_gateway.bodies import JsonRoute
 from warren_gateway.changes import Change, common_fields, ensure, target_of
-from warren_gateway.deps import Changer, Here, IdempotencyKey, Me, Room, Somebody
+from warren_gateway.deps import AfterUser, Changer, Here, IdempotencyKey, Me, PageSize, Room, Somebody
 from warren_gateway.names import resolve
 from warren_gateway.problems import OF_A_ROOM, READING, accepted, responses
 from warren_gateway.tokens import User
@@ -124,7 +124,7 @@ async def directory(
     user: Me,
     here: Here,
     after: Annotated[str, Query(max_length=64)] = "",
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = q.PAGE_LIMIT,
+    limit: PageSize = q.PAGE_LIMIT,
 ) -> DirectoryResponse:
     """List public rooms."""
     answer = await here.asker.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
@@ -163,8 +163,8 @@ async def members(
     user: Me,
     here: Here,
     state: Annotated[q.MemberState, Query()] = "member",
-    after: Annotated[str, Query(max_length=128)] = "",
-    limit: Annotated[int, Query(ge=1, le=q.PAGE_LIMIT)] = q.PAGE_LIMIT,
+    after: AfterUser = "",
+    limit: PageSize = q.PAGE_LIMIT,
 ) -> MembersResponse:
     """List the room's members (for members), or who is invited or banned (for moderators)."""
     query = q.Members(room=room, user=user.id, state=state, after=after, limit=limit)
