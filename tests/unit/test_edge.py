@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from harness.stack import SECRET
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
@@ -52,9 +53,14 @@ async def broken(scope: Scope, receive: Receive, send: Send) -> None:
     raise KeyError("a secret")
 
 
-async def test_what_nobody_foresaw_is_a_problem_that_tells_nothing() -> None:
+async def test_what_nobody_foresaw_is_a_problem_that_tells_nothing_and_is_counted() -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("warren_failures_total", {"what": "request"}) or 0.0
+
+    before = counted()
     async with client(SecurityHeaders(BodyLimit(broken, ten))) as http:
         response = await http.get("/v1/me")
+    assert counted() == before + 1
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"

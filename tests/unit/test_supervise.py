@@ -5,12 +5,15 @@ import inspect
 import logging
 import os
 import signal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import REGISTRY
+from warren.broker.publisher import Publisher
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
+from warren_persistence.reader import Reader
+from warren_persistence.store import Store
 
 
 def failures(what: str) -> float:
@@ -27,6 +30,13 @@ def test_an_exception_is_logged_counted_and_handed_on(caplog: pytest.LogCaptureF
     with contained("test", lambda: called.append(True)):
         pass
     assert (failures("test"), called) == (before + 1, [True])
+
+
+async def test_a_query_that_fails_is_counted_and_answered() -> None:
+    before = failures("query")
+    reader = Reader(cast(Store, None), cast(Publisher, None), "e", frozenset({"gateway"}))  # a store that is none
+    answer = await reader._answer(b'{"type":"rooms","user":"ann"}', "gateway")
+    assert (answer.model_dump()["code"], failures("query")) == ("unavailable", before + 1)
 
 
 async def test_whose_task_fails_is_told() -> None:

@@ -1,16 +1,14 @@
 """What every HTTP exchange has: headers for browsers, a bound on the body, and a problem when all else fails."""
 
-import logging
 from collections.abc import Callable, Collection
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from warren.contract.codes import Code
+from warren.supervise import failed
 
 from warren_gateway.listener import HEADERS
 from warren_gateway.problems import problem_response
-
-log = logging.getLogger(__name__)
 
 Headers = list[tuple[bytes, bytes]]
 ALWAYS: Headers = [
@@ -141,12 +139,12 @@ class BodyLimit:
 
         try:
             await self._app(scope, _bounded(receive, most), sending)
-        except Exception:
+        except Exception as error:
             if started:
                 raise
-            log.exception("request failed", extra={"method": scope["method"]})
-            failed = problem_response(500, Code.UNAVAILABLE, "this should not have happened; try again")
-            await failed(scope, receive, send)
+            failed("request", error, method=scope["method"])
+            answer = problem_response(500, Code.UNAVAILABLE, "this should not have happened; try again")
+            await answer(scope, receive, send)
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
