@@ -17,7 +17,7 @@ import pymongo
 import pytest
 from conftest import BASE_PORT
 from harness.beside import beside
-from harness.bots import end, give_logins, start, until
+from harness.bots import end, give_logins, rabbitmqctl, start, until
 from harness.bus import bus, send_command
 from harness.crowd import Crowd, gather_crowd, talking
 from harness.jwks import KeyServer
@@ -142,7 +142,7 @@ async def presence_is_not_found_any_more(world: World) -> AsyncIterator[None]:
 
 @fires(
     "WarrenReplicaNotReady", "WarrenStoreAway", "WarrenNothingIsStored", "WarrenSendsFail", "WarrenAcksSlow",
-    alone=True,
+    "WarrenCannotSend", "WarrenCannotRead", alone=True,
 )  # fmt: skip
 async def mongodb_is_away(world: World) -> AsyncIterator[None]:
     await asyncio.to_thread(world.stack.mongodb.stop)
@@ -150,6 +150,24 @@ async def mongodb_is_away(world: World) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(world.stack.mongodb.start)
+
+
+@fires("WarrenBrokerAlarm", "WarrenCannotSend", "WarrenCannotRead", alone=True)
+async def rabbitmq_lacks_memory(world: World) -> AsyncIterator[None]:
+    await asyncio.to_thread(rabbitmqctl, world.stack, "set_vm_memory_high_watermark", "0.00001")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(rabbitmqctl, world.stack, "set_vm_memory_high_watermark", "0.4")
+
+
+@fires("WarrenBrokerNodeDown", "WarrenReplicaNotReady", alone=True)
+async def rabbitmq_is_away(world: World) -> AsyncIterator[None]:
+    await asyncio.to_thread(world.stack.rabbitmq.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(world.stack.rabbitmq.start)
 
 
 @fires("WarrenBacklog", "WarrenNothingIsStored", alone=True)

@@ -40,7 +40,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 def hastened(rules: str) -> str:
     """Return the rules with the same thresholds, and seconds where they have minutes."""
-    return re.sub(r"for: \d+m", "for: 1s", re.sub(r"\[\d+m\]", f"[{WINDOW}]", rules))
+    return re.sub(r"for: \d+[ms]", "for: 1s", re.sub(r"\[\d+m\]", f"[{WINDOW}]", rules))
 
 
 def aimed(targets: Mapping[str, Sequence[str]], rules: Path) -> str:

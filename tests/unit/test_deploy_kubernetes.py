@@ -36,7 +36,9 @@ from harness.prometheus import RULES
 from harness.settings import SETTINGS, known, read
 from kubernetes_validate import utils
 from prometheus_client import REGISTRY
+from warren.contract.nodes import host_of, node_urls
 from warren.contract.topology import QUEUES, SHARDS
+from warren.contract.users import login_of
 from warren.ops import mongo
 from warren_gateway.__main__ import SHUTDOWN_WITHIN
 from warren_local.home import repository
@@ -193,6 +195,16 @@ def test_the_operations_page_looks_at_all_replicas_and_is_not_the_worlds(objects
         assert "operations" not in json.dumps(route["spec"])
 
 
+def test_gateways_know_each_other(objects: tuple[Object, ...]) -> None:
+    (container,) = pods(objects)["gateway"]["spec"]["containers"]
+    peers = urlsplit(environment(objects, container)["WARREN_PEERS"])
+    spec = of_kind(objects, "Service")[str(peers.hostname)]["spec"]
+    # Who is not ready must be found, too: the others are asked because none may be.
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+    assert selected(objects, spec["selector"]) == {"gateway"}
+    assert [port["port"] for port in spec["ports"]] == [peers.port]
+
+
 def test_services_listen_where_their_image_says(objects: tuple[Object, ...]) -> None:
     dockerfile = (repository() / "deploy" / "docker" / "Dockerfile").read_text()
     (port,) = re.findall(r"^EXPOSE (\d+)$", dockerfile, re.MULTILINE)
@@ -201,6 +213,19 @@ def test_services_listen_where_their_image_says(objects: tuple[Object, ...]) -> 
         assert ports(template) == {"http": int(port)}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert template["spec"]["containers"][0][probe]["httpGet"]["port"] == "http"
+
+
+def test_each_node_of_a_cluster_is_named() -> None:
+    """As the cluster operator names them: pods `NAME-server-N`, found by the headless Service `NAME-nodes`."""
+    objects = rendered("production")
+    ((name, cluster),) = of_kind(objects, "RabbitmqCluster").items()
+    wanted = {f"{name}-server-{number}.{name}-nodes:5672" for number in range(cluster["spec"]["replicas"])}
+    users = {"declare": "operator"} | {service: service for service in WATCHED}
+    for pod, user in users.items():
+        (container,) = pods(objects)[pod]["spec"]["containers"]
+        urls = node_urls(environment(objects, container)["WARREN_AMQP_URL"])
+        assert {host_of(url) for url in urls} == wanted
+        assert {login_of(url) for url in urls} == {user}
 
 
 def test_everything_that_selects_selects_something(objects: tuple[Object, ...]) -> None:
@@ -384,6 +409,7 @@ def test_each_reaches_what_it_uses_and_nothing_else() -> None:
         for other in set(SETTINGS) - {name}:
             watches = name == "operations" and other in WATCHED
             assert allowed(objects, name, other, 8000) == (watches or (name, other) == ("ui", "gateway"))
+    assert allowed(objects, "gateway", "gateway", 8000)
     assert allowed((*objects, A_BOT), "remind", "rabbitmq", 5672)
     assert allowed(objects, "mongodb", "mongodb", 27017)
     assert allowed(objects, "rabbitmq", "rabbitmq", 25672)

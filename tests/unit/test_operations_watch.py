@@ -164,6 +164,9 @@ def test_a_check_that_fails_is_named_and_a_gateway_that_leaves_is_not_blamed(ser
     server.says('warren_ready{check="broker"} 0', 'warren_ready{check="serving"} 1', 'warren_ready{check="keys"} 0')
     eyes.look()
     assert eyes.states == [("not ready", "misses broker, keys")]
+    server.says('warren_ready{check="broker"} 0', 'warren_ready{check="storing"} 0', 'warren_ready{check="reading"} 0')
+    eyes.look()
+    assert eyes.states == [("not ready", "what people send is not stored, people cannot read, misses broker")]
     server.says('warren_ready{check="broker"} 1', 'warren_ready{check="serving"} 0')
     eyes.look()
     assert eyes.states == [("leaving", "")]

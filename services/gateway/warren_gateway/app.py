@@ -19,11 +19,13 @@ from warren.ops.serve import background
 
 from warren_gateway import direct, files, http, people, poll, problems, rooms, sse, ws
 from warren_gateway.bodies import body_limit
+from warren_gateway.condition import Rotation, works
 from warren_gateway.config import Settings
 from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
 from warren_gateway.guard import Guard
 from warren_gateway.landing import landing
 from warren_gateway.origins import Cors, StrangeOrigins
+from warren_gateway.peers import Peers
 from warren_gateway.state import Gateway
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
     gateway = Gateway(settings)
     links = _links(gateway)
     checks = _checks(gateway, links)
+    peers = _peers(settings, checks)
+    rotation = Rotation(checks, lambda: None if peers is None else peers.excused)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,6 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
             tasks.append(asyncio.create_task(gateway.key_set.run(), name="keys"))
         if gateway.guests is not None:
             log.warning("WARREN_AUTH=guest: WHOEVER ASKS GETS A TOKEN. For trying out, not for production.")
+        if peers is not None:
+            tasks.append(asyncio.create_task(peers.run(), name="peers"))
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
@@ -69,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway
-    app.include_router(health_router(checks))
+    app.include_router(health_router(checks, rotation))
     app.include_router(http.router)
     app.include_router(http.no_guests if gateway.guests is None else http.guests)
     app.include_router(rooms.router)
@@ -123,9 +129,19 @@ def _checks(gateway: Gateway, links: list[Link]) -> Checks:
     keys = gateway.key_set
     checks = {
         "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,
+        "storing": gateway.storing.hold,
+        "reading": gateway.reading.hold,
         "serving": lambda: not gateway.draining,
     }
     return checks if keys is None else {**checks, "keys": lambda: keys.ready}
+
+
+def _peers(settings: Settings, checks: Checks) -> Peers | None:
+    if not settings.all_peers:
+        return None
+    return Peers(
+        settings.all_peers, settings.port, lambda: not works({name: check() for name, check in checks.items()})
+    )
 
 
 def _links(gateway: Gateway) -> list[Link]:

@@ -51,6 +51,10 @@ class Settings(ServiceSettings):
     docs: bool = False
     """Whether there is a page at `/docs` to try the API; it loads scripts from a CDN."""
 
+    peers: str = ""
+    """Comma-separated: where all gateways are, `http://host:port`; each address of a name is one. They are asked
+    whether they do better while this one cannot work, so that `/readyz` is 503 on it alone, not on all at once."""
+
     landing_room: RoomId | None = None
     """The room in which who is new lands: public, made when a gateway starts unless it is there."""
     landing_title: Title = "General"
@@ -139,6 +143,15 @@ class Settings(ServiceSettings):
                 raise ValueError("must be an http or https URL, or a file")
         return source
 
+    @field_validator("peers")
+    @classmethod
+    def _addresses(cls, peers: str) -> str:
+        for peer in _listed(peers):
+            parts = urlsplit(peer)
+            if parts.scheme != "http" or not parts.hostname or parts.path:
+                raise ValueError("must be like http://gateway-replicas:8000")
+        return ",".join(_listed(peers))
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, proxies: str) -> str:
@@ -189,6 +202,11 @@ class Settings(ServiceSettings):
     def allowed_origins(self) -> list[str]:
         """The origins, one by one."""
         return _listed(self.origins)
+
+    @property
+    def all_peers(self) -> list[str]:
+        """Where gateways are, one by one."""
+        return _listed(self.peers)
 
     def rate(self, what: str) -> Rate:
         """Return the limit that `<what>_per_second` and `<what>_burst` make."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from warren.broker.asker import Asker
 from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter, by_shard
@@ -21,6 +20,7 @@ from warren.rates import Bucket
 from warren_gateway import metrics
 from warren_gateway.auth import Authenticator, Guests, Secret
 from warren_gateway.client import Client
+from warren_gateway.condition import Commands, ObservedAsker, Outcomes
 from warren_gateway.config import Settings
 from warren_gateway.hub import Hub
 from warren_gateway.jwks import KeySet
@@ -54,8 +54,10 @@ class Gateway:
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher()
         self.unconfirmed = Publisher(confirm=False)
-        self.submitter = Submitter(self.confirmed, by_shard, _observe)
-        self.asker = Asker(self.unconfirmed)
+        self.submitter = Submitter(self.confirmed, by_shard, self._observe)
+        self.storing = Commands(lambda: self.submitter.waited)
+        self.reading = Outcomes()
+        self.asker = ObservedAsker(self.unconfirmed, self.reading)
         self.sign_ins = SignInLog(self.asker)
         keys = self.key_set or Secret(secret)
         second = None if settings.second_secret is None else settings.second_secret.get_secret_value()
@@ -152,10 +154,10 @@ class Gateway:
                 metrics.CONNECTIONS.labels(name).set(held[name])
             await asyncio.sleep(TICK)
 
-
-def _observe(answer: Accepted | Refused, seconds: float) -> None:
-    metrics.ACK.observe(seconds)
-    metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+    def _observe(self, answer: Accepted | Refused, seconds: float) -> None:
+        metrics.ACK.observe(seconds)
+        metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+        self.storing.note(answer, seconds)
 
 
 def _key_set(settings: Settings) -> KeySet | None:

@@ -36,6 +36,8 @@ AT_ONCE = 16
 State = Literal["ready", "leaving", "gone", "not ready", "no answer"]
 _LEAVING = frozenset({"serving"})
 """What a gateway misses that was told to stop and sends its clients away."""
+_SEEN = {"storing": "what people send is not stored", "reading": "people cannot read"}
+"""What it is to people that a gateway's check fails."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -189,7 +191,7 @@ def _try(http: httpx.Client, replica: Replica) -> Look | NoAnswer:
 def _answered(replica: Replica, samples: Samples, pair: Pair | None) -> Standing:
     missing = frozenset(_missing(samples))
     state: State = "ready" if not missing else "leaving" if missing == _LEAVING else "not ready"
-    why = f"misses {', '.join(sorted(missing - _LEAVING))}" if state == "not ready" else ""
+    why = _why(missing - _LEAVING) if state == "not ready" else ""
     cpu = None
     if pair is not None and (used := _one(pair.now, CPU)) is not None:
         cpu = (used - (_one(pair.before, CPU) or 0.0)) / pair.seconds
@@ -200,6 +202,13 @@ def _missing(samples: Samples) -> Iterator[str]:
     for (name, labels), value in samples.items():
         if name == READY and not value:
             yield dict(labels).get("check", "a check")
+
+
+def _why(missing: frozenset[str]) -> str:
+    """Return what is the matter, first what people see of it."""
+    seen = [words for check, words in _SEEN.items() if check in missing]
+    rest = sorted(missing - _SEEN.keys())
+    return ", ".join([*seen, *([f"misses {', '.join(rest)}"] if rest else [])])
 
 
 def _gone(seen: _Seen, now: float) -> _Seen:

@@ -103,6 +103,12 @@ class Submitter:
         """Return how many commands wait for their answer."""
         return len(self._pending)
 
+    @property
+    def waited(self) -> float:
+        """For how many seconds the oldest command has waited for its answer; 0 if none does."""
+        oldest = next(iter(self._pending.values()), None)
+        return 0.0 if oldest is None else time.perf_counter() - oldest.submitted
+
     def submit(self, command: AnyCommand, done: Done) -> None:
         """Send the command; `done` is called once, with the writer's answer or a temporary refusal."""
         if self.reply_to is None:

@@ -14,8 +14,8 @@ NOT_TRIED = "not tried"
 READY = Gauge("warren_ready", "1 while the check holds, 0 while something is missing, NaN if not tried.", ["check"])
 
 
-def health_router(checks: Checks) -> APIRouter:
-    """Return the routes; the service is ready while every check holds.
+def health_router(checks: Checks, ready: Callable[[], bool] | None = None) -> APIRouter:
+    """Return the routes; the service is ready while every check holds, or when `ready` says so.
 
     Liveness asks nothing of broker or database: restarting a process does not bring those back.
     """
@@ -30,9 +30,9 @@ def health_router(checks: Checks) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"description": "Something that the service needs is missing."}})
     async def readyz(response: Response) -> dict[str, bool | str]:
-        """Answer 200 when the service can work, else 503 and which check failed, or was not tried for another."""
+        """Answer 200 when the service is to be used, else 503; and which check failed, or was not tried for another."""
         results = {name: check() for name, check in checks.items()}
-        if not all(results.values()):
+        if not (all(results.values()) if ready is None else ready()):
             response.status_code = 503
         return {name: NOT_TRIED if result is None else result for name, result in results.items()}
 
