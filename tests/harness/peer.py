@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -32,11 +33,13 @@ class Peer:
         self.answers = answers
         self.confirms = True
         """Whether it confirms what is published: a node that has lost the majority answers, and does not."""
+        self.deaf: set[type[Frame]] = set()
+        """What it passes over without a word."""
+        self.heard: Counter[type] = Counter()
+        """What it was asked, of each kind how often."""
         self.port = 0
         self.came = 0
         """Connections so far."""
-        self.asked = 0
-        """Signs of life that it was asked for."""
         self._new = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -45,9 +48,9 @@ class Peer:
         """Where it is, with the login of a service."""
         return f"amqp://gateway:hush@127.0.0.1:{self.port}/?heartbeat=10"
 
-    async def visited(self, times: int, asked: int = 0) -> None:
-        """Wait until so many connections have come in all, and so many signs of life were given."""
-        while self.came < times or self.asked < asked:
+    async def visited(self, times: int, asked: int = 0, kind: type[Frame] = spec.Basic.Qos) -> None:
+        """Wait until so many connections have come in all, and something, a sign of life, was asked for so often."""
+        while self.came < times or self.heard[kind] < asked:
             self._new.clear()
             await self._new.wait()
 
@@ -94,12 +97,12 @@ class Peer:
                 published += isinstance(frame, spec.Basic.Publish)
                 if isinstance(frame, ContentBody) and self.confirms:
                     answer = spec.Basic.Ack(published)
-                else:
+                elif type(frame) not in self.deaf:
                     answer = _answer_to(frame)
             writer.write(pamqp.frame.marshal(answer, channel))
 
     def _note(self, frame: object) -> None:
-        self.asked += isinstance(frame, spec.Basic.Qos)
+        self.heard[type(frame)] += 1
         self._new.set()
 
     async def _go_wrong(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,6 +8,9 @@ from typing import get_args
 import pytest
 from aio_pika.abc import AbstractConnection
 from harness.peer import Fault, Peer
+from pamqp import commands as spec
+from pamqp.base import Frame
+from warren.broker import consumer
 from warren.broker.asker import Asker
 from warren.broker.link import Link
 from warren.broker.mailbox import Mailbox
@@ -90,6 +93,21 @@ async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault,
         task = asyncio.create_task(link(",".join(peer.url for peer in (*bad, good)), publisher.serve).run())
         await good.visited(1)
         await publisher.publish("", "", b"x")
+        await end(task)
+
+
+@pytest.mark.parametrize("serve", ["mailbox", "shards"])
+@pytest.mark.parametrize("deaf", [spec.Queue.Declare, spec.Basic.Consume, spec.Basic.Qos])
+async def test_what_is_never_answered_is_asked_again(
+    serve: str, deaf: type[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything else is answered, so that the connection looks as if all were well."""
+    monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)
+    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+        peer.deaf = {deaf}
+        task = asyncio.create_task(link(peer.url, SERVES[serve]()).run())
+        if not (serve == "shards" and deaf is spec.Queue.Declare):  # which it has no part in
+            await peer.visited(1, asked=4, kind=deaf)
         await end(task)
 
 

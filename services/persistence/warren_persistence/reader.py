@@ -66,6 +66,7 @@ class Reader:
         self._epoch = epoch
         self._gateways = gateways
         self._rates = Buckets(ALONE)
+        self._in_hand: set[asyncio.Task[None]] = set()
         self._watchers = sorted(map(bot_user, everything))
         self._sights = Sights(store, frozenset(self._watchers))
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
@@ -93,22 +94,25 @@ class Reader:
     async def _consume(self, connection: AbstractConnection, queue: str, prefetch: int) -> None:
         channel = await open_channel(connection, prefetch)
         underlay = await channel.get_underlay_channel()
-        in_hand: set[asyncio.Task[None]] = set()
 
         def sink(message: DeliveredMessage) -> None:
             task = asyncio.create_task(self._handle(underlay, message))
-            in_hand.add(task)
-            task.add_done_callback(in_hand.discard)
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
 
         consumer = await consume(channel, queue, sink)
         try:
             await until_closed(channel)
         finally:
-            # Told to stop: what is in hand is answered first, or else whoever asked would wait in vain.
-            with contextlib.suppress(Unavailable), translated():
-                await underlay.basic_cancel(consumer, timeout=STOP_WITHIN)
-            if in_hand:
-                await asyncio.wait(in_hand, timeout=STOP_WITHIN)
+            if is_open(underlay):
+                await self._stop(underlay, consumer)
+
+    async def _stop(self, channel: AbstractChannel, consumer: str) -> None:
+        """Take no more, and answer what is in hand first, or else whoever asked would wait in vain."""
+        with contextlib.suppress(Unavailable), translated():
+            await channel.basic_cancel(consumer, timeout=STOP_WITHIN)
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=STOP_WITHIN)
 
     async def _handle(self, channel: AbstractChannel, message: DeliveredMessage) -> None:
         properties = message.header.properties

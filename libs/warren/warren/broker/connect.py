@@ -49,7 +49,8 @@ class _Connection(Connection):
         *Connection.PARAMETERS, ConnectionParameter("transport_factory", parser=lambda given: given, is_kwarg=True),
     )  # fmt: skip
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, patience: float) -> None:
+        self.patience = patience
         self._sockets = _Sockets(url)
         super().__init__(
             make_url(url), client_properties={"connection_name": name}, transport_factory=self._sockets
@@ -60,8 +61,11 @@ class _Connection(Connection):
 
 
 async def connect(url: str, name: str, within: float = CONNECT_TIMEOUT) -> AbstractConnection:
-    """Return a connection to a node, which the broker shows by this name. `within`: seconds. Raises Unavailable."""
-    connection = _Connection(url, name)
+    """Return a connection to a node, which the broker shows by this name. Raises Unavailable.
+
+    `within`: seconds that the node has for that, and for each thing that is asked of it later on.
+    """
+    connection = _Connection(url, name, within)
     connecting = asyncio.ensure_future(connection.connect())
     try:
         await asyncio.wait({connecting}, timeout=within)
@@ -75,6 +79,11 @@ async def connect(url: str, name: str, within: float = CONNECT_TIMEOUT) -> Abstr
         await asyncio.gather(connecting, return_exceptions=True)
         raise
     return connection
+
+
+def patience(connection: AbstractConnection) -> float:
+    """Return how many seconds the node has for what it is asked on this connection."""
+    return connection.patience if isinstance(connection, _Connection) else CONNECT_TIMEOUT
 
 
 def drop(connection: AbstractConnection) -> None:

@@ -13,17 +13,15 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPChannelError
 
 from warren.broker.backoff import heed
+from warren.broker.connect import patience
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
 from warren.supervise import contained, failed
 
 log = logging.getLogger(__name__)
 
-DECLARE_TIMEOUT = 10.0
-"""Seconds."""
-OPEN_TIMEOUT = 5.0
-"""Seconds. When its socket is congested, aiormq forgets to confirm that the broker has closed a channel. The broker
-then passes over what comes with that number, until this has passed and aiormq closes it, too."""
+CONSUME_TIMEOUT = 5.0
+"""Seconds until a queue gives its messages: those of a node that has ended are about to be led by another one."""
 
 ENDED = "a consumer was ended by the broker"
 Sink = Callable[[DeliveredMessage], None]
@@ -35,9 +33,19 @@ _closing: WeakSet[AbstractChannel] = WeakSet()
 async def open_channel(connection: AbstractConnection, prefetch: int) -> PikaChannel:
     """Return an open channel without confirms; `prefetch` bounds what is delivered and not yet acked."""
     channel = connection.channel(publisher_confirms=False)
-    await channel.initialize(timeout=OPEN_TIMEOUT)
-    await channel.set_qos(prefetch_count=prefetch, timeout=OPEN_TIMEOUT)
+    await open_in_time(connection, channel)
+    await channel.set_qos(prefetch_count=prefetch, timeout=patience(connection))
     return channel
+
+
+async def open_in_time(connection: AbstractConnection, channel: PikaChannel) -> None:
+    """Open a channel. Raises TimeoutError.
+
+    When its socket is congested, aiormq forgets to confirm that the broker has closed a channel. The broker then passes
+    over what comes with that number, until aiormq closes it, too. (aio-pika does not heed its own timeout here.)
+    """
+    async with asyncio.timeout(patience(connection)):
+        await channel.initialize()
 
 
 def is_open(channel: AbstractChannel) -> bool:
@@ -65,7 +73,7 @@ async def declare_own_queue(connection: AbstractConnection, channel: PikaChannel
         exclusive=True,
         auto_delete=True,
         arguments={"x-max-length": length, "x-overflow": "drop-head"},
-        timeout=DECLARE_TIMEOUT,
+        timeout=patience(connection),
     )
 
 
@@ -109,7 +117,9 @@ async def consume(
             log.warning(ENDED, extra={"queue": queue, "reason": str(error)})
 
     underlay.on_consumer_cancel_callbacks.add(cancelled)
-    consumer = await underlay.basic_consume(queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments)
+    consumer = await underlay.basic_consume(
+        queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments, timeout=CONSUME_TIMEOUT
+    )
     channel.close_callbacks.add(closed)
     return str(consumer.consumer_tag)
 

@@ -7,7 +7,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from warren.broker.consumer import OPEN_TIMEOUT, until_closed
+from warren.broker.consumer import open_in_time, until_closed
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
 from warren.broker.tracing import sending
@@ -34,7 +34,7 @@ class Publisher:
     async def serve(self, connection: AbstractConnection) -> None:
         """Publish on a channel of this connection until it closes, then raise Unavailable."""
         channel = connection.channel(publisher_confirms=self._confirm, on_return_raises=self._confirm)
-        await channel.initialize(timeout=OPEN_TIMEOUT)
+        await open_in_time(connection, channel)
         self._channel = cast(Channel, await channel.get_underlay_channel())
         self._login = login(connection)
         self._attached.set()

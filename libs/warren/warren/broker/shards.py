@@ -1,6 +1,7 @@
 """Consuming the shards of a sharded queue: one replica at a time is a shard's active consumer."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from zlib import crc32
@@ -16,6 +17,9 @@ from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
+OPENED_WITHIN = 0.5
+"""Seconds for which the next shard waits for one before it is consumed, too: one whose queue has no leader at the
+moment holds up no others."""
 REOPEN_AFTER = 0.2
 """Seconds, about, before a closed channel is opened again …"""
 REOPEN_WITHIN = 5.0
@@ -89,7 +93,9 @@ class Shards:
             for shard in order:
                 opened = asyncio.Event()
                 group.create_task(self._keep(connection, shard, opened))
-                await opened.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(OPENED_WITHIN):
+                        await opened.wait()
 
     def priority(self, shard: int) -> int:
         """Return this replica's consumer priority for the shard, from a hash that differs by replica."""
