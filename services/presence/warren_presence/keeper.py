@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractConnection
@@ -37,6 +37,8 @@ KNOCK_EVERY = 1.0
 """Seconds between knocks on every shard, which tell who its active consumer is."""
 UNHEARD = 5.0
 """Seconds without so much as a knock after which a shard is another's."""
+FAILED_PAUSE = 5.0
+"""Seconds before a shard that failed is begun anew, which has every gateway announce all of it."""
 RECORD_EVERY = 60.0
 """Seconds between writes of who is connected: what is lost at most when a replica dies."""
 PREFETCH = 50
@@ -70,6 +72,8 @@ class Keeper:
         self._clock = Clock(time.monotonic())
         self._leases = Leases(self._clock.now)
         self._held: dict[int, _Held] = {}
+        self._paused_until: dict[int, float] = {}
+        """By shard that has failed: when it is begun anew."""
         self._publisher = Publisher(confirm=False)
         self._shards = Shards(replica, presence_queue, PREFETCH, self._take, self._lost)
         self._tasks = Tasks("message")
@@ -97,11 +101,11 @@ class Keeper:
 
     def _take(self, lease: Lease, message: DeliveredMessage) -> None:
         """Take a message of a shard: whoever gets one is the shard's active consumer."""
-        now = self._clock.now
-        held = self._held.get(lease.shard) or self._take_over(lease.shard, now)
-        held.heard_at = now
-        with contained("shard", lambda: self._lost(lease.shard), shard=lease.shard):
-            self._heard(held, message, now)
+        now, number = self._clock.now, lease.shard
+        if now >= self._paused_until.get(number, now):
+            held = self._held.get(number) or self._take_over(number, now)
+            held.heard_at = now
+            self._guarded(held, lambda held: self._heard(held, message, now))
         if message.delivery_tag is not None:
             lease.acks.through(message.delivery_tag)
 
@@ -135,6 +139,20 @@ class Keeper:
         self._tasks.start(self._say(CONTROL, "", p.Resync(shard=number, term=shard.term)))
         return held
 
+    def _each(self, act: Callable[[_Held], None]) -> None:
+        """Do something with each shard. What is known of one that fails is left: it is the gateways' to say again."""
+        for held in list(self._held.values()):
+            self._guarded(held, act)
+
+    def _guarded(self, held: _Held, act: Callable[[_Held], None]) -> None:
+        with contained("shard", lambda: self._failed(held.number), shard=held.number):
+            act(held)
+
+    def _failed(self, number: int) -> None:
+        """Begin a shard anew, in a while: what it failed at may be what all gateways will announce again."""
+        self._paused_until[number] = self._clock.now + FAILED_PAUSE
+        self._lost(number)
+
     def _lost(self, number: int) -> None:
         if self._held.pop(number, None) is not None:
             log.info("shard let go", extra={"shard": number})
@@ -149,12 +167,10 @@ class Keeper:
         match said:
             case p.Heartbeat(gateway=gateway, seqs=seqs) if not self._leases.stopped(gateway):
                 self._leases.hear(gateway, now)
-                for held in self._held.values():
-                    held.shard.heartbeat(gateway, seqs[held.number], now)
+                self._each(lambda held: held.shard.heartbeat(gateway, seqs[held.number], now))
             case p.Goodbye(gateway=gateway):
                 self._leases.stop(gateway, now)
-                for held in self._held.values():
-                    held.shard.end(gateway, now)
+                self._each(lambda held: held.shard.end(gateway, now))
             case p.RollCall(replica=replica) if replica != self._replica:
                 self._tasks.start(self._say(CONTROL, "", p.Roll(gateways=self._leases.silences(now))))
             case p.Roll(gateways=gateways):
@@ -168,8 +184,7 @@ class Keeper:
         """Wait for gateways that another replica knows of: they may not have been heard here yet."""
         for gateway, silent in silences.items():
             if self._leases.learn(gateway, now - silent):
-                for held in self._held.values():
-                    held.shard.expect(gateway)
+                self._each(lambda held, gateway=gateway: held.shard.expect(gateway))  # type: ignore[misc]
 
     async def _tick(self) -> None:
         while True:
@@ -182,7 +197,7 @@ class Keeper:
                     self._lost(held.number)
                 else:
                     # What is known of a shard is the gateways' to say again: whatever is wrong in it, it is begun anew.
-                    with contained("shard", lambda held=held: self._lost(held.number), shard=held.number):  # type: ignore[misc]
+                    with contained("shard", lambda held=held: self._failed(held.number), shard=held.number):  # type: ignore[misc]
                         await self._perform(held, held.shard.tick(now))
 
     def _expire(self, now: float) -> None:
@@ -191,8 +206,7 @@ class Keeper:
             metrics.EXPIRED.inc()
             since = self._leases.heard_at(gateway)
             self._leases.end(gateway)
-            for held in self._held.values():
-                held.shard.end(gateway, now, since)
+            self._each(lambda held, gateway=gateway, since=since: held.shard.end(gateway, now, since))  # type: ignore[misc]
 
     async def _perform(self, held: _Held, actions: Iterable[Action]) -> None:
         for action in actions:
