@@ -33,6 +33,7 @@ from harness.bots import (
 )
 from harness.bus import Bus, bus, send_command
 from harness.member import bearer, become_member, fresh_room, make_room
+from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import Talker, talk
 from harness.tokens import token
@@ -576,6 +577,37 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
         ("typing", den, "ann", None),
     }
     assert not any("more" in frame for frame in shown)
+
+
+async def test_what_it_shows_beyond_its_pace_is_not_read(
+    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
+    """Every gateway that has the room would read it. What other bots show there is shown as before."""
+    bob = f"bob-{new_id()[-6:]}"
+    await become_member(http, gateways[0], den, token(bob))
+
+    async def refused() -> float:
+        return await metric(gateways[0], "warren_live_messages_refused_total", of="bots")
+
+    async def show(text: str) -> None:
+        frame = {"type": "partial", "room": den, "user": MINE, "name": "Thief", "key": "k", "text": text}
+        await thief.publish(LIVE, event_key(den), json.dumps(frame).encode(), reply_to=None)
+
+    async def beyond() -> bool:
+        await asyncio.gather(*(show("too much") for _ in range(100)))
+        return await refused() > before
+
+    async with talk(gateways[0], token(bob)) as watcher:
+        await watcher.join(den)
+        await outcome(thief, joining(den))
+        before = await refused()
+        await until(beyond, every=0)
+
+        async def shown_again() -> bool:
+            await show("later")
+            return any(frame.get("text") == "later" for frame in of_live(await watcher.quiet()))
+
+        await until(shown_again)
 
 
 def of_live(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:

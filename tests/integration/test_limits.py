@@ -292,6 +292,36 @@ async def test_a_page_may_read_refusals(small: str, near: httpx.AsyncClient, pla
     assert preflight.headers["access-control-allow-origin"] == ORIGIN
 
 
+async def refused_for(url: str, reason: str) -> float:
+    return await metric(url, "warren_requests_refused_total", reason=reason)
+
+
+async def test_what_browsers_ask_for_pages_counts_as_the_requests_of_their_address(
+    small: str, near: httpx.AsyncClient, address: str
+) -> None:
+    asking = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    before = await refused_for(small, "requests")
+    async with asyncio.timeout(WITHIN):
+        while (many := await near.options(f"{small}/v1/rooms", headers=asking)).status_code == 200:
+            pass
+    assert many.status_code == 429
+    assert int(many.headers["retry-after"]) >= 1
+    assert await refused_for(small, "requests") > before
+
+
+async def test_handshakes_of_other_origins_count_as_connects_of_their_address(small: str, address: str) -> None:
+    async def refused() -> int:
+        with pytest.raises(InvalidStatus) as answer:
+            async with near_talk(small, address, origin="https://evil.example"):
+                pass
+        return answer.value.response.status_code
+
+    async with asyncio.timeout(WITHIN):
+        while (status := await refused()) == 403:
+            pass
+    assert status == 429
+
+
 async def test_every_answer_has_the_headers_that_browsers_heed(small: str, near: httpx.AsyncClient) -> None:
     ann = new_person("ann")
     answers = [

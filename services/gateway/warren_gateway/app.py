@@ -22,7 +22,7 @@ from warren_gateway.bodies import body_limit
 from warren_gateway.condition import Rotation, works
 from warren_gateway.config import Settings
 from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
-from warren_gateway.guard import Guard
+from warren_gateway.guard import Guard, Preflights, Refuser
 from warren_gateway.landing import landing
 from warren_gateway.origins import Cors, StrangeOrigins
 from warren_gateway.peers import Peers
@@ -118,8 +118,10 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
     origins = gateway.settings.allowed_origins
     strange = StrangeOrigins(gateway.settings.origins)
     app.add_middleware(BodyLimit, limit=body_limit)
-    app.add_middleware(Guard, addresses=gateway.addresses, auth=gateway.auth, origins=origins, strange=strange)
+    addresses, refuse = gateway.addresses, Refuser()
+    app.add_middleware(Guard, addresses=addresses, auth=gateway.auth, origins=origins, strange=strange, refuse=refuse)
     app.add_middleware(Cors, origins=origins, strange=strange)
+    app.add_middleware(Preflights, addresses=addresses, refuse=refuse)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
     app.add_middleware(Parting, leaving=lambda: gateway.draining)

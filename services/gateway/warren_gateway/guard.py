@@ -61,18 +61,65 @@ CROWDED_WAIT = 30.0
 """Seconds after which an address with too many open connections may try again."""
 
 
+class Refuser:
+    """Refuses, and holds each refusal back for a moment."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def __call__(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
+        """Refuse this. `wait`: the seconds after which it may be tried again."""
+        metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
+        if self._held >= HELD or await self._stays(receive):
+            await refusal(scope, send, wait)
+
+    async def _stays(self, receive: Receive) -> bool:
+        """Hold the answer back; False if nobody waits for it any more."""
+        self._held += 1
+        try:
+            async with asyncio.timeout(HOLD):
+                while not (await receive())["type"].endswith(".disconnect"):
+                    pass
+        except TimeoutError:
+            return True
+        finally:
+            self._held -= 1
+        return False
+
+
+class Preflights:
+    """Lets through what browsers ask before a page may ask anything, within the limits of their address.
+
+    They are answered before the guard sees them, whose refusals a page may read.
+    """
+
+    def __init__(self, app: ASGIApp, addresses: AddressLimits, refuse: Refuser) -> None:
+        self._app = app
+        self._limits = addresses
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or WebSocket."""
+        if scope["type"] == "http" and is_preflight(scope):
+            wait = self._limits.requests.take(address_of(scope), time.monotonic())
+            if wait:
+                await self._refuse(REQUESTS, scope, receive, send, wait)
+                return
+        await self._app(scope, receive, send)
+
+
 class Guard:
     """Lets requests and handshakes through to the app, within the limits of their address."""
 
     def __init__(
         self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str],
-        strange: StrangeOrigins,
+        strange: StrangeOrigins, refuse: Refuser,
     ) -> None:  # fmt: skip
         self._app = app
         self._strange = strange
         self._limits = addresses
         self._auth = auth
-        self._held = 0
+        self._refuse = refuse
         self._origins = None if "*" in origins else frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,24 +157,6 @@ class Guard:
         finally:
             self._limits.connections.leave(address)
 
-    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
-        metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
-        if self._held >= HELD or await self._stays(receive):
-            await refusal(scope, send, wait)
-
-    async def _stays(self, receive: Receive) -> bool:
-        """Hold the answer back; False if nobody waits for it any more."""
-        self._held += 1
-        try:
-            async with asyncio.timeout(HOLD):
-                while not (await receive())["type"].endswith(".disconnect"):
-                    pass
-        except TimeoutError:
-            return True
-        finally:
-            self._held -= 1
-        return False
-
     def _unknown(self, authorization: bytes | None) -> bool:
         """Whether there is a token, and none that is known to be good."""
         if authorization is None:
@@ -135,17 +164,21 @@ class Guard:
         return self._auth.known(authorization.decode("latin-1").partition(" ")[2].strip()) is None
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address, now = address_of(scope), time.monotonic()
+        wait = self._limits.connects.take(address_of(scope), time.monotonic())
+        if wait:
+            await self._refuse(CONNECTS, scope, receive, send, wait)
+            return
         origin = _header(scope, b"origin")  # what is not a browser sends none
         if origin is not None and self._origins is not None and origin not in self._origins:
             self._strange.refused(origin.decode("latin-1"))
             await ORIGIN(scope, send)
             return
-        wait = self._limits.connects.take(address, now)
-        if wait:
-            await self._refuse(CONNECTS, scope, receive, send, wait)
-            return
         await self._connect(scope, receive, send)
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks if a page may ask something."""
+    return scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method") is not None
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

@@ -63,6 +63,8 @@ class _Room:
 
 
 _throttle = LogThrottle()
+BOTS = Rate(50, 500)
+"""Messages of one bot that are read, of all rooms: more than its library lets it send, and all gateways have it."""
 PARTS = Rate(5, 10)
 """Of one bot in one room: it shows four parts of a reply a second."""
 Judge = Callable[[str, str], Awaitable[bool]]
@@ -84,6 +86,7 @@ class Live:
         self._searches: dict[str, asyncio.Future[p.Sighting]] = {}
         self._typing = Buckets(TYPING)
         self._parts = Buckets(PARTS)
+        self._bots = Buckets(BOTS)
         self._work = asyncio.Event()
         self._tasks = Tasks("message")
         self.judge: Judge = _nobody
@@ -231,6 +234,10 @@ class Live:
         self._work.set()
 
     def _sink(self, message: DeliveredMessage) -> None:
+        publisher = message.header.properties.user_id
+        if publisher is not None and is_bot(publisher) and self._bots.take(publisher, time.monotonic()):
+            _refuse(message, "too many of one bot")
+            return
         try:
             if message.exchange == CONTROL:
                 self._control(p.CONTROL_MESSAGE.validate_json(message.body))
