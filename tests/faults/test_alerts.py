@@ -28,7 +28,7 @@ from harness.prometheus import MISSING, Prometheus, alerts, prometheus
 from harness.raw import message, raw_sign_in
 from harness.stack import Stack, begin
 from harness.tokens import SigningKey, token
-from warren.contract.topology import COMMANDS, shard, shard_key
+from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key
 from warren_local.ports import HOST
 from warren_local.service import Service
 
@@ -213,6 +213,14 @@ async def another_writer_is_there_first(world: World) -> AsyncIterator[None]:
 async def somebody_sends_what_is_no_command(world: World) -> AsyncIterator[None]:
     async with bus(world.stack.amqp_url("gateway")) as gateway:
         await gateway.publish(COMMANDS, shard_key(shard(world.room)), b"no command")
+        yield
+
+
+@fires("WarrenFailures")
+async def events_come_that_no_gateway_can_read(world: World) -> AsyncIterator[None]:
+    """As of a persistence replica that has a bug."""
+    async with bus(world.stack.amqp_url("persistence")) as persistence:
+        await persistence.publish(EVENTS, event_key(world.room), b"{}", reply_to=None)
         yield
 
 

@@ -21,15 +21,15 @@ def failures(what: str) -> float:
 
 
 def test_an_exception_is_logged_counted_and_handed_on(caplog: pytest.LogCaptureFixture) -> None:
-    before, called = failures("test"), []
-    with contained("test", lambda: called.append(True), room="general"):
+    before, called = failures("message"), []
+    with contained("message", lambda: called.append(True), room="general"):
         raise RuntimeError("nobody foresaw this")
-    assert (failures("test"), called) == (before + 1, [True])
+    assert (failures("message"), called) == (before + 1, [True])
     (line,) = caplog.records
     assert (line.levelno, line.exc_info is not None, vars(line)["room"]) == (logging.ERROR, True, "general")
-    with contained("test", lambda: called.append(True)):
+    with contained("message", lambda: called.append(True)):
         pass
-    assert (failures("test"), called) == (before + 1, [True])
+    assert (failures("message"), called) == (before + 1, [True])
 
 
 async def test_a_query_that_fails_is_counted_and_answered() -> None:
@@ -41,7 +41,7 @@ async def test_a_query_that_fails_is_counted_and_answered() -> None:
 
 async def test_whose_task_fails_is_told() -> None:
     told: list[str] = []
-    tasks = Tasks("test", lambda: told.append("failed"))
+    tasks = Tasks("message", lambda: told.append("failed"))
 
     async def work(fails: bool) -> None:
         await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def test_whose_task_fails_is_told() -> None:
 
 async def test_tasks_that_are_ended_have_not_failed() -> None:
     told: list[str] = []
-    tasks = Tasks("test", lambda: told.append("failed"))
+    tasks = Tasks("message", lambda: told.append("failed"))
     tasks.start(asyncio.Event().wait())  # type: ignore[arg-type]
     await asyncio.sleep(0)
     tasks.cancel()
@@ -119,7 +119,7 @@ async def test_what_is_cancelled_before_it_begins_leaves_nothing_behind() -> Non
         raise AssertionError("it was to be ended before")
 
     work = never()
-    tasks = Tasks("test")
+    tasks = Tasks("message")
     tasks.start(work)
     tasks.cancel()
     await tasks.done()

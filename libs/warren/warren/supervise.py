@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, get_args
 
 from prometheus_client import Counter
 
@@ -16,11 +16,18 @@ from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
+What = Literal[
+    "acknowledgement", "answer", "command", "commands", "commit", "connection", "events", "join", "knock", "message",
+    "notice", "query", "request", "room", "shard", "store",
+]  # fmt: skip
+"""What may fail. docs/configuration.md says what becomes of each."""
 FAILURES = Counter("warren_failures_total", "Exceptions that nobody foresaw, by what failed.", ["what"])
+for _what in get_args(What):  # Prometheus counts no increase from nothing to one, and an alert looks at these
+    FAILURES.labels(_what)
 _throttle = LogThrottle()
 
 
-def failed(what: str, error: BaseException, **where: object) -> None:
+def failed(what: What, error: BaseException, **where: object) -> None:
     """Count and log an exception that nobody foresaw. `what`, one of few, failed; `where` goes into the log alone."""
     FAILURES.labels(what).inc()
     passed = _throttle.due((what, type(error)))  # whoever can cause one must not be able to fill the log
@@ -29,7 +36,7 @@ def failed(what: str, error: BaseException, **where: object) -> None:
 
 
 @contextmanager
-def contained(what: str, otherwise: Callable[[], object] | None = None, **where: object) -> Iterator[None]:
+def contained(what: What, otherwise: Callable[[], object] | None = None, **where: object) -> Iterator[None]:
     """Let an exception end what is inside and nothing else; then call `otherwise`."""
     try:
         yield
@@ -42,7 +49,7 @@ def contained(what: str, otherwise: Callable[[], object] | None = None, **where:
 class Tasks:
     """The tasks of one owner, who is told when one of them has failed. It holds them until they are done."""
 
-    def __init__(self, what: str, otherwise: Callable[[], object] | None = None) -> None:
+    def __init__(self, what: What, otherwise: Callable[[], object] | None = None) -> None:
         self._what = what
         self._otherwise = otherwise
         self._running: set[asyncio.Task[None]] = set()
