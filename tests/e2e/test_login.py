@@ -168,14 +168,21 @@ async def test_a_key_that_is_rotated_away_leads_to_the_sign_in_page(site: Site, 
     await ben.is_online()
     await ana.page.reload()
     await ana.is_told("You are signed in with your provider, but not here: the token is signed with a key")
+    assert (
+        "'ana' has signed in at the provider and is refused by the gateway: the token is signed"
+        in site.ui.log.read_text()
+    )
     await ana.sign_in_as("ana", "Ana")
     await ana.is_online()
 
 
-async def test_who_cannot_be_a_user_here_is_told_so(visit: Visit) -> None:
+async def test_who_cannot_be_a_user_here_is_told_so(site: Site, visit: Visit) -> None:
+    """And so is the operator: who, and why."""
     ana = await visit()
     await ana.sign_in_as("auth0|5f7c8ec7c33c6c004bbafe82", "Ana")
     await ana.is_told("but not here: the token's sub cannot be a user id here.")
+    line = next(line for line in site.ui.log.read_text().splitlines() if "auth0|5f7c8ec7c33c6c004bbafe82" in line)
+    assert "is refused by the gateway: the token's sub cannot be a user id here" in line
 
 
 async def test_who_does_not_sign_in_stays_outside(visit: Visit) -> None:

@@ -1,5 +1,6 @@
 """Who is signed in, in this Streamlit session and over a reload of the page."""
 
+import logging
 import time
 from functools import cache
 from typing import Any
@@ -9,10 +10,15 @@ import streamlit as st
 from warren_ui.api import Gateway, Refused, Unreachable
 from warren_ui.component import cookie
 from warren_ui.config import Settings
+from warren_ui.rarely import Rarely
 
 COOKIE = "warren_token"
 ENDED = "Your session has ended. Sign in again."
 _DAY = 86_400
+_LONGEST_ID = 128
+"""Characters of a provider's `sub` that the log has; ids here are no longer."""
+_log = logging.getLogger(__name__)
+_refusals = Rarely()
 
 
 @cache
@@ -58,14 +64,33 @@ def leave() -> None:
 
 
 def refused(refusal: Refused) -> None:
-    """Sign out whom the gateway does not take (any more), and say why on the login page."""
-    lapsed = float(str(st.user.get("exp") or 0)) <= time.time()
-    sign_out(
-        f"You are signed in with your provider, but not here: {refusal}. "
-        "Sign in again; if that does not help, tell whoever runs this server."
-        if settings().oidc and not lapsed
-        else ENDED
-    )
+    """Sign out whom the gateway does not take (any more), and say why: on the login page, and to the operator.
+
+    The operator is not told where the token has merely expired.
+    """
+    if not settings().oidc or _has_expired():
+        sign_out(ENDED)
+    else:
+        _report(str(st.user.get("sub") or "")[:_LONGEST_ID], str(refusal))
+        sign_out(
+            f"You are signed in with your provider, but not here: {refusal}. "
+            "Sign in again; if that does not help, tell whoever runs this server."
+        )
+
+
+def _has_expired() -> bool:
+    return float(str(st.user.get("exp") or 0)) <= time.time()
+
+
+def _report(who: str, why: str) -> None:
+    passed_over = _refusals.due((who, why))
+    if passed_over is not None:
+        _log.warning(
+            "%r has signed in at the provider and is refused by the gateway: %s (%d more times before)",
+            who,
+            why,
+            passed_over,
+        )
 
 
 def sign_out(notice: str = "") -> None:

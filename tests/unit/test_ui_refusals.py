@@ -1,0 +1,31 @@
+"""What the page's server logs of people whom the gateways refuse: once, and then rarely."""
+
+from warren_ui.rarely import EVERY, KINDS, LINES, Rarely
+
+
+class Clock:
+    """A clock that is put forward by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_same_is_said_once_and_then_with_how_often_it_was_not() -> None:
+    clock = Clock()
+    rarely = Rarely(clock)
+    assert [rarely.due("ana: issuer") for _ in range(3)] == [0, None, None]
+    assert rarely.due("ben: issuer") == 0
+    clock.now = EVERY
+    assert [rarely.due("ana: issuer") for _ in range(2)] == [2, None]
+
+
+def test_whoever_makes_up_others_causes_so_many_lines_and_is_remembered_within_a_bound() -> None:
+    clock = Clock()
+    rarely = Rarely(clock)
+    said = [rarely.due(f"nobody-{number}") for number in range(3 * max(KINDS, LINES))]
+    assert said.count(0) == LINES
+    assert len(rarely._said) == KINDS
+    clock.now = EVERY
+    assert rarely.due("ana") == 0
