@@ -18,6 +18,8 @@ from warren_ui.session import COOKIE
 
 ROOMS_PER_CONNECTION = 6
 """Few, so that a test can go above it."""
+WATCHER = "watcher"
+"""A bot that may read every room, which is told to the members of each."""
 
 Arrive = Callable[..., Awaitable[Person]]
 Meet = Callable[..., Awaitable[tuple[list[Person], str]]]
@@ -26,7 +28,7 @@ Meet = Callable[..., Awaitable[tuple[list[Person], str]]]
 @pytest.fixture(scope="session")
 def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
-    env = {"WARREN_ROOMS_PER_CONNECTION": str(ROOMS_PER_CONNECTION)}
+    env = {"WARREN_ROOMS_PER_CONNECTION": str(ROOMS_PER_CONNECTION), "WARREN_READ_EVERYTHING": WATCHER}
     stack = Stack(home / "e2e", BASE_PORT + 1_000, presence=1, env=env)
     with stack.running():
         yield stack

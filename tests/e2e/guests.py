@@ -1,9 +1,14 @@
 """Guests and rooms that are made over HTTP, for tests that are about what happens then."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from harness.member import bearer, sign_in
 from httpx import AsyncClient
+
+KNOWN_WITHIN = 60.0
+"""Seconds until others find somebody who has signed in; a bound, not an expectation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,25 @@ class Registry:
         for guest in guests:
             await self.act(owner, "PUT", f"/{room}/members/{guest.id}")
 
+    async def talk(self, guest: Guest, other: Guest) -> str:
+        """Open the direct room of the two, and return it, once it is known that the other one has signed in."""
+        async with asyncio.timeout(KNOWN_WITHIN):
+            while True:
+                if (await self.ask(guest, "GET", f"/v1/people?q={other.id}"))["people"]:
+                    return str((await self.ask(guest, "POST", "/v1/direct", user=other.id))["room"])
+                await asyncio.sleep(0.05)  # nobody is told of it
+
+    async def say(self, guest: Guest, room: str, text: str) -> None:
+        """Say something in the guest's name."""
+        await self.act(guest, "POST", f"/{room}/messages", text=text)
+
     async def act(self, guest: Guest, method: str, path: str, **body: object) -> None:
         """Do something in the guest's name at a path below `/v1/rooms`."""
-        url = f"{self._gateway}/v1/rooms{path}"
-        answer = await self._http.request(method, url, json=body or None, headers=bearer(guest.token))
+        await self.ask(guest, method, f"/v1/rooms{path}", **body)
+
+    async def ask(self, guest: Guest, method: str, path: str, **body: object) -> dict[str, Any]:
+        """Do it at any path, and return the answer."""
+        answer = await self._http.request(method, self._gateway + path, json=body or None, headers=bearer(guest.token))
         answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from e2e.conftest import Meet
+from e2e.conftest import WATCHER, Meet
 from harness.stack import Stack
 from playwright.async_api import expect
 from warren.bot import Bot, Message
@@ -38,3 +38,10 @@ async def test_a_reply_is_seen_as_it_grows_and_once_when_it_is_stored(meet: Meet
     finally:
         runner.stop()
         await working
+
+
+async def test_members_are_told_who_reads_their_room_without_being_in_it(meet: Meet) -> None:
+    (ana,), _ = await meet("Ana Ruiz", kind="private")
+    panel = await ana.show_panel()
+    sentence = f"Whoever runs this server lets bot.{WATCHER} read every room, this one too."
+    await expect(panel.get_by_test_id("watched")).to_have_text(sentence)

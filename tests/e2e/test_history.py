@@ -6,11 +6,16 @@ import pytest
 from e2e.conftest import Arrive
 from e2e.guests import Registry
 from e2e.person import MESSAGE, Person
+from harness.bus import BATCH, bus
 from harness.member import bearer, fresh_room, make_room, sign_in
+from harness.stack import Stack
 from httpx import AsyncClient
-from playwright.async_api import Route
+from playwright.async_api import Route, expect
+from warren.contract import commands as c
 
 MESSAGES = 150
+RENAMES = 425
+"""More than a page of history and another of the log have of what happened between two messages."""
 AT_ONCE = 30
 """Requests under way together; the order of the messages is the server's."""
 
@@ -75,3 +80,39 @@ async def load_a_page(person: Person) -> None:
     await person.page.unroute("**/messages?*before=*", hold)
     assert len(after) > len(before)
     assert {seq: after[seq] for seq in before} == pytest.approx(before, abs=1)
+
+
+async def test_what_a_page_of_history_has_not_can_be_read_in_between(
+    stack: Stack, arrive: Arrive, registry: Registry
+) -> None:
+    """A room that was renamed hundreds of times between two messages says so, and shows all of it, bit by bit."""
+    (guest,) = await registry.sign_in("Ana Ruiz")
+    room = fresh_room("renamed")
+    await registry.found(room, guest)
+    await registry.say(guest, room, "before")
+    await rename(stack, room, guest.id)
+    await registry.say(guest, room, "after")
+    ana = await arrive(guest)
+    await ana.sees("before", "after")
+    told, notes = ana.page.get_by_test_id("cut"), ana.notes("room.renamed")
+    await expect(told).to_contain_text("Not all that happened before this is shown.")
+    shown = await notes.count()
+    assert shown < RENAMES
+    while shown < RENAMES:
+        await told.get_by_test_id("fill").press("Enter")
+        await expect(notes).not_to_have_count(shown)
+        shown = await notes.count()
+    await expect(told).to_have_count(0)
+    await expect(ana.page.get_by_test_id("messages")).to_be_focused()
+    assert await notes.locator("b:last-child").all_text_contents() == [f"T{number}" for number in range(RENAMES)]
+
+
+async def rename(stack: Stack, room: str, owner: str) -> None:
+    """Rename the room so many times as nobody may over HTTP in a moment."""
+    common = {"room": room, "sender": owner, "name": "Ana Ruiz"}
+    titles = [f"T{number}" for number in range(RENAMES)]
+    async with bus(stack.amqp_url("gateway")) as broker:
+        for start in range(0, RENAMES, BATCH):
+            portion = [c.Rename(**common, id=title, key=title, title=title) for title in titles[start : start + BATCH]]
+            await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
+        await broker.replies(RENAMES)

@@ -1,6 +1,8 @@
 """The parts of the page by themselves, in a browser and without a server."""
 
 import re
+import sys
+import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import warren_client
 import warren_ui.component
 from harness.site import Site
 from playwright.async_api import Browser, Page
+from warren_persistence.folding import folded
 from warren_ui.component.confusables import confusables_script
 
 FOLDERS = (Path(warren_client.__file__).parent, Path(warren_ui.component.__file__).parent)
@@ -44,6 +47,7 @@ const { initials, hueOf } = await import("/timeline.js");
 const { noteText, noticeText, holdText, typingText } = await import("/wording.js");
 const { sentence } = await import("/http.js");
 const { looks } = await import("/lookalikes.js");
+const { folded } = await import("/folding.js");
 const event = (text) => ({
     seq: 1, number: 1, type: "message", id: "i", sender: text, name: text, key: text, user: text, title: text,
     reason: text, at: "2026-01-01T00:00:00Z", text, what: "member.muted", kind: "public",
@@ -56,14 +60,14 @@ const called = (text) => ({ name: text, id: text });
 const timeline = (text) => ({ title: text, kind: "public", number: 1, archived: false, muted: muted(text) });
 const USES = {
     message: (text) => rowNode(row(text), timeline(text)),
-    signature: (text) => signature(row(text), timeline(text)),
-    start: (text) => rowNode({ kind: "start", key: "start" }, timeline(text)),
+    signature: (text) => signature(row(text), timeline(text), called(text)),
+    start: (text) => rowNode({ kind: "start", key: "start" }, timeline(text), called(text)),
     note: (text) => worded(noteText({ ...event(text), type: "member.muted" }, "me", called)),
-    notice: (text) => worded(noticeText(event(text))),
+    notice: (text) => worded(noticeText(event(text), called, ({ title }) => called(title))),
     hold: (text) => holdText(timeline(text), text),
     typing: (text) => worded(typingText([called(text), { name: text }])),
     avatar: (text) => avatar(text, text),
-    initials, hueOf, looks, sentence,
+    initials, hueOf, looks, folded, sentence,
 };
 """
 GROWTH = """async ([name, piece, end]) => {
@@ -300,14 +304,22 @@ async def test_of_two_whose_names_look_alike_both_are_shown_with_their_ids(
         """async ([one, other]) => {
             const { Timeline } = await import("/timeline.js");
             const { rowNode } = await import("/draw.js");
+            const { Names } = await import("/names.js");
+            let drawings = 0;
+            const names = new Names({}, () => { drawings += 1; });
             const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
             timeline.history = "loaded";
             const said = (seq, sender, name) => ({
                 seq, sender, name, number: seq, type: "message", key: `${seq}`, text: "Hello", at: "2026-01-01T00:00Z",
             });
-            const told = () => timeline.rows("me", [], (user, name) => name ?? user)
+            const draw = () => timeline.rows("me", [], (user, name) => names.called(user, name))
                 .filter(({ kind }) => kind === "message")
-                .map((row) => rowNode(row, timeline).querySelector(".author").textContent);
+                .map((row) => rowNode(row, timeline, {}).querySelector(".author").textContent);
+            const told = () => {
+                const before = drawings;
+                const drawn = draw();
+                return drawings === before ? drawn : draw(); // a name that was met has made another one ambiguous
+            };
             timeline.add([said(1, "u1", one)], "me");
             const alone = told();
             timeline.add([said(2, "u2", other), said(9, "u3", "Somebody else")], "me");
@@ -342,10 +354,9 @@ async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(
             const { skeleton } = await import("/page.js");
             const members = async () => ({ members: [{ user: "u2", name: "Ann" }], more: false });
             const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
-            timeline.people.meet("u1", "Ann");
-            const before = timeline.called("u1", "Ann");
             return await new Promise((resolve) => {
-                const names = new Names({}, () => resolve([before, timeline.called("u1", "Ann")]));
+                const names = new Names({}, () => resolve([before, names.called("u1", "Ann")]));
+                const before = names.called("u1", "Ann");
                 const parts = skeleton();
                 document.body.attachShadow({ mode: "open" }).append(parts.root);
                 const panel = new Panel(parts, { members }, names, {});
@@ -355,6 +366,102 @@ async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(
         }"""
     )
     assert found == [{"name": "Ann", "id": ""}, {"name": "Ann", "id": "u1"}]
+
+
+async def test_rooms_and_people_are_found_by_one_folding(page: Page) -> None:
+    """The page's is the persistence service's, for every character. (Of Cherokee the capitals are older.)"""
+    every = [chr(code) for code in range(0x20, sys.maxunicode + 1)]
+    known = [char for char in every if unicodedata.category(char) not in ("Cn", "Cs", "Co", "Cc")]
+    found = await page.evaluate(
+        """async (texts) => {
+            const { folded } = await import("/folding.js");
+            return texts.map(folded);
+        }""",
+        known,
+    )
+    other = [char for char, mine in zip(known, found, strict=True) if mine != folded(char)]
+    assert [char for char in other if not unicodedata.name(char).startswith("CHEROKEE")] == []
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [
+        ("Kapı", "kapi"), ("KAPI", "kapı"), ("Łódź", "lodz"), ("Smørrebrød", "SMORREBROD"), ("Straße", "strasse"),
+        ("STRASSE", "straße"), ("Œuvre", "oeuvre"), ("ΟΔΟΣ", "οδος"), ("Ｇａｒｄｅｎ", "garden"),
+        ("Tea  house", "tea house"),
+    ],
+)  # fmt: skip
+async def test_rooms_are_found_as_people_write_them(page: Page, title: str, wanted: str) -> None:
+    found = await page.evaluate(
+        """async ([title, wanted]) => {
+            const { roomQuest } = await import("/quests.js");
+            const rooms = [{ room: "x", kind: "public", title }, { room: "y", kind: "public", title: "Another" }];
+            const quest = roomQuest({ directory: async () => ({ rooms, more: false }) }, () => false, () => {});
+            return (await quest.find(wanted)).found.map(({ name }) => name);
+        }""",
+        [title, wanted],
+    )
+    assert found == [title]
+
+
+async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
+    """Nor are replies of a bot as they grow; whoever else types still is."""
+    found = await page.evaluate(
+        """async () => {
+            const { Company } = await import("/company.js");
+            const { Names } = await import("/names.js");
+            const { Timeline } = await import("/timeline.js");
+            const blocked = new Set();
+            const client = new EventTarget();
+            client.report = () => {};
+            const line = document.createElement("p");
+            const owner = { changed() {}, isBlocked: (user) => blocked.has(user) };
+            const company = new Company(line, client, new Names({}, () => {}), owner);
+            const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
+            const type = (user, name) => client.dispatchEvent(
+                new CustomEvent("typing", { detail: { room: "garden", user, name } }));
+            const told = () => { company.draw(timeline); return line.textContent; };
+            type("ben", "Ben");
+            const before = told();
+            blocked.add("ben");
+            const since = told();
+            type("ben", "Ben");
+            type("cat", "Cat");
+            client.dispatchEvent(new CustomEvent("partial", {
+                detail: { room: "garden", user: "ben", name: "Ben", key: "k", text: "So" } }));
+            const found = [before, since, told(), company.growingIn("garden")];
+            company.stop();
+            return found;
+        }"""
+    )
+    assert found == ["Ben is typing", "", "Cat is typing", []]
+
+
+async def test_a_field_for_looking_has_no_cross_of_the_browsers(page: Page) -> None:
+    """One of the type `search` has, right below the one that closes. What it is for is told all the same."""
+    found = await page.evaluate(
+        """async () => {
+            const { Finder } = await import("/finder.js");
+            const { Search } = await import("/search.js");
+            const fields = [new Finder(document.createElement("div")).input, new Search({}, {}).input];
+            return fields.map((field) => [field.type, field.getAttribute("role")]);
+        }"""
+    )
+    assert found == [["text", "searchbox"]] * 2
+
+
+async def test_where_no_room_is_open_there_is_no_empty_heading(page: Page) -> None:
+    found = await page.evaluate(
+        """async () => {
+            const { Head } = await import("/head.js");
+            const { skeleton } = await import("/page.js");
+            const head = new Head(skeleton());
+            const others = { here: undefined, peer: undefined };
+            const isHidden = (name) => { head.draw(undefined, { name }, [], others); return head.title.hidden; };
+            return ["", "Welcome"].map(isHidden);
+        }"""
+    )
+    assert found == [True, False]
 
 
 def test_modules_that_become_one_name_nothing_alike() -> None:

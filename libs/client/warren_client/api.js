@@ -70,11 +70,16 @@ export class Api {
     return this.#ask("PATCH", path(room), change);
   }
 
-  /** A page of messages, newest last, and what else happened between them. @param {string} room @param {number} [before] a seq @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean}>} */
+  /** A page of messages, newest last, and what else happened between them; `notes_cut`: not all of that, `events` has the rest. @param {string} room @param {number} [before] a seq @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean, notes_cut?: boolean}>} */
   history(room, before) {
     const query = new URLSearchParams({ limit: "50", notes: "true" });
     if (before !== undefined) query.set("before", String(before));
     return this.#ask("GET", `${path(room)}/messages?${query}`);
+  }
+
+  /** The log itself after a seq: all that happened, oldest first, as much as fits. @param {string} room @param {number} after @param {number} limit 500 at most @returns {Promise<{epoch: string, head: number, events: RoomEvent[]}>} */
+  events(room, after, limit) {
+    return this.#ask("GET", `${path(room)}/events?${new URLSearchParams({ after: String(after), limit: String(limit) })}`);
   }
 
   /** Who is there now; `people` is null in rooms that are too large for names. @param {string} room @returns {Promise<{online: number, away: number, people: Attendee[] | null}>} */

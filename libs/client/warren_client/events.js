@@ -7,7 +7,7 @@
 /**
  * @typedef {{seq: number, type: string, number?: number, id: string, sender: string, name: string, key: string,
  *   at: string, text?: string, reply_to?: number, title?: string, kind?: string, user?: string, role?: string,
- *   until?: string, reason?: string}} RoomEvent
+ *   until?: string, reason?: string, upto?: number}} RoomEvent
  */
 /** @typedef {{user: string, name: string, status: "online" | "away" | "offline"}} Present */
 /**

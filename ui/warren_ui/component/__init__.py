@@ -16,7 +16,7 @@ _CHAT = (
     "page.js", "banner.js",
     "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "company.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
-    "search.js", "panel.js", "finder.js", "quests.js", "chat.js", "mount.js",
+    "search.js", "panel.js", "finder.js", "folding.js", "quests.js", "chat.js", "mount.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 
@@ -40,6 +40,8 @@ class RoomInfo(TypedDict):
     role: str
     archived: bool
     peer: Peer | None
+    hidden: bool
+    blocked: bool
 
 
 class Active(TypedDict):

@@ -17,7 +17,7 @@ import { Midnight } from "./midnight.js";
 import { Names } from "./names.js";
 import { isDark, skeleton } from "./page.js";
 import { Panel } from "./panel.js";
-import { peopleQuest, roomQuest } from "./quests.js";
+import { blockedQuest, peopleQuest, roomQuest } from "./quests.js";
 import { Rooms } from "./rooms.js";
 import { RoomList, byImportance, inListOrder } from "./roomlist.js";
 import { SafeStorage } from "./storage.js";
@@ -41,8 +41,10 @@ const OVERFLOW_MS = 60_000;
 export class Chat {
   /** @type {Trigger} */ #trigger = () => {};
   #active = "";
-  #gone = ""; // why the room that was open can't be read any more
+  /** Why the room that was open can't be read any more; empty if none was. @type {import("./wording.js").Wording} */ #gone = [];
+  /** With whom the conversation was that has just been hidden. */ #hidden = "";
   #asked = { rooms: "", turn: -1, find: -1 };
+  #lists = { asked: 0, heard: 0 };
   #scheduled = false;
   #tries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
@@ -60,16 +62,19 @@ export class Chat {
     this.memory = new Memory(tab, () => this.#me);
     this.names = new Names(this.client.api, () => this.#draw());
     this.rooms = new Rooms(this.memory, this.names);
-    this.company = new Company(this.parts.typing, this.client, () => this.#draw());
+    this.company = new Company(this.parts.typing, this.client, this.names, {
+      changed: () => this.#draw(), isBlocked: (user) => this.rooms.isBlocked(user),
+    });
     this.history = new History(this.client, () => this.#draw());
     this.banner = new Banner(this.parts);
     this.list = new RoomList(this.parts.list);
     this.head = new Head(this.parts);
     this.desk = new Desk(this.parts.notices, this.client, this.memory, {
       draw: () => this.#draw(), visit: (room) => this.#visit(room), befell: (notice) => this.#befell(notice),
+      decided: (event) => this.#decided(event),
     });
     this.panel = new Panel(this.parts, this.client.api, this.names, {
-      talk: async (user) => this.#visit((await this.client.api.direct(user)).room),
+      talk: (user) => this.#speak(user),
       left: (room, seq) => this.#dismiss(room, seq, "member.left"),
     });
     this.finder = new Finder(this.parts.root);
@@ -153,9 +158,12 @@ export class Chat {
     if (act === "discard") this.client.discard(key);
     if (act === "reconnect") this.client.reconnect();
     if (act === "reload") this.history.load(this.#current);
+    if (act === "fill") this.history.fill(this.#current, Number(key));
     if (act === "panel") this.panel.isOpen ? this.panel.close() : this.panel.open();
     if (act === "person") this.panel.open({ user: key, name: this.names.of(key) });
     if (act === "new") this.#ask(act);
+    if (act === "speak") this.#speak(key).catch(() => this.#draw()); // it can be tried again
+    if (act === "unblock") this.#unblock();
     if (act === "browse" || act === "talk") this.#find(act);
     if (act) this.desk.act(act, Number(key));
   }
@@ -165,7 +173,21 @@ export class Chat {
     const { api } = this.client;
     const visit = (/** @type {string} */ room) => this.#visit(room);
     const isMember = (/** @type {string} */ room) => Boolean(this.rooms.get(room));
-    this.finder.open(what === "talk" ? peopleQuest(api, () => this.#me, visit) : roomQuest(api, isMember, visit));
+    if (what === "browse") this.finder.open(roomQuest(api, isMember, visit));
+    if (what === "talk") this.finder.open(peopleQuest(api, () => this.#me, visit, () => this.#find("blocked")));
+    if (what === "blocked") this.finder.open(blockedQuest(api));
+  }
+
+  /** Open the direct room with somebody; one that was hidden is shown again by that. @param {string} user */
+  async #speak(user) {
+    await this.#visit((await this.client.api.direct(user)).room);
+  }
+
+  /** Let the other one of the open room write again. */
+  async #unblock() {
+    this.composer.complain("");
+    await this.client.api.unblock(this.#current?.peer ?? "").catch((error) => this.composer.complain(/** @type {Error} */ (error).message));
+    this.#draw();
   }
 
   /** Have the Streamlit script do something. The time makes the same wish, said twice, two wishes. @param {string} wish */
@@ -197,8 +219,10 @@ export class Chat {
   #setRooms(list, partial) {
     const before = this.#current;
     this.rooms.set(list, this.#me, partial);
-    if (before && !this.#current) this.#close(before, "");
-    else if (!before && !this.#gone) this.#openAny();
+    const now = this.#current;
+    if (before && !now) this.#close(before, "");
+    else if (now?.isHidden) this.#close(now, "direct.hidden");
+    else if (!before && !this.#gone.length) this.#openAny();
     else this.#follow();
     this.#draw();
   }
@@ -218,10 +242,13 @@ export class Chat {
   /** Ask for the rooms ourselves: the Streamlit page may know less than we do now. If it knew none, it is to ask again. */
   async #askRooms() {
     clearTimeout(this.#again);
-    const before = this.rooms.version;
+    const [before, turn] = [this.rooms.version, (this.#lists.asked += 1)];
     try {
       const rooms = await this.client.api.rooms();
-      if (before === this.rooms.version) this.#setRooms(rooms);
+      if (before === this.rooms.version && turn > this.#lists.heard) {
+        this.#lists.heard = turn;
+        this.#setRooms(rooms);
+      }
       if (this.#asked.rooms === "null") this.#ask("refresh");
       else this.#tries = 0;
     } catch {
@@ -235,8 +262,9 @@ export class Chat {
   }
 
   #openAny() {
-    const [first] = inListOrder(this.rooms.all);
-    this.#open(this.rooms.get(this.memory.room) ? this.memory.room : (first?.room ?? ""));
+    const [first] = inListOrder(this.rooms.shown);
+    const last = this.rooms.get(this.memory.room);
+    this.#open(last && !last.isHidden ? last.room : (first?.room ?? ""));
   }
 
   /** @param {string} room @param {boolean} [focus] put the cursor into the composer */
@@ -244,7 +272,7 @@ export class Chat {
     const timeline = this.rooms.get(room);
     this.#active = timeline ? room : "";
     if (timeline) {
-      this.#gone = "";
+      [this.#gone, this.#hidden] = [[], ""];
       this.desk.visited(room);
       this.#learn(timeline);
       this.memory.opened(room);
@@ -260,7 +288,9 @@ export class Chat {
 
   /** Open a room that may be too new to be in our list. @param {string} room */
   async #visit(room) {
-    if (!this.rooms.get(room)) this.#setRooms(await this.client.api.rooms());
+    const timeline = this.rooms.get(room);
+    if (timeline?.isHidden) await this.client.api.show(timeline.peer);
+    if (!timeline || timeline.isHidden) this.#setRooms(await this.client.api.rooms());
     this.#open(room, true);
   }
 
@@ -283,8 +313,9 @@ export class Chat {
   }
 
   /** The open room is none of ours any more. No other is opened in its place: what is being typed was meant for this one. @param {Timeline} timeline @param {string} because */
-  #close({ title }, because) {
-    this.#gone = goneText(title, because);
+  #close(timeline, because) {
+    this.#gone = goneText(this.rooms.called()(timeline), because);
+    this.#hidden = because === "direct.hidden" ? timeline.peer : "";
     this.#open("");
   }
 
@@ -295,6 +326,15 @@ export class Chat {
     if (ends && timeline && !(timeline.seq > seq && this.client.isJoined(room))) this.#dismiss(room, seq, what);
     if (what === "room.created" || (what === "member.joined" && !timeline)) this.#askRooms();
     if (timeline && !ends && !this.client.isJoined(room)) this.#learn(timeline);
+  }
+
+  /** One has hidden or blocked somebody, or lifted that, here or elsewhere. @param {import("warren-client").RoomEvent} event */
+  #decided(event) {
+    const timeline = this.rooms.decide(event);
+    if (timeline && timeline === this.#current && timeline.isHidden) this.#close(timeline, event.type);
+    this.#askRooms(); // an answer that was under way says what was before
+    this.#follow();
+    this.#draw();
   }
 
   /** Read is what the person can have seen: this room, at its end, in a visible window. */
@@ -329,13 +369,14 @@ export class Chat {
   }
 
   #welcomed() {
+    this.names.meet(this.#me, this.client.user?.name); // who looks like oneself is told, too
     this.composer.refresh();
     this.#askRooms();
   }
 
   /** @param {{room: string, number: number, read: number, fresh: boolean}} detail */
   #joined({ room, number, read, fresh }) {
-    if (room === INBOX) return this.desk.joined(number, read, fresh);
+    if (room === INBOX) return this.#inboxJoined(number, read, fresh);
     const timeline = this.rooms.get(room);
     if (!timeline) return;
     timeline.number = fresh ? number : Math.max(timeline.number, number);
@@ -346,13 +387,19 @@ export class Chat {
     this.#draw();
   }
 
+  /** What one decides from now on is told; what one decided before is in the list of rooms. @param {number} number @param {number} read @param {boolean} fresh */
+  #inboxJoined(number, read, fresh) {
+    this.desk.joined(number, read, fresh);
+    if (fresh) this.#askRooms();
+  }
+
   /** @param {{room: string, events: import("warren-client").RoomEvent[]}} detail */
   #received({ room, events }) {
     if (room === INBOX) return this.desk.received(events);
     const timeline = this.rooms.get(room);
     if (!timeline) return;
     const fresh = events.filter((event) => event.type === "message" && (event.number ?? 0) > timeline.number).length;
-    for (const { sender, name } of events) this.names.learn(sender, name);
+    for (const { sender, name } of events) this.names.meet(sender, name);
     timeline.add(events, this.#me);
     const end = endOf(events, this.#me);
     if (end) return this.#dismiss(room, end.seq, end.type);
@@ -384,12 +431,6 @@ export class Chat {
     this.#draw();
   }
 
-  /** Whoever is here, types or answers now may look like somebody who wrote. @param {Timeline} timeline @param {import("./presence.js").Here | undefined} here @param {import("./growing.js").Part[]} growing */
-  #meet({ room, people }, here, growing) {
-    for (const { user, name } of [...(here?.people?.values() ?? []), ...this.company.typists.of(room)]) people.meet(user, name);
-    for (const { sender, name } of growing) people.meet(sender, name);
-  }
-
   /** Draw soon, once for all that changes now. (Not by animation frame: those stop in a hidden tab, its title should not.) */
   #draw() {
     if (this.#scheduled) return;
@@ -398,18 +439,20 @@ export class Chat {
       this.#scheduled = false;
       const timeline = this.#current;
       const online = this.client.state === "online";
+      const titleOf = this.rooms.called();
+      const called = timeline ? titleOf(timeline) : { name: online && !this.#gone.length ? "Welcome" : "" };
+      const nameOf = (/** @type {string} */ user, /** @type {string | undefined} */ name) => this.names.called(user, name);
       const here = timeline && this.company.here(timeline.room);
-      const growing = timeline ? this.company.growing.of(timeline.room) : [];
-      if (timeline) this.#meet(timeline, here, growing);
+      const growing = timeline ? this.company.growingIn(timeline.room) : [];
       this.company.draw(timeline);
-      this.list.draw(this.rooms.all, this.#active, (one) => this.company.peer(one)?.status);
-      this.head.draw(timeline, this.rooms.all, online, this.#gone, { here, peer: timeline && this.company.peer(timeline) });
-      this.desk.draw();
+      this.list.draw(this.rooms.shown, this.#active, titleOf, (one) => this.company.peer(one)?.status);
+      this.head.draw(timeline, called, this.rooms.shown, { here, peer: timeline && this.company.peer(timeline) });
+      this.desk.draw(nameOf, titleOf);
       this.panel.draw(timeline, this.#me, here);
       this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
       const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
-      const rows = timeline?.rows(this.#me, [...growing, ...waiting], (user, name) => this.names.of(user, name)) ?? [];
-      this.log.draw(timeline, rows, this.#gone || online ? asideNode(this.#gone) : undefined);
+      const rows = timeline?.rows(this.#me, [...growing, ...waiting], nameOf) ?? [];
+      this.log.draw(timeline, rows, called, this.#gone.length || online ? asideNode(this.#gone, this.#hidden) : undefined);
     });
   }
 }

@@ -29,11 +29,13 @@ export class Company {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #repeat;
   #ageing = setInterval(() => this.#absent && this.changed(), AGEING_MS);
 
-  /** @param {HTMLElement} line where it says who is typing @param {import("warren-client").WarrenClient} client @param {() => void} changed */
-  constructor(line, client, changed) {
+  /** @param {HTMLElement} line where it says who is typing @param {import("warren-client").WarrenClient} client @param {import("./names.js").Names} names @param {{changed: () => void, isBlocked: (user: string) => boolean}} owner */
+  constructor(line, client, names, { changed, isBlocked }) {
     this.line = line;
     this.client = client;
+    this.names = names;
     this.changed = changed;
+    this.isBlocked = isBlocked;
     this.typists = new Typists(changed);
     this.growing = new Growing(changed);
     this.notice = new TypingNotice((room) => client.typing(room));
@@ -60,16 +62,26 @@ export class Company {
     return this.#presence.here(room);
   }
 
-  /** The other one of a direct room; undefined for other rooms, and until it is known. @param {Timeline} timeline @returns {Peer | undefined} */
-  peer({ room, peer }) {
-    const status = peer && this.#presence.status(room, peer);
+  /** The other one of a direct room; undefined for other rooms, until it is known, and of whom one has blocked. @param {Timeline} timeline @returns {Peer | undefined} */
+  peer({ room, peer, isBlocked }) {
+    const status = peer && !isBlocked && this.#presence.status(room, peer);
     return status ? { status, seen: status === "offline" ? this.#lastSeen.get(peer) : undefined } : undefined;
+  }
+
+  /** Those who are typing; whom one has blocked is not told of. @param {string} room */
+  #typing(room) {
+    return this.typists.of(room).filter(({ user }) => !this.isBlocked(user));
+  }
+
+  /** Replies as they are written. @param {string} room */
+  growingIn(room) {
+    return this.growing.of(room).filter(({ sender }) => !this.isBlocked(sender));
   }
 
   /** @param {Timeline | undefined} timeline the open room */
   draw(timeline) {
     this.#lookFor(timeline);
-    const words = timeline ? typingText(this.typists.of(timeline.room).map(({ user, name }) => timeline.called(user, name))) : [];
+    const words = timeline ? typingText(this.#typing(timeline.room).map(({ user, name }) => this.names.called(user, name))) : [];
     const said = JSON.stringify(words);
     if (this.line.dataset.said === said) return;
     this.line.dataset.said = said;
@@ -100,6 +112,7 @@ export class Company {
 
   /** @param {import("./presence.js").PresenceFrame} frame */
   #changed(frame) {
+    for (const { user, name } of [...(frame.state ?? []), ...(frame.diff ?? [])]) this.names.meet(user, name);
     const { follows, gone } = this.#presence.apply(frame);
     if (!follows) return this.#repair(frame.room);
     this.#settle(frame.room);

@@ -14,6 +14,7 @@ const LONGEST_WAIT_MS = 24 * 3_600_000;
 export class Composer {
   #room = "";
   #ready = () => false;
+  /** Why it could not be made possible to write. */ #problem = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
 
   /**
@@ -33,7 +34,7 @@ export class Composer {
 
   /** Write for this room, none if empty, from its draft on. @param {string} room */
   open(room) {
-    this.#room = room;
+    [this.#room, this.#problem] = [room, ""];
     this.parts.input.value = room && this.memory.draft(room);
     this.refresh();
   }
@@ -41,24 +42,33 @@ export class Composer {
   /** Say why nothing can be written in the room now, and look again when that is over. @param {import("./timeline.js").Timeline | undefined} timeline @param {string} reason of a mute */
   judge(timeline, reason) {
     clearTimeout(this.#again);
-    this.#hold(timeline ? holdText(timeline, timeline.muted?.reason || reason) : "");
+    const why = timeline ? holdText(timeline, timeline.muted?.reason || reason) : "";
+    this.#hold(why && this.#problem ? `${why} ${this.#problem}` : why, Boolean(timeline?.isBlocked));
     const left = (timeline?.muted?.until ?? 0) - Date.now();
     if (left > 0) this.#again = setTimeout(() => this.judge(timeline, reason), Math.min(left, LONGEST_WAIT_MS));
+  }
+
+  /** What the person pressed could not be done; "" if it is tried anew. @param {string} sentence */
+  complain(sentence) {
+    this.#problem = sentence;
   }
 
   stop() {
     clearTimeout(this.#again);
   }
 
-  /** @param {string} why nothing can be written; "" if it can. The draft stays. */
-  #hold(why) {
-    const { form, hold, input, log } = this.parts;
+  /** @param {string} why nothing can be written; "" if it can. The draft stays. @param {boolean} isBlocked whether that can be lifted here */
+  #hold(why, isBlocked) {
+    const { form, hold, input, log, unblock } = this.parts;
     if (hold.textContent === why && input.disabled === Boolean(why)) return;
     const root = /** @type {ShadowRoot} */ (form.getRootNode());
-    if (why && form.contains(root.activeElement)) log.focus(); // what is hidden can't keep the focus
+    const isFocused = form.contains(root.activeElement);
+    if (why && isFocused) log.focus(); // what is hidden can't keep the focus
     hold.textContent = why;
+    unblock.hidden = !isBlocked;
     form.classList.toggle("held", Boolean(why));
     input.disabled = Boolean(why);
+    if (!why && isFocused) input.focus(); // the button that was pressed is gone
     this.refresh();
   }
 

@@ -7,8 +7,11 @@ import { Notices, isDismissible } from "./notices.js";
 /** @typedef {import("./inbox.js").Notice} Notice */
 /**
  * @typedef {{draw: () => void, visit: (room: string) => Promise<void>,
- *   befell: (notice: Notice) => void}} Owner  `befell` gets what is news, `visit` opens a room
+ *   befell: (notice: Notice) => void, decided: (event: import("warren-client").RoomEvent) => void}} Owner
+ *   `visit` opens a room, `befell` gets what is news, `decided` what one has decided oneself, maybe on another device
  */
+
+const AFFAIRS = ["direct.hidden", "direct.shown", "person.blocked", "person.unblocked"];
 
 export class Desk {
   /** @type {Set<number>} */ #answering = new Set();
@@ -22,8 +25,9 @@ export class Desk {
     this.notices = new Notices(place);
   }
 
-  draw() {
-    this.notices.draw(this.inbox.open());
+  /** @param {import("./wording.js").NameOf} nameOf @param {import("./wording.js").TitleOf} titleOf */
+  draw(nameOf, titleOf) {
+    this.notices.draw(this.inbox.open(), nameOf, titleOf);
   }
 
   /** The subscription stands. What came before it is read as history. @param {number} number @param {number} read @param {boolean} fresh */
@@ -42,6 +46,7 @@ export class Desk {
 
   /** @param {import("warren-client").RoomEvent[]} events */
   received(events) {
+    for (const event of events) if (AFFAIRS.includes(event.type)) this.owner.decided(event);
     for (const notice of this.inbox.add(events)) this.owner.befell(notice);
     this.owner.draw();
   }

@@ -8,6 +8,7 @@ import { hueOf, initials } from "./timeline.js";
 /** @typedef {import("./timeline.js").Line} Line */
 /** @typedef {import("./timeline.js").Note} Note */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
+/** @typedef {import("./wording.js").Called} Called */
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -26,6 +27,7 @@ const ICONS = {
   close: "m6 6 12 12M18 6 6 18",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   archive: "M4 5h16v4H4Zm1.5 4v10h13V9M10 13h4",
+  block: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18ZM5.6 5.6l12.8 12.8",
   mute: "M5 10v4h3l4 4V6L8 10Zm11 0 5 5m0-5-5 5",
 };
 /** http and https alone; the last character can't be punctuation that ends the sentence around the link. */
@@ -43,6 +45,11 @@ export function el(tag, attributes = {}, ...children) {
   }
   node.append(...children);
   return node;
+}
+
+/** A field in which one looks for something. (One of the type "search" has a cross of its own, beside the one that closes.) @param {Record<string, string | number>} attributes */
+export function searchField(attributes) {
+  return el("input", { type: "text", role: "searchbox", enterkeyhint: "search", ...attributes });
 }
 
 /** @param {keyof typeof ICONS} name */
@@ -132,8 +139,15 @@ function noteNode({ event, words }) {
   return el("div", { class: "note", "data-testid": "note", "data-type": event.type, "data-seq": event.seq }, ...worded(words));
 }
 
+/** @param {import("./timeline.js").Cut} cut */
+function cutNode({ after, problem }) {
+  const button = el("button", { type: "button", class: "button", "data-act": "fill", "data-key": after, "data-testid": "fill" }, "Show more of it");
+  const said = problem ? el("p", { class: "problem", role: "alert" }, problem) : "";
+  return el("div", { class: "cut", "data-testid": "cut" }, el("p", {}, "Not all that happened before this is shown."), said, button);
+}
+
 /** A name, and behind it the id, if there is one to tell. @param {string | Node} name @param {string} [id] */
-function named(name, id) {
+export function named(name, id) {
   return id ? [name, " ", el("span", { class: "id", dir: "ltr" }, id)] : [name];
 }
 
@@ -142,8 +156,8 @@ export function worded(words) {
   return words.flatMap((part) => (typeof part === "string" ? [part] : named(el("b", { dir: "auto" }, part.name), part.id)));
 }
 
-/** @param {import("./wording.js").Wording} words */
-function plain(words) {
+/** The same as text. @param {import("./wording.js").Wording} words */
+export function plain(words) {
   return words.map((part) => (typeof part === "string" ? part : `${part.name} ${part.id ?? ""}`)).join("");
 }
 
@@ -159,19 +173,21 @@ export function place(list, nodes) {
   }
 }
 
-/** @param {Row} row @param {Timeline} timeline */
-export function rowNode(row, timeline) {
+/** @param {Row} row @param {Timeline} timeline @param {Called} room how it is called */
+export function rowNode(row, timeline, room) {
   switch (row.kind) {
     case "message": return messageNode(row);
     case "note": return noteNode(row);
     case "day": return el("div", { class: "day", role: "separator" }, el("span", {}, row.label));
     case "new": return el("div", { class: "new", role: "separator" }, el("span", {}, "New"));
-    case "start": return startNode(timeline);
+    case "cut": return cutNode(row.cut);
+    case "start": return startNode(timeline, room);
   }
 }
 
 /** What kind of room it is, at a glance. @param {Timeline} timeline */
-export function roomIcon({ kind, archived }) {
+export function roomIcon({ kind, archived, isBlocked }) {
+  if (isBlocked) return icon("block");
   if (archived) return icon("archive");
   return icon(kind === "direct" ? "person" : kind === "private" ? "lock" : "hash");
 }
@@ -181,20 +197,21 @@ const READERS = /** @type {Record<string, string>} */ ({
   private: "Only its members can read it.",
 });
 
-/** @param {Timeline} timeline */
-function startNode(timeline) {
-  const { title, kind, number, archived } = timeline;
+/** @param {Timeline} timeline @param {Called} called */
+function startNode(timeline, called) {
+  const { kind, number, archived } = timeline;
   const about = READERS[kind] ?? "Anybody signed in can read it and join.";
   const first = number || archived ? "" : " Be the first to say something.";
   const what = kind === "direct" ? "conversation" : "room";
   const badge = el("span", { class: "badge-big" }, roomIcon(timeline));
-  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, title), el("p", {}, `This is the beginning of the ${what}. ${about}${first}`));
+  return el("div", { class: "start" }, badge, el("h2", { dir: "auto" }, ...named(called.name, called.id)), el("p", {}, `This is the beginning of the ${what}. ${about}${first}`));
 }
 
-/** What a row shows, in short: an unchanged row keeps its node. @param {Row} row @param {Timeline} timeline */
-export function signature(row, timeline) {
+/** What a row shows, in short: an unchanged row keeps its node. @param {Row} row @param {Timeline} timeline @param {Called} room */
+export function signature(row, timeline, room) {
   if (row.kind === "message") return [row.state, row.first, row.last, row.event.seq, row.event.at, row.event.text, row.reason, row.id].join(" ");
   if (row.kind === "note") return plain(row.words);
-  if (row.kind === "start") return [timeline.title, timeline.archived].join(" ");
+  if (row.kind === "start") return [room.name, room.id, timeline.archived].join(" ");
+  if (row.kind === "cut") return row.cut.problem;
   return row.kind === "day" ? row.label : row.kind;
 }

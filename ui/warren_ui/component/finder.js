@@ -1,13 +1,14 @@
 // @ts-check
 /** The dialog in which one finds something while one types, and takes it with one press. */
 
-import { el, icon } from "./draw.js";
+import { el, icon, searchField } from "./draw.js";
 import { drawRows } from "./panelrows.js";
 
 /** @typedef {{id: string, name: string, about: string, face: Node, label: string, isNew: boolean}} Found  `label` of the button; `isNew`: it changes something */
 /**
  * @typedef {{title: string, placeholder: string, find: (wanted: string) => Promise<{found: Found[], said: string}>,
- *   take: (id: string) => Promise<unknown>}} Quest  `said` of what was found
+ *   take: (id: string) => Promise<unknown>, stays?: boolean, more?: {label: string, open: () => void}}} Quest
+ *   `said` of what was found; `stays`: one may take another after it; `more`: where else one may want to go
  */
 
 const FINDER_PAUSE_MS = 150;
@@ -27,14 +28,16 @@ export class Finder {
   /** @param {HTMLElement} root where it is put */
   constructor(root) {
     this.heading = el("h2", { id: "finder-title" });
-    this.input = el("input", { type: "search", autocomplete: "off", maxlength: LONGEST_NAME, "data-testid": "find" });
+    this.input = searchField({ autocomplete: "off", maxlength: LONGEST_NAME, "data-testid": "find" });
     this.said = el("p", { class: "hint", role: "status", "data-testid": "find-said" });
     this.problem = el("p", { class: "problem", role: "alert" });
     this.list = el("ul", { "data-testid": "finds" });
+    this.more = el("button", { type: "button", class: "link", "data-testid": "find-more" });
     const close = el("button", { type: "button", class: "round", "aria-label": "Close", title: "Close", "data-testid": "find-close" }, icon("close"));
-    const body = el("div", { class: "sheet" }, el("header", {}, this.heading, close), this.input, this.said, this.problem, this.list);
+    const body = el("div", { class: "sheet" }, el("header", {}, this.heading, close), this.input, this.said, this.problem, this.list, this.more);
     this.dialog = el("dialog", { class: "finder", "aria-labelledby": "finder-title", "data-testid": "finder" }, body);
     root.append(this.dialog);
+    this.more.addEventListener("click", () => this.#quest?.more?.open());
     close.addEventListener("click", () => this.close());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.close()); // beside the sheet
     this.dialog.addEventListener("close", () => this.#reset());
@@ -53,6 +56,8 @@ export class Finder {
     this.input.placeholder = quest.placeholder;
     this.input.setAttribute("aria-label", quest.placeholder);
     this.input.value = "";
+    this.more.hidden = !quest.more;
+    this.more.textContent = quest.more?.label ?? "";
     if (!this.dialog.open) this.dialog.showModal();
     this.input.focus();
     this.#look();
@@ -135,11 +140,19 @@ export class Finder {
     this.problem.textContent = "";
     try {
       await quest.take(id);
-      if (quest === this.#quest) this.close();
+      if (quest === this.#quest) await this.#taken(quest);
     } catch (error) {
       if (quest === this.#quest) this.problem.textContent = /** @type {Error} */ (error).message;
     }
     this.#isTaking = false;
+  }
+
+  /** @param {Quest} quest */
+  async #taken({ stays }) {
+    if (!stays) return this.close();
+    this.#isAimed = false;
+    await this.#look();
+    this.input.focus(); // the button that was pressed is gone
   }
 
   /** Enter and the arrows lead from the field into the list, and through it. @param {KeyboardEvent} event */
@@ -163,6 +176,6 @@ export class Finder {
 /** @param {Found} found */
 function foundRow({ id, name, about, face, label, isNew }) {
   const names = el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, name), el("span", { class: "id", title: about }, about));
-  const button = el("button", { type: "button", class: isNew ? "button strong" : "button", "data-id": id, "aria-label": `${label}: ${name}`, "data-testid": "take" }, label);
+  const button = el("button", { type: "button", class: isNew ? "button strong" : "button", "data-id": id, "aria-label": `${label}: ${name}, ${about}`, "data-testid": "take" }, label);
   return el("li", { "data-testid": "found-row", "data-id": id }, el("div", { class: "line" }, el("span", { class: "face" }, face), names, button));
 }

@@ -2,8 +2,8 @@
 /** What the page says of the open room in its head, and of all rooms in the window's title. */
 
 import { dotNode, showStatus } from "./dot.js";
-import { el } from "./draw.js";
-import { hereText, peerText } from "./wording.js";
+import { el, named } from "./draw.js";
+import { calledText, hereText, peerText } from "./wording.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {{here: import("./presence.js").Here | undefined, peer: import("./company.js").Peer | undefined}} Others */
@@ -26,15 +26,18 @@ export class Head {
     people.append(this.short, this.long);
   }
 
-  /** @param {Timeline | undefined} timeline the open room @param {Iterable<Timeline>} all @param {boolean} online @param {string} gone @param {Others} others */
-  draw(timeline, all, online, gone, { here, peer }) {
+  /** @param {Timeline | undefined} timeline the open room @param {import("./wording.js").Called} called how it is called, or what stands in its place @param {Iterable<Timeline>} all @param {Others} others */
+  draw(timeline, called, all, { here, peer }) {
     this.root.classList.toggle("empty", !timeline);
-    this.title.textContent = timeline?.title ?? (online && !gone ? "Welcome" : "");
-    this.about.textContent = !timeline ? "" : peer ? peerText(peer) : about(timeline);
-    this.line.classList.toggle("told", Boolean(peer));
+    const label = calledText(called);
+    if (this.title.title !== label) this.title.replaceChildren(...named(called.name, called.id));
+    this.title.title = label;
+    this.title.hidden = !label;
+    this.about.textContent = !timeline ? "" : peer ? peerText(peer) : about(timeline, called);
+    this.line.classList.toggle("told", timeline?.kind === "direct");
     showStatus(this.dot, peer?.status);
     this.#drawHere(timeline?.kind === "direct" ? undefined : here);
-    this.input.placeholder = timeline ? `Message ${timeline.title}` : "";
+    this.input.placeholder = timeline ? `Message ${label}` : "";
     const unread = [...all].reduce((sum, one) => sum + one.unread, 0);
     document.title = unread ? `(${unread > 99 ? "99+" : unread}) Warren` : "Warren";
   }
@@ -51,8 +54,9 @@ export class Head {
   }
 }
 
-/** @param {Timeline} timeline */
-function about({ kind, room, archived }) {
-  const what = KINDS[kind] ?? `Public room · ${room}`;
+/** @param {Timeline} timeline @param {import("./wording.js").Called} called */
+function about({ kind, room, archived, isBlocked }, called) {
+  if (isBlocked) return "Blocked by you";
+  const what = KINDS[kind] ?? (called.id ? "Public room" : `Public room · ${room}`); // once is enough
   return archived ? `${what} · archived` : what;
 }

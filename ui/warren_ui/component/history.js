@@ -3,6 +3,9 @@
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 
+/** Events that are read at once of what a page of history has not. */
+const LOG_PAGE = 200;
+
 export class History {
   /** @param {import("warren-client").WarrenClient} client @param {() => void} draw something has changed */
   constructor(client, draw) {
@@ -36,6 +39,34 @@ export class History {
       timeline.loadingOlder = false;
     }
     this.draw();
+  }
+
+  /** More of what happened in between. @param {Timeline | undefined} timeline @param {number} after the seq that it happened after */
+  async fill(timeline, after) {
+    const cut = timeline?.cuts.find((one) => one.after === after);
+    if (!timeline || !cut || cut.isLoading) return;
+    Object.assign(cut, { isLoading: true, problem: "" });
+    try {
+      const from = Math.max(after, cut.before - 1 - LOG_PAGE);
+      const events = await this.#between(timeline.room, from, cut.before);
+      if (timeline.cuts.includes(cut)) timeline.fill(cut, events, from); // else it was reset meanwhile
+    } catch (error) {
+      cut.problem = /** @type {Error} */ (error).message;
+    } finally {
+      cut.isLoading = false;
+    }
+    this.draw();
+  }
+
+  /** The log between two seqs: an answer has as much of it as its size allows. @param {string} room @param {number} after @param {number} before */
+  async #between(room, after, before) {
+    const events = [];
+    for (let last = after; last < before - 1; last = events[events.length - 1].seq) {
+      const page = await this.client.api.events(room, last, before - 1 - last);
+      if (page.events.length === 0) throw new Error("The log has come to an end too early.");
+      events.push(...page.events);
+    }
+    return events;
   }
 
   /** @param {Timeline} timeline */

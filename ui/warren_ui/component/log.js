@@ -5,6 +5,7 @@ import { el, icon, place, rowNode, signature } from "./draw.js";
 
 /** @typedef {import("./timeline.js").Row} Row */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
+/** @typedef {import("./wording.js").Called} Called */
 
 const NEAR_PX = 60;
 const LOAD_OLDER_PX = 300;
@@ -53,18 +54,24 @@ export class Log {
     if (!this.stuck) this.#below += count;
   }
 
-  /** @param {Timeline | undefined} timeline @param {Row[]} rows @param {Node} [aside] what to say when there is no room */
-  draw(timeline, rows, aside) {
-    if (this.#room !== timeline?.room || !timeline) this.#clear();
+  /** @param {Timeline | undefined} timeline @param {Row[]} rows @param {Called} called the room @param {Node} [aside] what to say when there is no room */
+  draw(timeline, rows, called, aside) {
+    if (this.#room !== (timeline?.room ?? "")) this.#clear();
     this.#room = timeline?.room ?? "";
     const anchor = this.stuck ? null : this.#anchor();
-    const changed = timeline ? this.#drawRows(timeline, rows) : false;
+    const isFocused = this.#hasFocus;
+    const changed = timeline ? this.#drawRows(timeline, rows, called) : false;
     this.#drawAside(timeline, aside);
     const anchored = anchor && this.#drawn.get(anchor.key)?.node;
     if (anchored) this.log.scrollTop += anchored.getBoundingClientRect().bottom - anchor.bottom;
     else if (changed && this.stuck) this.#toEnd(timeline);
     if (timeline?.more && this.log.scrollHeight <= this.log.clientHeight) this.older();
     this.#drawPill();
+    if (isFocused && !this.#hasFocus) this.log.focus({ preventScroll: true }); // the button that was pressed is gone
+  }
+
+  get #hasFocus() {
+    return this.log.contains(/** @type {ShadowRoot} */ (this.log.getRootNode()).activeElement);
   }
 
   #scrolled() {
@@ -88,19 +95,19 @@ export class Log {
     const { top } = this.log.getBoundingClientRect();
     for (const [key, { node }] of this.#drawn) {
       const { bottom } = node.getBoundingClientRect(); // exact: offsetTop and offsetHeight round
-      if (node.dataset.testid === "message" && bottom > top) return { key, bottom };
+      if (["message", "note"].includes(node.dataset.testid ?? "") && bottom > top) return { key, bottom };
     }
     return null;
   }
 
-  /** Bring the list's children to what the rows say; nodes of unchanged rows stay. @param {Timeline} timeline @param {Row[]} rows @returns {boolean} whether anything changed */
-  #drawRows(timeline, rows) {
+  /** Bring the list's children to what the rows say; nodes of unchanged rows stay. @param {Timeline} timeline @param {Row[]} rows @param {Called} called @returns {boolean} whether anything changed */
+  #drawRows(timeline, rows, called) {
     const before = this.#drawn;
     this.#drawn = new Map();
     for (const row of rows) {
       const old = before.get(row.key);
-      const now = signature(row, timeline);
-      this.#drawn.set(row.key, old?.signature === now ? old : { node: rowNode(row, timeline), signature: now });
+      const now = signature(row, timeline, called);
+      this.#drawn.set(row.key, old?.signature === now ? old : { node: rowNode(row, timeline, called), signature: now });
     }
     const kept = new Set([...this.#drawn.values()].map(({ node }) => node));
     place(this.log, kept);
@@ -109,13 +116,18 @@ export class Log {
 
   /** What stands in the list when there is nothing to read. @param {Timeline | undefined} timeline @param {Node} [aside] */
   #drawAside(timeline, aside) {
-    if (!timeline) return this.log.append(aside ?? loading());
+    if (!timeline) return this.#drawAlone(aside ?? loading());
     if (timeline.history === "failed") {
       const again = el("button", { type: "button", class: "button", "data-act": "reload" }, "Try again");
       this.log.prepend(el("div", { class: "aside" }, el("p", {}, timeline.problem), again));
     } else if (timeline.history !== "loaded") {
       this.log.prepend(loading());
     }
+  }
+
+  /** What is said already stays, with the focus in it. @param {Node} node */
+  #drawAlone(node) {
+    if (!this.log.firstElementChild?.isEqualNode(node)) this.log.replaceChildren(node);
   }
 
   /** To the end, or to the first unread message if that is further up. @param {Timeline | undefined} timeline */

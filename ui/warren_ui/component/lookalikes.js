@@ -3,9 +3,9 @@
 
 import { CONFUSABLES } from "./confusables.js";
 
-/** Looks that are kept for each room; somebody whose look is not among them is shown with the id. */
+/** Looks that are kept; somebody whose look is not among them is shown with the id. */
 const LOOKS = 20_000;
-/** Names whose looks are remembered, over all rooms. */
+/** Names whose looks are remembered. */
 const REMEMBERED = 5_000;
 
 /** @type {Map<string, string>} */
@@ -38,7 +38,7 @@ export function looks(name) {
   return found;
 }
 
-/** The people of one room, as far as they were met. */
+/** People, or rooms, as far as they were met. */
 export class Lookalikes {
   /** Whose look it is, "" if it is several people's. @type {Map<string, string>} */ #owners = new Map();
 

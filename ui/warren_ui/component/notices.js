@@ -4,10 +4,13 @@
  * stays until it is answered: nothing else leads into a private room.
  */
 
-import { clock, el, icon, worded } from "./draw.js";
+import { clock, el, icon, plain, worded } from "./draw.js";
 import { momentText, noticeText, untilText } from "./wording.js";
 
 /** @typedef {import("./inbox.js").Notice} Notice */
+/** @typedef {import("./wording.js").NameOf} NameOf */
+/** @typedef {import("./wording.js").TitleOf} TitleOf */
+/** @typedef {import("./wording.js").Wording} Wording */
 
 /** Those that one should not overlook. */
 const GRAVE = ["member.removed", "member.banned", "member.muted"];
@@ -26,10 +29,10 @@ export class Notices {
     this.#problems.set(number, sentence);
   }
 
-  /** @param {Notice[]} notices the last first */
-  draw(notices) {
+  /** @param {Notice[]} notices the last first @param {NameOf} nameOf @param {TitleOf} titleOf */
+  draw(notices, nameOf, titleOf) {
     const before = this.#cards;
-    this.#cards = new Map(notices.map((notice) => [notice.number, this.#card(notice, before.get(notice.number))]));
+    this.#cards = new Map(notices.map((notice) => [notice.number, this.#card(notice, noticeText(notice, nameOf, titleOf), before.get(notice.number))]));
     const nodes = [...this.#cards.values()].map(({ node }) => node);
     const closable = notices.filter(isDismissible).length;
     if (closable > 1) nodes.push(this.#dismissAll(closable));
@@ -38,11 +41,11 @@ export class Notices {
     this.place.hidden = false; // a live region that appears with its text would not be read out
   }
 
-  /** @param {Notice} notice @param {{node: HTMLElement, shown: string} | undefined} drawn */
-  #card(notice, drawn) {
+  /** @param {Notice} notice @param {Wording} words @param {{node: HTMLElement, shown: string} | undefined} drawn */
+  #card(notice, words, drawn) {
     const problem = this.#problems.get(notice.number) ?? "";
-    const shown = [problem, momentText(new Date(notice.at)), untilText(notice.until)].join("\n"); // moments read otherwise tomorrow
-    return drawn?.shown === shown ? drawn : { node: cardNode(notice, problem), shown };
+    const shown = [problem, plain(words), momentText(new Date(notice.at)), untilText(notice.until)].join("\n"); // moments read otherwise tomorrow
+    return drawn?.shown === shown ? drawn : { node: cardNode(notice, words, problem), shown };
   }
 
   #all = el("button", { type: "button", class: "link dismiss-all", "data-act": "dismiss-all", "data-testid": "dismiss-all" });
@@ -60,10 +63,10 @@ export function isDismissible({ what }) {
   return what !== "member.invited";
 }
 
-/** @param {Notice} notice @param {string} problem */
-function cardNode(notice, problem) {
-  const words = el("p", { class: "words" }, ...worded(noticeText(notice)), " ", clock(notice.at, momentText));
-  const text = el("div", { class: "said" }, words);
+/** @param {Notice} notice @param {Wording} words @param {string} problem */
+function cardNode(notice, words, problem) {
+  const sentence = el("p", { class: "words" }, ...worded(words), " ", clock(notice.at, momentText));
+  const text = el("div", { class: "said" }, sentence);
   if (notice.reason) text.append(el("p", { class: "why", dir: "auto" }, `Reason: ${notice.reason}`));
   if (problem) text.append(el("p", { class: "problem", role: "alert" }, problem));
   const close = act(notice, "dismiss", "", { class: "round", "aria-label": "Dismiss", title: "Dismiss" });

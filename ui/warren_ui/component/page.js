@@ -19,12 +19,13 @@ export function skeleton() {
     panel: el("aside", { class: "panel", "aria-label": "People and settings", "data-testid": "panel", hidden: true }),
     typing: el("p", { class: "typing", role: "status", "aria-live": "polite", "data-testid": "typing" }),
     hold: el("p", { class: "hold", role: "status", "data-testid": "hold" }),
+    unblock: el("button", { type: "button", class: "button", "data-act": "unblock", "data-testid": "unblock-here", hidden: true }, "Unblock"),
     pill: el("button", { type: "button", class: "pill", "data-act": "bottom", "data-testid": "pill", hidden: true }),
     input: el("textarea", { rows: 1, "aria-label": "Message", enterkeyhint: isTouched() ? "enter" : "send", "data-testid": "composer" }),
     counter: el("span", { class: "counter", "aria-live": "polite", "data-testid": "counter" }),
     send: el("button", { type: "submit", class: "send", "aria-label": "Send", title: isTouched() ? "Send" : "Send (Enter)", "data-testid": "send" }, icon("send")),
   };
-  const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send, parts.hold);
+  const form = el("form", { class: "composer" }, el("div", { class: "field" }, parts.input, parts.counter), parts.send, parts.hold, parts.unblock);
   const frame = el("div", { class: "frame" }, rooms(parts.list), talk(parts, form), parts.panel);
   const root = el("div", { class: "warren" }, frame); // the container that the frame's layout asks for its width
   return { ...parts, form, root };

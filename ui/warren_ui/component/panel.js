@@ -1,13 +1,13 @@
 // @ts-check
 /** The panel of a room: its people, and what one may do there. It follows the room live while it is open. */
 
-import { el, icon } from "./draw.js";
+import { el, icon, named } from "./draw.js";
 import { DEEDS, measureForm, measureOf } from "./measures.js";
 import { drawRows, memberRow, showState, simpleRow } from "./panelrows.js";
 import { rankOfStatus } from "./presence.js";
 import { deeds, roomRights } from "./rights.js";
 import { Search } from "./search.js";
-import { countsText, untilText, watchedText } from "./wording.js";
+import { calledText, countsText, untilText, watchedText } from "./wording.js";
 
 /** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
@@ -38,8 +38,9 @@ export class Panel {
    * @param {{talk: (user: string) => Promise<void>, left: (room: string, seq: number) => void}} owner
    *   `talk`: open the direct room with somebody; `left`: one has left the room
    */
-  constructor({ panel, people }, api, names, owner) {
+  constructor({ panel, people, log }, api, names, owner) {
     this.panel = panel;
+    this.log = log;
     this.toggle = people;
     this.api = api;
     this.names = names;
@@ -88,6 +89,14 @@ export class Panel {
     this.toggle.setAttribute("aria-expanded", "false");
   }
 
+  /** The room is gone, and the button that was pressed with it: the next key press is the conversation's. */
+  #vanish() {
+    const root = /** @type {ShadowRoot} */ (this.panel.getRootNode());
+    const isFocused = this.panel.contains(root.activeElement);
+    this.panel.hidden = true;
+    if (isFocused) this.log.focus();
+  }
+
   /** Something has happened to the room's people. */
   changed() {
     if (this.isOpen) this.#load();
@@ -102,7 +111,7 @@ export class Panel {
     [this.#me, this.#about] = [me, rights];
     if (timeline?.room !== this.#timeline?.room) this.#enter(timeline);
     else if (before !== rights) this.changed(); // other lists may be seen now
-    if (!timeline) this.panel.hidden = true;
+    if (!timeline && this.isOpen) this.#vanish();
     if (this.isOpen) this.#draw();
   }
 
@@ -152,9 +161,7 @@ export class Panel {
     this.#more = found[0].more;
     this.#watchers = found[0].watched_by ?? [];
     const members = found.flatMap((one) => one.members);
-    for (const { user, name } of members) this.names.learn(user, name === user ? "" : name);
-    const alike = members.filter(({ user, name }) => timeline.people.meet(user, name));
-    if (alike.length) this.names.learned(); // what is drawn already shows names alone
+    for (const { user, name } of members) this.names.meet(user, name === user ? "" : name);
   }
 
   /** @param {string} room @param {State} state */
@@ -188,12 +195,13 @@ export class Panel {
   }
 
   /** @param {Timeline} timeline @param {boolean} rename */
-  #drawAbout({ room, title, kind }, rename) {
-    if (!changes(this.about, [room, title, rename])) return;
+  #drawAbout({ room, title, kind, peer }, rename) {
+    const called = peer ? this.names.called(peer, title) : { name: title };
+    if (!changes(this.about, [room, called, rename])) return;
     this.heading.textContent = kind === "direct" ? "Conversation" : "Room";
     const name = el("input", { name: "title", value: title, maxlength: TITLE_LIMIT, "aria-label": "Name of the room", autocomplete: "off", dir: "auto", "data-testid": "title" });
     const form = el("form", { class: "inline", "data-do": "rename" }, name, el("button", { type: "submit", class: "button", "data-testid": "rename" }, "Rename"));
-    this.about.replaceChildren(rename ? form : el("p", { class: "title", dir: "auto" }, title));
+    this.about.replaceChildren(rename ? form : el("p", { class: "title", dir: "auto" }, ...named(called.name, called.id)));
   }
 
   /** @param {Timeline} timeline */
@@ -206,12 +214,13 @@ export class Panel {
       const offered = deeds(timeline, entry, this.#me);
       const chosen = entry.user === selected?.user;
       const inside = Boolean(people?.has(entry.user));
-      return { entry, offered, chosen, form: chosen && offered.some((deed) => deed === this.#form) ? this.#form : "", inside };
+      const spoken = calledText(this.names.called(entry.user, entry.name));
+      return { entry, spoken, offered, chosen, form: chosen && offered.some((deed) => deed === this.#form) ? this.#form : "", inside };
     };
     drawRows(
       this.lists.member, rows.map(rowOf), ({ entry }) => entry.user,
       (row) => (row.form ? `form ${row.form}` : JSON.stringify([{ ...row, inside: !row.entry.role && row.inside }, untilText(row.entry.muted)])), // no news takes away a form that is being filled in
-      ({ entry, offered, chosen, form, inside }) => memberRow(entry, entry.user === this.#me, offered, chosen, form, inside),
+      ({ entry, spoken, offered, chosen, form, inside }) => memberRow(entry, spoken, entry.user === this.#me, offered, chosen, form, inside),
     );
     for (const row of this.lists.member.children) this.#showState(/** @type {HTMLElement} */ (row));
     this.watched.textContent = watchedText(this.#watchers);
@@ -247,12 +256,13 @@ export class Panel {
   }
 
   /** @param {Timeline} timeline @param {ReturnType<typeof roomRights>} rights */
-  #drawEnd({ room, archived }, rights) {
+  #drawEnd({ room, archived, peer, title }, rights) {
     const form = this.#selected ? "" : this.#form;
-    if (!changes(this.end, [room, archived, rights.archive, rights.leave, form])) return;
-    const offered = [...(rights.archive ? [archived ? "restore" : "archive"] : []), ...(rights.leave ? ["leave"] : [])];
+    if (!changes(this.end, [room, archived, rights, form])) return;
+    const archive = rights.archive ? [archived ? "restore" : "archive"] : [];
+    const offered = [...archive, .../** @type {const} */ (["leave", "hide", "block", "unblock"]).filter((deed) => rights[deed])];
     const buttons = offered.map((deed) => el("button", { type: "button", class: DEEDS[deed].bad ? "button bad" : "button", "data-do": deed, "data-testid": deed }, DEEDS[deed].label));
-    this.end.replaceChildren(form ? measureForm(form, "") : el("div", { class: "buttons" }, ...buttons));
+    this.end.replaceChildren(form ? measureForm(form, peer ? calledText(this.names.called(peer, title)) : "") : el("div", { class: "buttons" }, ...buttons));
   }
 
   // --- what the person does ---------------------------------------------------------------------------------------
@@ -309,7 +319,7 @@ export class Panel {
     this.#busy = true;
     this.problem.textContent = "";
     try {
-      await this.#perform(deed, timeline.room, user, form);
+      await this.#perform(deed, timeline, user, form);
       if (form?.dataset.do !== "rename") this.#select(null);
       if (deed === "invite") this.search.clear();
     } catch (error) {
@@ -321,8 +331,8 @@ export class Panel {
     this.#keepFocus();
   }
 
-  /** @param {string} deed @param {string} room @param {string} user @param {HTMLFormElement} [form] @returns {Promise<unknown>} */
-  async #perform(deed, room, user, form) {
+  /** @param {string} deed @param {Timeline} timeline @param {string} user @param {HTMLFormElement} [form] @returns {Promise<unknown>} */
+  async #perform(deed, { room, peer }, user, form) {
     const { api } = this;
     switch (deed) {
       case "talk": return this.owner.talk(user);
@@ -333,6 +343,9 @@ export class Panel {
       case "ban": case "mute": return api.impose(deed === "ban" ? "bans" : "mutes", room, user, measureOf(/** @type {HTMLFormElement} */ (form)));
       case "lift": return api.lift("bans", room, user);
       case "unmute": return api.lift("mutes", room, user);
+      case "hide": return api.hide(peer);
+      case "block": return api.block(peer);
+      case "unblock": return api.unblock(peer);
       case "leave": return this.owner.left(room, (await api.leave(room)).seq ?? 0);
       default: return api.setRole(room, user, deed.replace("role-", ""));
     }

@@ -58,20 +58,20 @@ function tag(text) {
 
 /**
  * A member, and below what one may do about them, if they are the one selected.
- * @param {Entry} entry @param {boolean} mine @param {string[]} deeds @param {boolean} selected @param {string} form the deed that is about to be done
+ * @param {Entry} entry @param {string} spoken the name, with the id if it takes that @param {boolean} mine @param {string[]} deeds @param {boolean} selected @param {string} form the deed that is about to be done
  * @param {boolean} inside whether they are in the room, if there is no role to tell
  */
-export function memberRow(entry, mine, deeds, selected, form, inside) {
-  const { user, name, role, muted } = entry;
+export function memberRow(entry, spoken, mine, deeds, selected, form, inside) {
+  const { user, role, muted } = entry;
   const tags = [];
   if (mine) tags.push(tag("You"));
   if (ROLE_TAGS[role ?? ""]) tags.push(tag(ROLE_TAGS[role ?? ""]));
   if (!role && !inside) tags.push(tag("Not in this room"));
   if (!isOver(muted)) tags.push(el("span", { class: "tag bad", title: untilText(muted) || "without an end" }, "Muted"));
-  const more = el("button", { type: "button", class: "round", "data-do": "select", "data-user": user, "aria-expanded": String(selected), "aria-label": `Actions for ${name}`, title: "Actions", "data-testid": "actions" }, icon("more"));
+  const more = el("button", { type: "button", class: "round", "data-do": "select", "data-user": user, "aria-expanded": String(selected), "aria-label": `Actions for ${spoken}`, title: "Actions", "data-testid": "actions" }, icon("more"));
   const line = el("div", { class: "line" }, ...who(entry, ...tags), deeds.length ? more : "");
   const row = el("li", { "data-testid": "member", "data-user": user, "data-role": role ?? "" }, line);
-  if (selected && form) row.append(measureForm(form, name));
+  if (selected && form) row.append(measureForm(form, spoken));
   else if (selected && deeds.length) row.append(deedButtons(user, deeds));
   return row;
 }
@@ -87,7 +87,7 @@ function deedButtons(user, deeds) {
 
 /** Somebody and the one thing to do about them. @param {Entry} entry @param {string} deed @param {string} label @param {string} [about] */
 export function simpleRow(entry, deed, label, about) {
-  const button = el("button", { type: "button", class: "chip", "data-do": deed, "data-user": entry.user, "data-testid": deed, "aria-label": `${label}: ${entry.name}` }, label);
+  const button = el("button", { type: "button", class: "chip", "data-do": deed, "data-user": entry.user, "data-testid": deed, "aria-label": `${label}: ${entry.name}, ${entry.user}` }, label);
   const line = el("div", { class: "line" }, ...who(entry), about ? tag(about) : "", button);
   return el("li", { "data-testid": `${deed}-row`, "data-user": entry.user }, line);
 }

@@ -2,19 +2,17 @@
 /** What one can look for: public rooms to join, people to speak with. No DOM but their faces. */
 
 import { avatar, icon } from "./draw.js";
+import { folded } from "./folding.js";
 
 /** @typedef {import("./finder.js").Quest} Quest */
+/** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {import("warren-client").RoomInfo} RoomInfo */
 /** @typedef {import("warren-client").GatewayApi} GatewayApi */
 /** @typedef {(room: string) => Promise<void>} Visit  opens a room that one is in */
 
 /** So many can still be looked through. */
 const LISTED_ROOMS = 1_000;
-
-/** As people type it: without cases and accents. @param {string} text */
-function plainly(text) {
-  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-}
+const LISTED_BLOCKS = 1_000;
 
 /** The public rooms; the list is asked for once, and stays as it is. @param {GatewayApi} api @param {(room: string) => boolean} isMember @param {Visit} visit @returns {Quest} */
 export function roomQuest(api, isMember, visit) {
@@ -22,8 +20,8 @@ export function roomQuest(api, isMember, visit) {
   const find = async (/** @type {string} */ wanted) => {
     listing ??= allRooms(api).catch((error) => { listing = null; throw error; });
     const rooms = await listing;
-    const sought = plainly(wanted);
-    const found = rooms.filter(({ room, title }) => plainly(title).includes(sought) || room.includes(sought));
+    const sought = folded(wanted);
+    const found = rooms.filter(({ room, title }) => folded(title).includes(sought) || room.includes(sought));
     return { found: found.map((info) => foundRoom(info, isMember(info.room))), said: saidOfRooms(rooms.length, found.length) };
   };
   const take = async (/** @type {string} */ room) => {
@@ -33,8 +31,8 @@ export function roomQuest(api, isMember, visit) {
   return { title: "Browse rooms", placeholder: "Find a room", find, take };
 }
 
-/** Somebody who has signed in. @param {GatewayApi} api @param {() => string} me @param {Visit} visit @returns {Quest} */
-export function peopleQuest(api, me, visit) {
+/** Somebody who has signed in. @param {GatewayApi} api @param {() => string} me @param {Visit} visit @param {() => void} listBlocked @returns {Quest} */
+export function peopleQuest(api, me, visit, listBlocked) {
   const find = async (/** @type {string} */ wanted) => {
     if (!wanted) return { found: [], said: "Only the two of you can read it." };
     const people = (await api.people(wanted)).filter(({ user }) => user !== me());
@@ -42,7 +40,40 @@ export function peopleQuest(api, me, visit) {
     return { found, said: found.length ? "" : "Nobody of that name has signed in yet." };
   };
   const take = async (/** @type {string} */ user) => visit((await api.direct(user)).room);
-  return { title: "Message somebody", placeholder: "Name or id", find, take };
+  return { title: "Message somebody", placeholder: "Name or id", find, take, more: { label: "Blocked people", open: listBlocked } };
+}
+
+/** Whom one has blocked, to let them reach one again. @param {GatewayApi} api @returns {Quest} */
+export function blockedQuest(api) {
+  const find = async (/** @type {string} */ wanted) => {
+    const people = await allBlocks(api);
+    const sought = folded(wanted);
+    const found = people.filter(({ user, name }) => folded(name).includes(sought) || folded(user).includes(sought));
+    return { found: found.map(blockedPerson), said: saidOfBlocks(people.length, found.length) };
+  };
+  return { title: "Blocked people", placeholder: "Find somebody you blocked", find, take: (user) => api.unblock(user), stays: true };
+}
+
+/** @param {GatewayApi} api */
+async function allBlocks(api) {
+  /** @type {Entry[]} */ const people = [];
+  for (let more = true; more && people.length < LISTED_BLOCKS; ) {
+    const page = await api.blocks(people.at(-1)?.user);
+    people.push(...page.people);
+    more = page.more && page.people.length > 0;
+  }
+  return people.sort((a, b) => a.name.localeCompare(b.name) || a.user.localeCompare(b.user));
+}
+
+/** @param {Entry} entry */
+function blockedPerson({ user, name }) {
+  return { id: user, name, about: user, face: avatar(user, name), label: "Unblock", isNew: false };
+}
+
+/** @param {number} all @param {number} found */
+function saidOfBlocks(all, found) {
+  if (all === 0) return "You have blocked nobody.";
+  return found === 0 ? "Nobody of that name is blocked." : "They can't write to you or invite you, and are not told.";
 }
 
 /** @param {GatewayApi} api */

@@ -13,7 +13,7 @@ function rankOf(role) {
 }
 
 /** What one may do in the room as a whole. @param {Timeline} timeline */
-export function roomRights({ kind, role, archived }) {
+export function roomRights({ kind, role, archived, isBlocked }) {
   const group = kind !== "direct";
   const rank = rankOf(role);
   return {
@@ -22,6 +22,9 @@ export function roomRights({ kind, role, archived }) {
     moderate: group && rank >= RANKS.moderator,
     archive: group && rank >= RANKS.owner,
     leave: group && rank >= RANKS.member,
+    hide: !group,
+    block: !group && !isBlocked,
+    unblock: !group && isBlocked,
   };
 }
 

@@ -1,14 +1,17 @@
 // @ts-check
 /** The rooms that one is in, as the latest of several lists has them. No DOM, no network. */
 
+import { Lookalikes } from "./lookalikes.js";
 import { Timeline } from "./timeline.js";
 
 /** @typedef {import("warren-client").RoomInfo} RoomInfo */
+/** @typedef {import("./wording.js").Called} Called */
+/** @typedef {{room: string, title: string, peer?: string}} Titled  `peer`: the other one of a direct room */
 
 export class Rooms {
   /** @type {Map<string, Timeline>} */ #timelines = new Map();
   /** Where our part in a room ended: a list that has the room and is older is wrong. @type {Map<string, number>} */ #ended = new Map();
-  /** How often the rooms were changed: an answer that was overtaken is to be dropped. */ version = 0;
+  /** How often the rooms were changed by what is newer than lists that were asked for before. */ version = 0;
 
   /** @param {import("./memory.js").Memory} memory @param {import("./names.js").Names} names */
   constructor(memory, names) {
@@ -25,18 +28,48 @@ export class Rooms {
     return [...this.#timelines.values()];
   }
 
+  /** Those that are not hidden. */
+  get shown() {
+    return this.all.filter(({ isHidden }) => !isHidden);
+  }
+
+  /** Whether one has blocked somebody, as far as their direct room says it. @param {string} user */
+  isBlocked(user) {
+    return this.all.some(({ peer, isBlocked }) => isBlocked && peer === user);
+  }
+
+  /** What one has decided about somebody. @param {import("warren-client").RoomEvent} event of one's inbox @returns {Timeline | undefined} the direct room, if there is one */
+  decide(event) {
+    const timeline = this.all.find(({ peer }) => peer && peer === event.user);
+    timeline?.decide(event);
+    if (timeline) this.version += 1;
+    return timeline;
+  }
+
+  /** How rooms are called, with the id of those whose title does not tell them from others. @returns {(titled: Titled) => Called} */
+  called() {
+    const titles = new Lookalikes();
+    for (const { room, title, peer } of this.all) peer ? this.names.called(peer, title) : titles.meet(room, title);
+    return ({ room, title, peer }) => {
+      if (peer) return this.names.called(peer, title);
+      titles.meet(room, title);
+      return { name: title, id: titles.idOf(room, title) };
+    };
+  }
+
   /**
    * From now on these. @param {RoomInfo[]} list @param {string} me
    * @param {boolean} [partial] whether rooms that the list has not stay
    */
   set(list, me, partial = false) {
-    this.version += 1;
+    if (partial) this.version += 1;
     const known = this.#timelines;
     this.#timelines = new Map(partial ? known : []);
     for (const info of list) {
       if ((this.#ended.get(info.room) ?? -1) >= (info.head ?? 0)) continue;
       const timeline = known.get(info.room) ?? this.#newTimeline(info);
       timeline.learn(info, me);
+      if (!partial || !known.has(info.room)) timeline.learnAffair(info); // the Streamlit page's list may be older
       timeline.number = Math.max(timeline.number, info.number ?? 0);
       timeline.read = Math.max(timeline.read, info.read ?? 0);
       this.#timelines.set(info.room, timeline);
@@ -58,7 +91,7 @@ export class Rooms {
     const timeline = new Timeline(info);
     // What was said before one came is not unread. (The server keeps no read marks yet; where it has one, it counts.)
     timeline.read = this.memory.read(room, read || (kind === "direct" ? 0 : number));
-    if (peer) this.names.learn(peer.user, peer.name);
+    if (peer) this.names.meet(peer.user, peer.name);
     return timeline;
   }
 }

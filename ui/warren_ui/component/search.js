@@ -1,7 +1,7 @@
 // @ts-check
 /** Finds people to invite, by the beginning of a name or by exact id. */
 
-import { el } from "./draw.js";
+import { el, searchField } from "./draw.js";
 import { drawRows, simpleRow } from "./panelrows.js";
 
 /** @typedef {import("warren-client").Entry} Entry */
@@ -20,7 +20,7 @@ export class Search {
   constructor(api, names) {
     this.api = api;
     this.names = names;
-    this.input = el("input", { type: "search", placeholder: "Name or id", "aria-label": "Invite somebody by name or id", autocomplete: "off", maxlength: 128, "data-testid": "invite-search" });
+    this.input = searchField({ placeholder: "Name or id", "aria-label": "Invite somebody by name or id", autocomplete: "off", maxlength: 128, "data-testid": "invite-search" });
     this.list = el("ul", { "data-testid": "found" });
     this.said = el("p", { class: "hint", role: "status" });
     this.root = el("div", { class: "section" }, el("h3", {}, "Invite"), this.input, this.said, this.list);

@@ -1,12 +1,12 @@
 // @ts-check
 /** What is known of one room: its messages, what one is in it, how far it was read. No DOM, no network. */
 
-import { Lookalikes } from "./lookalikes.js";
 import { noteText } from "./wording.js";
 
 /** @typedef {import("warren-client").RoomEvent} RoomEvent */
 /** @typedef {import("warren-client").RoomInfo} RoomInfo */
 /** @typedef {import("warren-client").Outgoing} Outgoing */
+/** @typedef {import("./wording.js").NameOf} NameOf */
 /** @typedef {{kind: "day", key: string, label: string} | {kind: "new", key: string} | {kind: "start", key: string}} Divider */
 /** @typedef {{kind: "note", key: string, event: RoomEvent, words: import("./wording.js").Wording}} Note */
 /**
@@ -14,7 +14,12 @@ import { noteText } from "./wording.js";
  *   mine: boolean, first: boolean, last: boolean, id: string}} Line  `first` and `last` of a group of one author; `id`: their
  *   id, if the name does not tell who it is
  */
-/** @typedef {Divider | Note | Line} Row */
+/**
+ * What happened between two seqs and is not here: a page of history has the newest of it alone.
+ * @typedef {{after: number, before: number, isLoading: boolean, problem: string}} Cut
+ */
+/** @typedef {Divider | Note | Line | {kind: "cut", key: string, cut: Cut}} Row */
+/** @typedef {{messages: RoomEvent[], notes: RoomEvent[], more: boolean, notes_cut?: boolean}} Page */
 
 const GROUP_MS = 5 * 60_000;
 const KEPT = 300;
@@ -67,6 +72,7 @@ export class Timeline {
   /** @type {Map<number, RoomEvent>} */ events = new Map();
   /** @type {"none" | "loading" | "loaded" | "failed"} */ history = "none";
   /** Why history could not be loaded, or the room not be joined. */ problem = "";
+  /** @type {Cut[]} */ cuts = [];
   more = false;
   loadingOlder = false;
   number = 0;
@@ -75,8 +81,9 @@ export class Timeline {
   /** The last event that `title` and what follows take into account. */ seq = 0;
   title = "";
   archived = false;
-  /** Whose names look alike here. */ people = new Lookalikes();
   /** What one is here. @type {string | null} */ role = "member";
+  /** Whether one has blocked the other one of a direct room. */ isBlocked = false;
+  /** A direct room is hidden up to this message. */ #hiddenUpTo = -1;
   /** Until when one may not write, in ms, and why if that is known. @type {{until: number, reason: string} | null} */ muted = null;
 
   /** @param {RoomInfo} info */
@@ -118,13 +125,25 @@ export class Timeline {
     this.muted = until ? { until: until.startsWith("9999") ? Infinity : Date.parse(until), reason } : null;
   }
 
-  /** Somebody here by name, with what else it takes to tell them from others. @param {string} user @param {string} name */
-  called(user, name) {
-    return { name, id: this.people.idOf(user, name) };
-  }
-
   #sorted() {
     return [...this.events.values()].sort((a, b) => a.seq - b.seq);
+  }
+
+  /** Whether it is hidden: until the next message. */
+  get isHidden() {
+    return this.number <= this.#hiddenUpTo;
+  }
+
+  /** What one has decided about a direct room, as a list of rooms says it. @param {RoomInfo} info */
+  learnAffair({ hidden, blocked, number = 0 }) {
+    this.#hiddenUpTo = hidden ? number : -1;
+    this.isBlocked = Boolean(blocked);
+  }
+
+  /** The same, as it is decided. @param {RoomEvent} event of one's own inbox */
+  decide({ type, upto = -1 }) {
+    if (type === "direct.hidden" || type === "direct.shown") this.#hiddenUpTo = upto;
+    if (type === "person.blocked" || type === "person.unblocked") this.isBlocked = type === "person.blocked";
   }
 
   get unread() {
@@ -149,20 +168,28 @@ export class Timeline {
   keep(events) {
     for (const event of events) {
       this.number = Math.max(this.number, event.number ?? 0);
-      if (event.name) this.people.meet(event.sender, event.name);
       if (isShown(event) && this.history !== "none") this.events.set(event.seq, event);
     }
   }
 
-  /** @param {{messages: RoomEvent[], notes: RoomEvent[], more: boolean}} page */
-  addPage(page) {
-    this.keep([...page.notes, ...page.messages]);
-    this.more = page.more;
+  /** @param {Page} page */
+  addPage({ messages, notes, more, notes_cut }) {
+    this.keep([...notes, ...messages]);
+    this.more = more;
+    if (notes_cut) this.cuts.push({ after: more ? messages[0].seq : 0, before: notes[0].seq, isLoading: false, problem: "" });
+  }
+
+  /** The end of what was cut, after a seq. @param {Cut} cut @param {RoomEvent[]} events @param {number} after */
+  fill(cut, events, after) {
+    this.keep(events);
+    cut.before = after + 1;
+    this.cuts = this.cuts.filter(({ after, before }) => before > after + 1);
   }
 
   /** Forget the log, not the marks: it is about to be loaded anew. */
   reset() {
     this.events.clear();
+    this.cuts = [];
     this.more = false;
     this.history = "none";
   }
@@ -172,41 +199,42 @@ export class Timeline {
     if (this.events.size <= TRIM_ABOVE) return;
     const seqs = [...this.events.keys()].sort((a, b) => a - b);
     for (const seq of seqs.slice(0, seqs.length - KEPT)) this.events.delete(seq);
+    const { oldest } = this;
+    this.cuts = this.cuts.filter(({ before }) => before > oldest);
+    for (const cut of this.cuts) cut.after = Math.max(cut.after, oldest - 1); // older pages have the rest
     this.more = true;
   }
 
-  /** Everything to draw, from top to bottom. @param {string} me @param {(Outgoing | import("./growing.js").Part)[]} waiting @param {(user: string, name?: string) => string} nameOf @returns {Row[]} */
-  rows(me, waiting, nameOf) {
+  /** Everything to draw, from top to bottom. @param {string} me @param {(Outgoing | import("./growing.js").Part)[]} waiting @param {NameOf} called @returns {Row[]} */
+  rows(me, waiting, called) {
     /** @type {Map<string, string>} */
     const before = new Map(); // what happened last to whom
-    for (const { user } of this.events.values()) if (user) this.people.meet(user, nameOf(user));
-    const called = (/** @type {string} */ user, /** @type {string | undefined} */ given) => this.called(user, nameOf(user, given));
     const stored = this.#sorted().map((event) => {
-      if (event.type === "message") return this.#line(event, me, "stored", "");
+      if (event.type === "message") return this.#line(event, me, called, "stored", "");
       const words = noteText(event, me, called, before.get(event.user ?? ""));
       if (event.user) before.set(event.user, event.type);
       return /** @type {Note} */ ({ kind: "note", key: `${event.sender} ${event.key}`, event, words });
     });
     const known = new Set(stored.map(({ key }) => key)); // a part of a reply may come after it
-    const coming = waiting.map((entry) => ("failed" in entry ? this.#waiting(entry, me) : this.#growing(entry, me)));
+    const coming = waiting.map((entry) => ("failed" in entry ? this.#waiting(entry, me, called) : this.#growing(entry, me, called)));
     return this.#withDividers([...stored, ...coming.filter(({ key }) => !known.has(key))]);
   }
 
-  /** @param {RoomEvent} event @param {string} me @param {Line["state"]} state @param {string} reason @returns {Line} */
-  #line(event, me, state, reason) {
+  /** @param {RoomEvent} event @param {string} me @param {NameOf} called @param {Line["state"]} state @param {string} reason @returns {Line} */
+  #line(event, me, called, state, reason) {
     const key = `${event.sender} ${event.key}`; // the same for a message before and after it is stored
-    return { kind: "message", key, event, state, reason, mine: event.sender === me, first: true, last: true, id: this.called(event.sender, event.name).id };
+    return { kind: "message", key, event, state, reason, mine: event.sender === me, first: true, last: true, id: event.sender === me ? "" : (called(event.sender, event.name).id ?? "") };
   }
 
-  /** @param {Outgoing} entry @param {string} me */
-  #waiting({ key, text, at, failed }, me) {
+  /** @param {Outgoing} entry @param {string} me @param {NameOf} called */
+  #waiting({ key, text, at, failed }, me, called) {
     const event = { seq: 0, type: "message", id: "", sender: me, name: "", key, at, text };
-    return this.#line(event, me, failed === null ? "pending" : "failed", failed ?? "");
+    return this.#line(event, me, called, failed === null ? "pending" : "failed", failed ?? "");
   }
 
-  /** @param {import("./growing.js").Part} part @param {string} me */
-  #growing(part, me) {
-    return this.#line({ seq: 0, type: "message", id: "", ...part }, me, "pending", "");
+  /** @param {import("./growing.js").Part} part @param {string} me @param {NameOf} called */
+  #growing(part, me, called) {
+    return this.#line({ seq: 0, type: "message", id: "", ...part }, me, called, "pending", "");
   }
 
   /** @param {(Line | Note)[]} lines @returns {Row[]} */
@@ -217,7 +245,12 @@ export class Timeline {
     let marked = false;
     /** @type {Line | Note | null} */
     let previous = null;
+    const cuts = [...this.cuts].sort((a, b) => a.before - b.before);
     for (const line of lines) {
+      while (cuts.length && line.event.seq >= cuts[0].before) {
+        rows.push(.../** @type {Row[]} */ (cuts.splice(0, 1).map((cut) => ({ kind: "cut", key: `cut ${cut.after}`, cut }))));
+        previous = null;
+      }
       const label = dayLabel(new Date(line.event.at));
       if (label !== day) rows.push({ kind: "day", key: `day ${line.key}`, label });
       /** @type {boolean} */

@@ -5,6 +5,7 @@
 /** @typedef {{name: string, id?: string}} Called  `id`: behind the name, where that does not tell who is meant */
 /** @typedef {(user: string, name?: string) => Called} NameOf  `name`: the one that came with the event */
 /** @typedef {(string | Called)[]} Wording */
+/** @typedef {(titled: {room: string, title: string, peer?: string}) => Called} TitleOf */
 
 const FOREVER_YEAR = 9999;
 const ROLES = { owner: "an owner", moderator: "a moderator", member: "a member" };
@@ -67,10 +68,10 @@ export function noteText(event, me, nameOf, before) {
   }
 }
 
-/** What a notice says to the one it happened to. @param {import("./inbox.js").Notice} notice @returns {Wording} */
-export function noticeText({ name: sender, what, title, kind, until, role, revoked }) {
-  const actor = { name: sender };
-  const room = kind === "direct" ? "your conversation" : { name: title };
+/** What a notice says to the one it happened to. @param {import("./inbox.js").Notice} notice @param {NameOf} nameOf @param {TitleOf} titleOf @returns {Wording} */
+export function noticeText({ sender, name, what, of_room, title, kind, until, role, revoked }, nameOf, titleOf) {
+  const actor = nameOf(sender, name);
+  const room = kind === "direct" ? "your conversation" : titleOf({ room: of_room, title });
   const end = untilText(until);
   switch (what) {
     case "member.invited": return [actor, " invites you to ", room];
@@ -86,7 +87,8 @@ export function noticeText({ name: sender, what, title, kind, until, role, revok
 }
 
 /** Why one can't write in the room now; "" if one can. @param {import("./timeline.js").Timeline} timeline @param {string} reason of a mute */
-export function holdText({ archived, muted }, reason) {
+export function holdText({ archived, muted, isBlocked }, reason) {
+  if (isBlocked) return "You have blocked them: neither of you can write here.";
   if (archived) return "This room is archived: it can be read, and nothing new can be written.";
   if (!muted || muted.until <= Date.now()) return "";
   const end = Number.isFinite(muted.until) ? untilText(new Date(muted.until).toISOString()) : "";
@@ -128,9 +130,15 @@ function agoText(at, now) {
   return `on ${new Date(at).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}`;
 }
 
-/** What stands in the place of a room that one is no longer in. @param {string} title @param {string} because */
-export function goneText(title, because) {
-  if (because === "member.left") return `You left ${title}.`;
-  if (because === "member.banned") return `You are banned from ${title}.`;
-  return `You are no longer in ${title}.`;
+/** What stands in the place of a room that one is no longer in. @param {Called} room @param {string} because @returns {Wording} */
+export function goneText(room, because) {
+  if (because === "member.left") return ["You left ", room, "."];
+  if (because === "direct.hidden") return ["Your conversation with ", room, " is hidden until one of you writes in it."];
+  if (because === "member.banned") return ["You are banned from ", room, "."];
+  return ["You are no longer in ", room, "."];
+}
+
+/** A name where nothing but text can stand. @param {Called} called */
+export function calledText({ name, id }) {
+  return id ? `${name} (${id})` : name;
 }
