@@ -24,6 +24,7 @@ from warren.contract.topology import (
     BOT_QUERIES,
     BOT_QUERY_QUEUE,
     BOT_QUEUE,
+    CLASSIC_QUERY_QUEUES,
     COMMANDS,
     CONTROL,
     DEAD,
@@ -65,10 +66,11 @@ def node(home: Path) -> Iterator[Broker]:
 
 
 async def prepare(operator_url: str) -> None:
-    """Declare the topology and a bot's queue."""
+    """Declare the topology, a bot's queue, and what older versions did."""
     await declare(operator_url)
     async with await aio_pika.connect(operator_url) as connection:
-        await (await connection.channel()).declare_queue(FOREIGN, durable=True)
+        for queue in (FOREIGN, *CLASSIC_QUERY_QUEUES):
+            await (await connection.channel()).declare_queue(queue, durable=True)
 
 
 @asynccontextmanager
@@ -216,6 +218,8 @@ TABLE: dict[str, tuple[Operation, bool, bool, bool]] = {
     "consume what bots want": (consume(BOT_QUEUE),                                                NO,  YES, NO),
     "consume what bots ask": (consume(BOT_QUERY_QUEUE),                                           NO,  YES, NO),
     "consume queries": (consume(QUERY_QUEUE),                                                     NO,  YES, NO),
+    "consume queries, of older replicas": (consume(CLASSIC_QUERY_QUEUES[0]),                      NO,  YES, NO),
+    "consume what bots ask, of older replicas": (consume(CLASSIC_QUERY_QUEUES[1]),                NO,  YES, NO),
     "consume presence": (consume(presence_queue(3)),                                              NO,  NO,  YES),
     "consume dead letters": (consume(DEAD),                                                       NO,  NO,  NO),
     "consume a bot's queue": (consume(FOREIGN),                                                   NO,  NO,  NO),

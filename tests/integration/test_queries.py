@@ -1,13 +1,17 @@
 """`warren.queries`: reads over the broker, for gateways and bots, judged by who asks."""
 
+import asyncio
 import json
 from typing import Any
 
+import aio_pika
 import pytest
-from harness.bus import Bus
+from harness.bots import rabbitmqctl
+from harness.bus import WITHIN, Bus
 from harness.stack import Stack
 from integration.conftest import Place
-from warren.contract.topology import QUERIES, QUERY_KEY
+from warren.broker.definitions import UNUSED_FOR, template
+from warren.contract.topology import CLASSIC_QUERY_QUEUES, QUERIES, QUERY_KEY
 
 INVALID: dict[str, bytes | dict[str, Any]] = {
     "not JSON": b"hello",
@@ -55,8 +59,6 @@ async def test_a_seq_that_no_log_reaches_is_never_a_temporary_failure(
 async def test_a_query_without_a_return_address_harms_nobody(broker: Bus, place: Place, stack: Stack) -> None:
     await broker.publish(QUERIES, QUERY_KEY, b'{"type":"heads","rooms":[]}')
     await broker.answer()
-    import aio_pika  # noqa: PLC0415 - only here without an answer queue
-
     connection = await aio_pika.connect(stack.rabbitmq.url)
     async with connection:
         channel = await connection.channel()
@@ -121,3 +123,14 @@ async def test_heads_leave_out_what_does_not_exist(broker: Bus, place: Place) ->
     answer = await broker.ask({"type": "heads", "rooms": [place.room, "no-such-room"]})
     assert answer["heads"] == {place.room: {"head": 3, "number": 1}}
     assert answer["epoch"]
+
+
+@pytest.mark.parametrize("name", CLASSIC_QUERY_QUEUES)
+async def test_the_queues_of_older_replicas_go_when_nobody_uses_them(stack: Stack, name: str) -> None:
+    async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
+        queue = await (await connection.channel()).declare_queue(name, durable=True)  # as their operator does
+        listed = await asyncio.to_thread(rabbitmqctl, stack, "--formatter", "json", "list_queues", "name", "policy")
+        (policy,) = template()["policies"]
+        assert policy["definition"] == {"expires": UNUSED_FOR}
+        assert {"name": name, "policy": policy["name"]} in json.loads(listed)
+        await queue.delete()

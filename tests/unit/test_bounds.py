@@ -10,6 +10,7 @@ import warren_persistence.cache as cache_module
 from hypothesis import given, settings
 from pydantic import TypeAdapter, ValidationError
 from warren.broker.backoff import backoff
+from warren.contract.bots import bot_dead_queue, bot_queue
 from warren.contract.commands import Send
 from warren.contract.ids import DisplayName, Key, RoomId, Text, UserId, new_id
 from warren.contract.topology import (
@@ -62,10 +63,18 @@ def test_names_on_the_broker_are_fixed() -> None:
         *(f"warren.commands.{number:02d}" for number in range(16)),
         *(f"warren.presence.{number:02d}" for number in range(16)),
         "warren.bots.any",
-        "warren.bots.queries.any",
-        "warren.queries.any",
+        "warren.bots.queries.quorum",
+        "warren.queries.quorum",
         "warren.dead",
     ]
+
+
+@pytest.mark.parametrize("queue", [*QUEUES, bot_queue("echo"), bot_dead_queue("echo")], ids=lambda queue: queue.name)
+def test_whatever_several_share_outlives_a_node(queue: Queue) -> None:
+    """A queue that is one client's alone goes with it, and is on the node that it is connected to."""
+    assert queue.arguments["x-queue-type"] == "quorum"
+    assert queue.arguments["x-delivery-limit"] > 0
+    assert queue.arguments["x-max-length"] > 0
 
 
 @given(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,63}", fullmatch=True))

@@ -1,6 +1,7 @@
 """Asks persistence over the broker; the answers come to the process's mailbox."""
 
 import asyncio
+import contextlib
 import logging
 from typing import TypeVar
 
@@ -20,6 +21,9 @@ A = TypeVar("A", bound=BaseModel)
 
 TIMEOUT = 5.0
 """Seconds for a query. The message expires in the queue at the same time, so nobody works for an asker that left."""
+AGAIN_AFTER = 1.5
+"""Seconds without an answer after which a query is sent once more, and the first expires: a node may have died with it,
+or with its answer."""
 PENDING_LIMIT = 10_000
 """Queries under way at once."""
 
@@ -40,8 +44,21 @@ class Asker:
         self._publisher = publisher
         self._exchange = exchange
         self._pending: dict[str, asyncio.Future[bytes]] = {}
-        self.reply_to: str | None = None
+        self._reply_to: str | None = None
+        self._opened = asyncio.Event()
+
+    @property
+    def reply_to(self) -> str | None:
         """The mailbox that answers come to; None while there is none."""
+        return self._reply_to
+
+    @reply_to.setter
+    def reply_to(self, name: str | None) -> None:
+        self._reply_to = name
+        if name is None:
+            self._opened.clear()
+        else:
+            self._opened.set()
 
     async def ask(self, query: BaseModel, kind: type[A]) -> A:
         """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
@@ -51,14 +68,14 @@ class Asker:
         future = self._pending[correlation] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._publisher.publish(
-                    self._exchange,
-                    QUERY_KEY,
-                    query.model_dump_json().encode(),
-                    correlation_id=correlation,
-                    reply_to=self.reply_to,
-                    expiration=str(int(TIMEOUT * 1_000)),
-                )
+                asked = query.model_dump_json().encode()
+                with contextlib.suppress(TimeoutError, Unavailable):
+                    async with asyncio.timeout(AGAIN_AFTER):
+                        await self._publish(asked, correlation, AGAIN_AFTER)
+                        await asyncio.wait([future])
+                if not future.done():
+                    await self._opened.wait()
+                    await self._publish(asked, correlation, TIMEOUT - AGAIN_AFTER)
                 body = await future
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
@@ -70,6 +87,16 @@ class Asker:
                 raise Unavailable(answer.detail)
             raise QueryDenied(answer)
         return answer
+
+    async def _publish(self, body: bytes, correlation: str, within: float) -> None:
+        await self._publisher.publish(
+            self._exchange,
+            QUERY_KEY,
+            body,
+            correlation_id=correlation,
+            reply_to=self.reply_to,
+            expiration=str(int(within * 1_000)),
+        )
 
     def answered(self, correlation: str | None, body: bytes) -> None:
         """Take an answer from the mailbox; one that nobody waits for any more is dropped."""

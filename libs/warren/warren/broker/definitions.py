@@ -1,18 +1,21 @@
-"""RabbitMQ's definitions file: Warren's users and what each may do. The topology is declared instead (`declare`).
+"""RabbitMQ's definitions file: Warren's users, what each may do, and policies. The topology is declared (`declare`).
 
 But for the exchanges that rights to topics name: RabbitMQ 4.3 takes no such right before its exchange is there.
 """
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from warren.contract.topology import EXCHANGES
+from warren.contract.topology import CLASSIC_QUERY_QUEUES, EXCHANGES
 from warren.contract.users import BROKER_USERS, BrokerUser
 
 VHOST = "/"
+UNUSED_FOR = 10 * 60 * 1_000
+"""Milliseconds after its last consumer until a queue of an older version goes: replicas are not all away so long."""
 
 
 def password_variable(user: str) -> str:
@@ -26,7 +29,7 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
     Raises KeyError for a user that is none of Warren's.
     """
     known = {user.name: user for user in BROKER_USERS}
-    return _definitions((known[name], _hashed(password)) for name, password in passwords.items())
+    return _definitions((known[name], _hashed(password)) for name, password in passwords.items()) | _policies()
 
 
 def user_definitions(user: BrokerUser, password: str) -> dict[str, Any]:
@@ -36,7 +39,8 @@ def user_definitions(user: BrokerUser, password: str) -> dict[str, Any]:
 
 def template() -> dict[str, Any]:
     """Return the definitions of all users with `${WARREN_…_PASSWORD}` in the passwords' places, to be filled in."""
-    return _definitions((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
+    users = ((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
+    return _definitions(users) | _policies()
 
 
 def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str, Any]:
@@ -48,6 +52,20 @@ def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str
         "permissions": [_permission(user) for user, _ in found],
         "topic_permissions": [permission for user, _ in found for permission in _topic_permissions(user)],
     }
+
+
+def _policies() -> dict[str, Any]:
+    """Return how queues of older versions go by themselves; until then, each query is in both."""
+    names = "|".join(map(re.escape, CLASSIC_QUERY_QUEUES))
+    policy = {
+        "vhost": VHOST,
+        "name": "classic-query-queues",
+        "pattern": f"^({names})$",
+        "apply-to": "queues",
+        "priority": 1,
+        "definition": {"expires": UNUSED_FOR},
+    }
+    return {"policies": [policy]}
 
 
 def _user(user: BrokerUser, credentials: dict[str, str]) -> dict[str, Any]:

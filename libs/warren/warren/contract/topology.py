@@ -25,8 +25,10 @@ PRESENCE = "warren.presence"
 CONTROL = "warren.control"
 DEAD = "warren.dead"
 QUERY_KEY = "query"
-QUERY_QUEUE = "warren.queries.any"
-BOT_QUERY_QUEUE = "warren.bots.queries.any"
+QUERY_QUEUE = "warren.queries.quorum"
+BOT_QUERY_QUEUE = "warren.bots.queries.quorum"
+CLASSIC_QUERY_QUEUES = ("warren.queries.any", "warren.bots.queries.any")
+"""What older replicas answer queries from, and still may. Nobody declares them any more, and a policy has them go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +160,28 @@ def attendance_queue(number: int) -> Queue:
     )
 
 
+def _queries(max_length: int) -> dict[str, Any]:
+    """Return how queries are queued: replicated, not to be kept, but for reads to go on when a node dies.
+
+    `x-delivery-limit`: a query that ends whoever reads it takes two others along, and not all of them.
+    """
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 2,
+        "x-max-length": max_length,
+        "x-max-length-bytes": 64 * 1024 * 1024,
+        "x-overflow": "reject-publish",
+        "x-message-ttl": 10_000,
+    }
+
+
 KEPT: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 """Dead letters are taken out and put back whenever somebody looks at them, which RabbitMQ 4 would allow 20 times."""
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
     *(attendance_queue(number) for number in range(SHARDS)),
     bot_commands_queue(),
-    Queue(BOT_QUERY_QUEUE, BOT_QUERIES, "", {"x-max-length": 1_000, "x-overflow": "reject-publish"}),
-    Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, {"x-max-length": 10_000, "x-overflow": "reject-publish"}),
+    Queue(BOT_QUERY_QUEUE, BOT_QUERIES, "", _queries(1_000)),
+    Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, _queries(10_000)),
     Queue(DEAD, None, "", {**KEPT, "x-max-length": 100_000}),
 )

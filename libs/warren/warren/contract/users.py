@@ -11,6 +11,7 @@ from warren.contract.ids import ROOM_PATTERN
 from warren.contract.topology import (
     BOT_QUERY_QUEUE,
     BOT_QUEUE,
+    CLASSIC_QUERY_QUEUES,
     COMMANDS,
     CONTROL,
     EVENTS,
@@ -27,7 +28,7 @@ NOTHING = "^$"
 EVERYTHING = ".*"
 _ROOM_KEY = rf"^ev\.[0-9]{{1,4}}\.{ROOM_PATTERN[1:-1]}$"
 _BUCKET_BINDING = r"^ev\.[0-9]{1,4}\.\*$"
-_ASKED = "|".join(map(re.escape, (BOT_QUEUE, BOT_QUERY_QUEUE, QUERY_QUEUE)))
+_ASKED = "|".join(map(re.escape, (BOT_QUEUE, BOT_QUERY_QUEUE, QUERY_QUEUE, *CLASSIC_QUERY_QUEUES)))
 _DEFAULT_EXCHANGE = "amq.default"
 """The name by which RabbitMQ asks for rights to the default exchange."""
 
