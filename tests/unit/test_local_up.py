@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from warren_local import supervisor
 from warren_local.__main__ import main
-from warren_local.state import Row, State
+from warren_local.ports import Ports
+from warren_local.state import Row, State, running
+from warren_local.table import SERVICES
 
 
 @pytest.fixture
@@ -48,6 +52,31 @@ def test_one_that_is_starting_is_no_failure_either(
     runs.save(tmp_path)
     assert up(monkeypatch, "--detach", "--scale", "gateway=2") == 0
     assert "Warren is starting" in capsys.readouterr().out
+
+
+async def test_where_it_is_is_said_before_whoever_waits_for_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up --detach` shows what is said until all is ready, and ends."""
+    said: list[tuple[str, bool]] = []
+
+    def say(line: str) -> None:
+        now = running(tmp_path)
+        said.append((line, now is not None and now.ready))
+
+    servers = SimpleNamespace(url="mongodb://127.0.0.1:1/", url_of=lambda user: f"amqp://{user}@127.0.0.1:1/")
+    monkeypatch.setattr(supervisor, "say", say)
+    found = supervisor.Supervisor(tmp_path, Ports(8000), dict.fromkeys(SERVICES, 0))
+
+    async def start_servers() -> tuple[SimpleNamespace, SimpleNamespace]:
+        return servers, servers
+
+    monkeypatch.setattr(found, "_start_servers", start_servers)
+    await found._work()
+    assert said[0][0].startswith("Warren is up")
+    assert said[-1][0].startswith("  chat")
+    assert not any(ready for _, ready in said)
+    assert found.state.ready
 
 
 @pytest.mark.parametrize("arguments", [("--port-base", "9000"), ("--scale", "gateway=3")])

@@ -84,9 +84,9 @@ class Supervisor:
         replicas = table.services(self.home, self.ports, self.replicas, links)
         units = [self._add(service, process) for service, group in replicas.items() for process in group]
         await self._all(units, Unit.start)
-        self.state.ready = True
-        self._save()
         self._announce(time.monotonic() - began, links)
+        self.state.ready = True  # last: `up --detach` reads no further then
+        self._save()
         async with asyncio.TaskGroup() as group:
             for unit in self._units:
                 group.create_task(self._keep(unit))
