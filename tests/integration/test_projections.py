@@ -17,6 +17,7 @@ from pymongo import monitoring
 from warren.contract.commands import Refused
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
+from warren.ops.mongo import StoreUnavailable, translated
 from warren_persistence.domain.judge import judge
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
 from warren_persistence.store import PORTION, Store, connect
@@ -242,6 +243,21 @@ async def test_one_room_in_which_much_has_happened_is_projected_in_portions(data
         assert await events.count_documents({"unprojected": True}) == 0
         assert await store.is_member_of(f"u{count}", ["busy"])
         assert max(asked.documents) <= PORTION
+    finally:
+        client.close()
+
+
+async def test_a_read_that_mongodb_forgets_half_way_is_one_to_be_repeated(database: str, store: Store) -> None:
+    """As one does that is restarted, or gives its place to another."""
+    client: Any = AsyncIOMotorClient(database)
+    found = client.get_default_database()
+    await found.events.insert_many({"room": "a", "seq": seq, "key": f"k{seq}", "sender": "ann"} for seq in range(10))
+    try:
+        cursor = store._events.find({}).batch_size(2)
+        await cursor.to_list(1)
+        await found.command("killCursors", "events", cursors=[cursor.cursor_id])
+        with pytest.raises(StoreUnavailable), translated():
+            await cursor.to_list(None)
     finally:
         client.close()
 

@@ -7,8 +7,17 @@ from urllib.parse import unquote, urlsplit
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    ConnectionFailure,
+    CursorNotFound,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 
+LOST = ConnectionFailure | CursorNotFound | ExecutionTimeout | WriteConcernError
+"""What a MongoDB that goes away, or comes back without what it had begun, is seen as."""
 AUTHENTICATION_FAILED = 18
 """MongoDB's code for a login that it refuses."""
 OPERATION_TIMEOUT = 10_000
@@ -77,7 +86,7 @@ def translated() -> Iterator[None]:
         yield
     except PyMongoError as error:
         refused = isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED
-        lost = refused or isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
+        lost = refused or isinstance(error, LOST)
         if lost or error.timeout:
             raise StoreUnavailable(repr(error)) from error
         raise
