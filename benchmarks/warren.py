@@ -18,7 +18,8 @@ from warren_local.pidfile import clear_all
 from benchmarks.load import Acked, Delivered, Failed, Heard, Load, Ready
 from benchmarks.system import LOAD, Running
 
-BASE_PORT = 23_000
+BASE_PORT = int(os.environ.get("WARREN_BENCH_PORT", "23000"))
+"""The first of some 500 ports."""
 AT_ONCE = 20
 """Requests at once while the rooms are filled."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from .errors import LocalError
 from .home import repository
 from .javascript import check_types
 from .servers import prepare
@@ -84,7 +85,9 @@ def faults(arguments: Sequence[str]) -> int:
 
 
 def bench(name: str, arguments: Sequence[str]) -> int:
-    """Run a benchmark."""
+    """Run a benchmark. Raises LocalError if there is none of this name."""
+    if not (repository() / "benchmarks" / f"{name}.py").is_file():
+        raise LocalError(f"There is no benchmark {name}; docs/development.md names them.")
     return _become(f"benchmarks.{name}", *arguments)
 
 
