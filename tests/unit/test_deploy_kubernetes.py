@@ -421,6 +421,21 @@ def test_the_members_of_the_database_are_those_that_are_tried() -> None:
     assert database["spec"]["additionalMongodConfig"]["setParameter"] == replica_set.PARAMETERS
 
 
+def test_without_kubernetes_clusters_are_set_up_alike() -> None:
+    """What docs/cluster.md has people write into rabbitmq.conf, the replica set's settings and mongod.conf."""
+    page = (repository() / "docs" / "cluster.md").read_text()
+    (conf,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    (broker,) = of_kind(rendered("production"), "RabbitmqCluster").values()
+    ours = set(
+        re.findall(r"^(?:queue_leader_locator|quorum_queue).*$", broker["spec"]["rabbitmq"]["additionalConfig"], re.M)
+    )
+    assert ours == set(re.findall(r"^(?:queue_leader_locator|quorum_queue).*$", conf, re.M))
+    said = re.findall(r"^config\.settings\.(\w+) = (\d+)", page, re.M)
+    assert {name: int(value) for name, value in said} == replica_set.SETTINGS
+    (mongod,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert yaml.safe_load(mongod) == {"setParameter": replica_set.PARAMETERS}
+
+
 def test_a_driver_leaves_a_halted_primary_before_there_is_another() -> None:
     """So that what waits for it is done as soon as can be; and an operation outlasts the election."""
     election, catch_up = replica_set.SETTINGS.values()
