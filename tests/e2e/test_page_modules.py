@@ -102,7 +102,8 @@ GROWTH = """async ([name, piece, end]) => {
 async def site() -> AsyncIterator[Site]:
     site = Site()
     files = [file for folder in FOLDERS for file in folder.glob("*.js")]
-    made = {"/": "<!doctype html>", "/confusables.js": confusables_script()}
+    imports = '<script type="importmap">{"imports": {"warren-client": "/client.js"}}</script>'
+    made = {"/": f"<!doctype html>{imports}", "/confusables.js": confusables_script()}
     site.pages = {f"/{file.name}": file.read_text() for file in files} | made
     async with site.running():
         yield site
@@ -435,6 +436,67 @@ async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
         }"""
     )
     assert found == ["Ben is typing", "", "Cat is typing", []]
+
+
+CHAT = """async () => {
+    const { Chat } = await import("/chat.js");
+    const place = document.body.appendChild(document.createElement("div")).attachShadow({ mode: "open" });
+    const user = { id: "ana", name: "Ana" };
+    const room = (fields) => ({
+        room: "dm-1", kind: "direct", title: "", head: 1, number: 0, read: 0, role: "member", archived: false,
+        peer: { user: "ben", name: "Ben" }, hidden: false, blocked: false, ...fields });
+    const data = { gateways: [location.origin], token: "t", user, rooms: [room({})], active: null };
+    const chat = new Chat(place, data);
+    chat.update(data, () => {});
+    const answers = [];
+    chat.client.api.rooms = () => new Promise((resolve) => answers.push((fields) => resolve([room(fields)])));
+    const told = async () => {
+        await new Promise((resolve) => setTimeout(resolve)); // all that is to be drawn is drawn
+        return [...place.querySelectorAll("[data-testid=room-item]")].map((item) => item.textContent);
+    };
+    const hear = (type, detail) => chat.client.dispatchEvent(new CustomEvent(type, { detail }));
+    const joined = () => hear("joined", { room: "@me", number: 0, read: 0, fresh: true });
+    try {
+        return await PLAY;
+    } finally {
+        chat.destroy();
+    }
+}"""
+"""A chat without a gateway, whose lists of rooms are answered by hand."""
+
+
+async def test_what_was_decided_before_the_inbox_was_joined_is_asked_for(page: Page) -> None:
+    """The list that came with the page, or at the welcome, may be of a moment before that."""
+    play = """(async () => {
+        const before = await told();
+        joined();
+        answers[0]({ hidden: true });
+        return [before, await told()];
+    })()"""
+    assert await page.evaluate(CHAT.replace("PLAY", play)) == [["Ben"], []]
+
+
+async def test_an_older_list_of_rooms_takes_no_newer_ones_place(page: Page) -> None:
+    play = """(async () => {
+        joined();
+        joined();
+        answers[1]({ blocked: true });
+        const newer = await told();
+        answers[0]({ blocked: false });
+        return [newer, await told()];
+    })()"""
+    assert await page.evaluate(CHAT.replace("PLAY", play)) == [["Ben blocked"], ["Ben blocked"]]
+
+
+async def test_what_one_decides_is_not_undone_by_a_list_that_was_asked_for_before(page: Page) -> None:
+    play = """(async () => {
+        joined();
+        const event = { seq: 2, type: "direct.hidden", sender: "ana", user: "ben", upto: 0 };
+        hear("events", { room: "@me", events: [event] });
+        answers[0]({ hidden: false });
+        return [answers.length, await told()];
+    })()"""
+    assert await page.evaluate(CHAT.replace("PLAY", play)) == [2, []]
 
 
 async def test_a_field_for_looking_has_no_cross_of_the_browsers(page: Page) -> None:

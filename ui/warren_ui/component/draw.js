@@ -141,7 +141,7 @@ function noteNode({ event, words }) {
 
 /** @param {import("./timeline.js").Cut} cut */
 function cutNode({ after, problem }) {
-  const button = el("button", { type: "button", class: "button", "data-act": "fill", "data-key": after, "data-testid": "fill" }, "Show more of it");
+  const button = el("button", { type: "button", class: "button", "data-act": "fill", "data-key": after, "data-testid": "fill" }, "Show more");
   const said = problem ? el("p", { class: "problem", role: "alert" }, problem) : "";
   return el("div", { class: "cut", "data-testid": "cut" }, el("p", {}, "Not all that happened before this is shown."), said, button);
 }
