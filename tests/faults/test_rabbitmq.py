@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from conftest import BASE_PORT
 from faults.test_invariants import conversing
-from harness.bots import until
+from harness.bots import rabbitmqctl, until
 from harness.operator import log_lines
 from harness.rabbitmq_4 import MISSING, rabbitmq_4
 from harness.stack import Stack
 from warren.broker.consumer import close, consume, is_open, open_channel
+from warren.broker.definitions import TAKEOVER, template
 from warren.broker.errors import Unavailable, translated
-from warren.contract.topology import command_queue
+from warren.contract.topology import command_queue, shard_queue
 from warren_local.rabbitmq import RabbitMQ
 
 TIMEOUT, LONG_TIMEOUT = 3, 60
@@ -124,6 +126,32 @@ async def test_deliveries_that_one_gives_back_go_to_one_with_a_higher_priority(o
         await taken.wait()
     assert bodies == [b"0"]
     await queue.delete(if_unused=False, if_empty=False)
+
+
+OVERVIEW = (
+    '{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)), '
+    "ra:leader_query(amqqueue:get_pid(Q), {{rabbit_fifo, overview, []}})."
+)
+"""What a quorum queue goes by."""
+
+
+async def test_shards_that_are_there_already_are_taken_over_soon(stack: Stack, operator: AbstractConnection) -> None:
+    """By the policy for containers: a setting of RabbitMQ's own is for queues that are made from then on."""
+    if not await on_4(operator):
+        pytest.skip("RabbitMQ 4.3 is the first to wait for whose node has died")
+    eval_overview = OVERVIEW.format(queue=shard_queue(3))
+    assert "consumer_disconnected_timeout => 60000" in await asyncio.to_thread(
+        rabbitmqctl, stack, "eval", eval_overview
+    )
+    definitions = stack.home / "policies.json"
+    definitions.write_text(json.dumps({"policies": template()["policies"]}))
+    await asyncio.to_thread(rabbitmqctl, stack, "import_definitions", str(definitions))
+
+    async def heeded() -> bool:
+        overview = await asyncio.to_thread(rabbitmqctl, stack, "eval", eval_overview)
+        return f"consumer_disconnected_timeout => {TAKEOVER}" in overview
+
+    await until(heeded)
 
 
 async def on_4(connection: AbstractConnection) -> bool:
