@@ -10,8 +10,10 @@ from typing import Any, cast
 import pytest
 from prometheus_client import REGISTRY
 from warren.broker.publisher import Publisher
+from warren.broker.submitter import Submitter
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
+from warren_gateway.landing import landing
 from warren_persistence.reader import Reader
 from warren_persistence.store import Store
 
@@ -37,6 +39,14 @@ async def test_a_query_that_fails_is_counted_and_answered() -> None:
     reader = Reader(cast(Store, None), cast(Publisher, None), "e", frozenset({"gateway"}))  # a store that is none
     answer = await reader._answer(b'{"type":"rooms","user":"ann"}', "gateway")
     assert (answer.model_dump()["code"], failures("query")) == ("unavailable", before + 1)
+
+
+async def test_a_room_to_land_in_that_cannot_be_asked_for_is_counted() -> None:
+    before = failures("landing")
+    async with landing(cast(Submitter, None), "general", "General"):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert failures("landing") == before + 1
 
 
 async def test_whose_task_fails_is_told() -> None:

@@ -1,6 +1,5 @@
 """A room to land in: whoever is new finds it, so it is made once, by whichever gateway comes first."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from warren.contract.bots import bot_user
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, CreateRoom
 from warren.contract.ids import new_id
+from warren.supervise import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +24,14 @@ WAIT_CAP = 30.0
 @asynccontextmanager
 async def landing(submitter: Submitter, room: str | None, title: str) -> AsyncIterator[None]:
     """See to it beside the caller that the room is there, if there shall be one; no matter how long that takes."""
-    making = asyncio.create_task(_make(submitter, room, title)) if room else None
+    tasks = Tasks("landing")
+    if room:
+        tasks.start(_make(submitter, room, title))
     try:
         yield
     finally:
-        if making is not None:
-            making.cancel()
-            await asyncio.gather(making, return_exceptions=True)
+        tasks.cancel()
+        await tasks.done()
 
 
 async def _make(submitter: Submitter, room: str, title: str) -> None:
