@@ -5,12 +5,15 @@ A store alone, without the rest of Warren, on a replica set with the settings of
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 from conftest import BASE_PORT
-from harness.replica_set import Member, ReplicaSet, members_here
+from harness.replica_set import PARAMETERS, Member, ReplicaSet, members_here
+from pymongo import UpdateOne
 from warren.ops import mongo
 
 PORT = BASE_PORT + 3_500
@@ -20,10 +23,19 @@ FAULTS: dict[str, Callable[[Member], None]] = {
     "killed": Member.kill, "halted": Member.pause, "stepped down": Member.step_down,
 }  # fmt: skip
 
+INTERRUPTED = {
+    64: "WriteConcernFailed", 89: "NetworkTimeout", 91: "ShutdownInProgress", 100: "UnsatisfiableWriteConcern",
+    134: "ReadConcernMajorityNotAvailableYet", 189: "PrimarySteppedDown", 262: "ExceededTimeLimit",
+    10107: "NotWritablePrimary", 11602: "InterruptedDueToReplStateChange",
+}  # fmt: skip
+"""MongoDB's codes for what is lost with a primary, or waits for a majority in vain."""
+GIVEN_UP_AFTER = 0.5
+"""Seconds in which the driver tries again what never works here."""
+
 
 @pytest.fixture(scope="module")
 def replica_set(home: Path) -> Iterator[ReplicaSet]:
-    found = ReplicaSet(home / "elections", members_here(PORT))
+    found = ReplicaSet(home / "elections", members_here(PORT), parameters={**PARAMETERS, "enableTestCommands": 1})
     try:
         found.start()
         yield found
@@ -37,6 +49,42 @@ async def database(replica_set: ReplicaSet) -> AsyncIterator[Any]:
     client, database = mongo.connect(replica_set.url, "tests")
     yield database
     client.close()
+
+
+@contextmanager
+def failing(replica_set: ReplicaSet, command: str, failure: dict[str, Any]) -> Iterator[None]:
+    """Have the primary fail at a command, as its own tests do."""
+    with replica_set.primary().asked() as client:
+        point = {"failCommands": [command], **failure}
+        client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=point)
+        try:
+            yield
+        finally:
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.mark.parametrize(("code", "name"), INTERRUPTED.items())
+async def test_what_an_election_interrupts_is_no_mistake_of_ours(
+    replica_set: ReplicaSet, database: Any, code: int, name: str
+) -> None:
+    """Whatever the driver could not mend in time, and in whichever form: the callers try again."""
+    error, concern = {"errorCode": code}, {"writeConcernError": {"code": code, "codeName": name, "errmsg": "injected"}}
+    acts: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
+        ("find", error, lambda: database.things.find_one({})),
+        ("aggregate", error, lambda: database.things.aggregate([]).to_list(None)),
+        ("insert", error, lambda: database.things.insert_many([{}])),
+        ("insert", concern, lambda: database.things.insert_many([{}])),
+        (
+            "update",
+            concern,
+            lambda: database.things.bulk_write([UpdateOne({"_id": 1}, {"$set": {"a": 1}}, upsert=True)]),
+        ),
+        ("update", concern, lambda: database.things.update_many({}, {"$set": {"a": 1}})),
+    ]
+    for command, failure, act in acts:
+        broken, soon = failing(replica_set, command, failure), pymongo.timeout(GIVEN_UP_AFTER)
+        with broken, soon, pytest.raises(mongo.StoreUnavailable), mongo.translated():
+            await act()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

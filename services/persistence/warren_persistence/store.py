@@ -22,7 +22,7 @@ from warren.contract.events import EVENT, EVENT_TYPES, NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.contract.wire import rfc3339
 from warren.ops import mongo
-from warren.ops.mongo import StoreUnavailable, long_work, translated
+from warren.ops.mongo import long_work, translated
 
 from warren_persistence.domain.content import content_of
 from warren_persistence.domain.notices import concerned
@@ -463,10 +463,7 @@ def _document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
 
 
 def _conflict(error: BulkWriteError, events: Sequence[tuple[str, LogEvent, int]]) -> Conflict:
-    failures = error.details["writeErrors"]
-    if not failures:  # stored on the primary, but not by a majority in time
-        raise StoreUnavailable(str(error)) from error
-    failure = failures[0]
+    failure = error.details["writeErrors"][0]  # without any it is StoreUnavailable
     if failure["code"] != DUPLICATE_KEY:
         raise error
     kind: Literal["key", "seq"] = "seq" if "seq" in failure["keyPattern"] else "key"

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import (
+    BulkWriteError,
     ConnectionFailure,
     CursorNotFound,
     ExecutionTimeout,
@@ -18,6 +19,9 @@ from pymongo.errors import (
 
 LOST = ConnectionFailure | CursorNotFound | ExecutionTimeout | WriteConcernError
 """What a MongoDB that goes away, or comes back without what it had begun, is seen as."""
+INTERRUPTED = frozenset({6, 7, 64, 89, 91, 100, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+"""MongoDB's codes for what is lost with a primary or a connection between members, or waits for a majority in vain. The
+driver tries again by itself, in time; what it raises then is not always one of LOST."""
 AUTHENTICATION_FAILED = 18
 """MongoDB's code for a login that it refuses."""
 OPERATION_TIMEOUT = 10_000
@@ -85,8 +89,18 @@ def translated() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        refused = isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED
-        lost = refused or isinstance(error, LOST)
-        if lost or error.timeout:
+        if isinstance(error, LOST) or error.timeout or _refused(error) or _interrupted(error):
             raise StoreUnavailable(repr(error)) from error
         raise
+
+
+def _refused(error: PyMongoError) -> bool:
+    return isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED
+
+
+def _interrupted(error: PyMongoError) -> bool:
+    """Whether an election was in the way, be it that all is written and no majority has confirmed it."""
+    if isinstance(error, BulkWriteError):
+        failures = (error.details or {}).get("writeErrors", ())
+        return not failures or failures[-1]["code"] in INTERRUPTED
+    return isinstance(error, OperationFailure) and error.code in INTERRUPTED
