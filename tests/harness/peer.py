@@ -42,6 +42,7 @@ class Peer:
         """Connections so far."""
         self._new = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._over = False
 
     @property
     def url(self) -> str:
@@ -65,12 +66,16 @@ class Peer:
             yield self
         finally:
             server.close()
+            self._over = True
             for writer in tuple(self._writers):
                 writer.transport.abort()
             while self._writers:  # noqa: ASYNC110  until what serves them has noticed
                 await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._over:  # they came at the last moment
+            writer.transport.abort()
+            return
         self.came += 1
         self._new.set()
         self._writers.add(writer)
@@ -80,6 +85,8 @@ class Peer:
                 await self._go_wrong(reader, writer)
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
             self._writers.discard(writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

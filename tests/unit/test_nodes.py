@@ -86,3 +86,10 @@ def test_a_failure_that_all_connections_tell_of_is_one() -> None:
     for _ in range(20):
         node.failed(time.monotonic())
     assert node.due - time.monotonic() <= 3.0  # the most that is waited, however often it has failed
+
+
+def test_who_finds_no_majority_twice_waits_for_the_election() -> None:
+    nodes = Nodes(THREE)
+    assert nodes.patience_with_elections == nodes.patience
+    nodes.leave(nodes.best)
+    assert nodes.patience_with_elections > nodes.patience

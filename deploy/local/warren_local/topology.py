@@ -31,7 +31,7 @@ def users(home: Path) -> str:
 
 
 def url(home: Path, port: int, user: str = ADMINISTRATOR) -> str:
-    """Where a user connects; the heartbeat finds a dead peer within 20 s."""
+    """Where a user connects; by the heartbeat the broker gives up who is silent, within 20 s."""
     return f"amqp://{user}:{broker_password(home, user)}@{HOST}:{port}/?heartbeat=10"
 
 

@@ -87,7 +87,7 @@ class Link:
         if not worked or isinstance(lost, Useless):
             node.failed(max(started, now - self._nodes.patience), refused=what is not None)
         if isinstance(lost, NoMajority):
-            node.leave()
+            self._nodes.leave(node)
         self._tell(what or LOST, lost, node, news=worked)
 
     async def _connected(self, node: Node) -> None:
@@ -137,7 +137,9 @@ class Link:
             group.create_task(until_silent(connection, patience))
             group.create_task(_until_left(node))
             if self._door is not None and len(self._nodes.all) > 1:
-                group.create_task(until_minority(connection, self._door, self.name, patience))
+                group.create_task(
+                    until_minority(connection, self._door, self.name, self._nodes.patience_with_elections)
+                )
 
 
 async def _until_left(node: Node) -> None:

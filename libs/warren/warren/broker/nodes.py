@@ -15,6 +15,11 @@ SPREAD = 0.1
 PATIENCE, LONE_PATIENCE = 3.0, 10.0
 """Seconds for a node to answer, if there are others, and if it is the only one: then to leave it gains nothing, unless
 it is a proxy, and it may be slow alone."""
+ELECTIONS = 3
+"""So many times as patient is who has just left a node that had no majority, and finds none at the next one either:
+there is an election, which takes longer the more queues the lost node has led; to go on to a third gains nothing."""
+ELECTED_WITHIN = 30.0
+"""Seconds; a bound for that."""
 REFUSED_EVERY = 5.0
 """Seconds, about, between tries of what the broker refuses: that takes somebody to change it."""
 
@@ -69,11 +74,23 @@ class Nodes:
         random.shuffle(self.all)
         self.patience = PATIENCE if len(self.all) > 1 else LONE_PATIENCE
         """Seconds for a node to answer."""
+        self._lost_majority_at = -ELECTED_WITHIN
 
     @property
     def best(self) -> Node:
         """The node to connect to: one that never failed, or else the one for which that is longest ago."""
         return min(self.all, key=lambda node: node.due)
+
+    def leave(self, node: Node) -> None:
+        """Have all connections to a node that has no majority end."""
+        self._lost_majority_at = time.monotonic()
+        node.leave()
+
+    @property
+    def patience_with_elections(self) -> float:
+        """Seconds for a node to do something that takes a majority."""
+        recently = time.monotonic() - self._lost_majority_at < ELECTED_WITHIN
+        return self.patience * ELECTIONS if recently else self.patience
 
     async def turn(self) -> Node:
         """Wait until a node may be tried, and return it."""
