@@ -1,6 +1,6 @@
 """One node of three dies and people go on: what befalls clusters of the broker and of the store, and what it costs.
 
-In the suite two of the faults are tried for what must hold. `./dev faults --cluster` tries them all, and prints for how
+In the suite one of the faults is tried for what must hold. `./dev faults --cluster` tries them all, and prints for how
 long nobody was served.
 """
 
