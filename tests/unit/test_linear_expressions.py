@@ -83,7 +83,8 @@ SHORT = {
 OTHERS = {
     "libs/client/warren_client/__init__.py", "libs/warren/warren/contract/asyncapi.py", "bots/archive/files.py",
     "libs/warren/warren/contract/users.py", "ui/warren_ui/operations/rates.py",
-    "deploy/local/warren_local/supervisor.py",
+    "deploy/local/warren_local/supervisor.py", "libs/warren/warren/broker/__main__.py",
+    "libs/warren/warren/broker/definitions.py",
 }  # fmt: skip
 """Where they run over what is our own or the operator's."""
 
