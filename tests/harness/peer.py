@@ -95,15 +95,15 @@ class Peer:
             return
         await reader.readexactly(8)  # the protocol's header
         writer.write(pamqp.frame.marshal(spec.Connection.Start(server_properties=PROPERTIES), 0))
-        published = 0
+        published: Counter[int] = Counter()
         while left := left - 1:
             answer: Frame | None = None
             while answer is None:
                 channel, frame = await _frame(reader)
                 self._note(frame)
-                published += isinstance(frame, spec.Basic.Publish)
+                published[channel] += isinstance(frame, spec.Basic.Publish)
                 if isinstance(frame, ContentBody) and self.confirms:
-                    answer = spec.Basic.Ack(published)
+                    answer = spec.Basic.Ack(published[channel])
                 elif type(frame) not in self.deaf:
                     answer = _answer_to(frame)
             writer.write(pamqp.frame.marshal(answer, channel))

@@ -32,13 +32,15 @@ async def until_minority(connection: AbstractConnection, door: Door, name: str, 
     """Knock again and again. Raises Unavailable: NoMajority if nothing was confirmed for so many seconds."""
     knocks = _Knocks(door, name, within)
     async with asyncio.TaskGroup() as group:
-        group.create_task(until_lost(knocks.publisher.serve(connection)))
+        for publisher in knocks.publishers:
+            group.create_task(until_lost(publisher.serve(connection)))
         group.create_task(until_lost(knocks.run(connection)))
 
 
 class _Knocks:
     def __init__(self, door: Door, name: str, within: float) -> None:
-        self.publisher = Publisher(timeout=within)
+        self.publishers = [Publisher(timeout=within) for _ in range(SHARDS)]
+        """One for each queue: a channel that publishes to a queue for the first time waits for its leader."""
         self._door = door
         self._body = Knock(replica=name).model_dump_json().encode()
         self._within = within
@@ -61,7 +63,7 @@ class _Knocks:
     async def _knock(self, shard: int) -> None:
         exchange, key = self._door(shard)
         try:
-            await self.publisher.publish(exchange, key, self._body, expiration=str(int(self._within * 1_000)))
+            await self.publishers[shard].publish(exchange, key, self._body, expiration=str(int(self._within * 1_000)))
         except Unavailable:
             return  # one of many: that none is heard is what counts
         self._heard_at = time.monotonic()
