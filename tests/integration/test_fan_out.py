@@ -84,6 +84,35 @@ UNBIND = (
 )
 
 
+FORGET = (
+    'Name = rabbit_misc:r(<<"/">>, queue, <<"{queue}">>), {{ok, Q}} = rabbit_amqqueue:lookup(Name), '
+    "case catch rabbit_amqqueue:internal_delete(Name, <<\"test\">>) of {{'EXIT', _}} -> "
+    'rabbit_amqqueue:internal_delete(Q, <<"test">>); Done -> Done end.'
+)
+
+
+async def test_queues_that_are_gone_are_made_anew(stack: Stack, gateways: list[str], place: Place) -> None:
+    """A node that was cut off deletes those of the others' clients when it is back, and tells nobody."""
+    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+        await bob.join(place.room)
+        await asyncio.to_thread(forget_gateways, stack)
+        ack = await ann.send(place.room, "still here?")
+        while ack["type"] == "error":
+            assert ack["temporary"], ack
+            ack = await ann.send(place.room, "still here?", ack["key"])
+        (event,) = await bob.events(place.room, ack["seq"])
+        assert event["text"] == "still here?"
+
+
+def forget_gateways(stack: Stack) -> None:
+    """Have the broker know nothing of the gateways' queues, whose connections go on."""
+    found = [name for name in rabbitmqctl(stack, "list_queues", "name").splitlines() if name.startswith("gateway.")]
+    assert found
+    rabbitmqctl(
+        stack, "eval", " ".join(f"(fun() -> {FORGET.format(queue=name)[:-1]} end)()," for name in found) + " ok."
+    )
+
+
 async def test_the_last_event_of_a_room_that_got_lost_is_found(stack: Stack, gateways: list[str], place: Place) -> None:
     """No other one follows that would show the hole: the heads do."""
     async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:

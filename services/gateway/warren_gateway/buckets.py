@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel as UnderlayChannel
-from warren.broker.consumer import Sink, consume, declare_own_queue, open_channel, until_closed
+from warren.broker.consumer import Sink, consume, declare_own_queue, open_channel, until_gone
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import bucket, bucket_binding
 
@@ -62,7 +62,7 @@ class BucketQueue:
                 await queue.bind(self._fanout, timeout=BIND_TIMEOUT)
             await self.bind_all()
             self._connected()
-            await until_closed(channel)
+            await until_gone(channel, queue)
         finally:
             self._queue = None
 

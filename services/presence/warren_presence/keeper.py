@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import consume, declare_own_queue, open_channel, until_closed
+from warren.broker.consumer import consume, declare_own_queue, open_channel, until_gone
 from warren.broker.errors import Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Lease, Shards
@@ -96,7 +96,7 @@ class Keeper:
         await consume(channel, queue.name, self._control, exclusive=True, no_ack=True)
         await queue.bind(CONTROL, timeout=10)
         await self._say(CONTROL, "", p.RollCall(replica=self._replica))
-        await until_closed(channel)
+        await until_gone(channel, queue)
         raise Unavailable("channel closed")
 
     def _take(self, lease: Lease, message: DeliveredMessage) -> None:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CONSUME_TIMEOUT = 5.0
 """Seconds until a queue gives its messages: those of a node that has ended are about to be led by another one."""
+LOOK_EVERY = 2.0
+"""Seconds between looks at whether a queue of one's own is still there."""
 
 ENDED = "a consumer was ended by the broker"
 Sink = Callable[[DeliveredMessage], None]
@@ -57,6 +59,24 @@ async def until_closed(channel: PikaChannel) -> None:
     """Wait until the channel is closed; not if this task was told to end while it was opened."""
     heed()
     await channel.closed()
+
+
+async def until_gone(channel: PikaChannel, queue: AbstractQueue) -> None:
+    """Wait until the channel is closed. Raises Unavailable when its queue is gone.
+
+    A node that was cut off from the others deletes the queues of their clients when it is back: RabbitMQ 4.3 takes them
+    for leftovers of nodes that were down. It tells nobody, and the connections go on.
+    """
+    heed()
+    closed = asyncio.ensure_future(channel.closed())
+    try:
+        while not closed.done():
+            await asyncio.wait({closed}, timeout=LOOK_EVERY)
+            if not closed.done():
+                with translated():
+                    await channel.declare_queue(queue.name, passive=True, timeout=CONSUME_TIMEOUT)
+    finally:
+        closed.cancel()
 
 
 async def close(channel: PikaChannel) -> None:

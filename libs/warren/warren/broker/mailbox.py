@@ -7,7 +7,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 
 from warren.broker.asker import Asker
-from warren.broker.consumer import consume, declare_own_queue, open_channel, until_closed
+from warren.broker.consumer import consume, declare_own_queue, open_channel, until_gone
 from warren.broker.submitter import Submitter
 
 LENGTH = 50_000
@@ -36,7 +36,7 @@ class Mailbox:
         try:
             if opened is not None:
                 opened()
-            await until_closed(channel)
+            await until_gone(channel, queue)
         finally:
             self._submitter.reply_to = self._asker.reply_to = None
             asyncio.get_running_loop().call_soon(self._submitter.fail_all)
