@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import aio_pika
 import httpx
 import pymongo
 import pytest
@@ -219,8 +220,9 @@ async def somebody_sends_what_is_no_command(world: World) -> AsyncIterator[None]
 @fires("WarrenFailures")
 async def events_come_that_no_gateway_can_read(world: World) -> AsyncIterator[None]:
     """As of a persistence replica that has a bug."""
-    async with bus(world.stack.amqp_url("persistence")) as persistence:
-        await persistence.publish(EVENTS, event_key(world.room), b"{}", reply_to=None)
+    async with await aio_pika.connect(world.stack.amqp_url("persistence")) as connection:
+        exchange = await (await connection.channel()).get_exchange(EVENTS, ensure=False)
+        await exchange.publish(aio_pika.Message(b"{}"), event_key(world.room))
         yield
 
 
