@@ -1,5 +1,7 @@
 """What the local runner tells each service, and how many of each it runs."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,16 @@ def test_broker_passwords_differ_stay_and_cannot_be_made_from_what_gateways_know
     assert {user: home.broker_password(tmp_path, user) for user in USERS} == made
     assert home.secret(tmp_path) != home.secret(tmp_path, "broker-secret")
     assert (tmp_path / "broker-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_all_who_make_a_secret_at_once_get_the_same(tmp_path: Path) -> None:
+    several, all_there = 8, threading.Barrier(8, timeout=5)
+
+    def made(number: int) -> str:
+        all_there.wait()
+        return home.secret(tmp_path, f"secret-{number // several}")
+
+    with ThreadPoolExecutor(several) as pool:
+        found = list(pool.map(made, range(20 * several)))
+    assert len(set(found)) == 20
+    assert len(list(tmp_path.iterdir())) == 20

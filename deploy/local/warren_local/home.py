@@ -1,5 +1,6 @@
 """Where the repository is, and where the runner keeps its state."""
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -21,11 +22,13 @@ def secret(home: Path, name: str = "secret") -> str:
     path = home / name
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a runner killed here never leaves a short secret.
-        new = home / f"{name}.{os.getpid()}"
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        # Written beside and linked: a runner killed here leaves no short secret; who comes second takes the first one.
+        new = home / f"{name}.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        new.rename(path)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)
+        new.unlink()
     return path.read_text().strip()
 
 
