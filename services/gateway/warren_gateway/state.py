@@ -15,6 +15,7 @@ from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter, by_shard
 from warren.contract.codes import Close
 from warren.contract.commands import Accepted, Refused
+from warren.contract.topology import SHARDS
 from warren.rates import Bucket
 
 from warren_gateway import metrics
@@ -52,7 +53,7 @@ class Gateway:
         secret = "" if settings.secret is None else settings.secret.get_secret_value()
         self.guests = Guests(secret, settings.rules, settings.token_seconds) if settings.auth == "guest" else None
         """Who hands out tokens; nobody if they come from elsewhere."""
-        self.confirmed = Publisher()
+        self.confirmed = Publisher(channels=SHARDS)
         self.unconfirmed = Publisher(confirm=False)
         self.submitter = Submitter(self.confirmed, by_shard, self._observe)
         self.storing = Commands(lambda: self.submitter.waited)

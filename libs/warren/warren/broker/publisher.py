@@ -2,8 +2,9 @@
 
 import asyncio
 from typing import Any, cast
+from zlib import crc32
 
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
@@ -23,27 +24,40 @@ class Publisher:
     Every message says whose it is (`user_id`): the broker refuses any name but the connection's own.
     """
 
-    def __init__(self, *, confirm: bool = True, window: int = 256, timeout: float = 5.0) -> None:
+    def __init__(self, *, confirm: bool = True, window: int = 256, timeout: float = 5.0, channels: int = 1) -> None:
+        """`channels`: what goes to one exchange with one key keeps to one of so many.
+
+        RabbitMQ has a channel wait for the leader of a queue that it publishes to for the first time, and all that
+        comes after it on that channel wait, too: a queue without a leader held up those of all other shards.
+        """
         self._confirm = confirm
         self._timeout = timeout
         self._window = asyncio.Semaphore(window)
         self._attached = asyncio.Event()
-        self._channel: Channel | None = None
+        self._count = channels
+        self._channels: list[Channel] = []
         self._login: str | None = None
 
     async def serve(self, connection: AbstractConnection) -> None:
-        """Publish on a channel of this connection until it closes, then raise Unavailable."""
-        channel = connection.channel(publisher_confirms=self._confirm, on_return_raises=self._confirm)
-        await open_in_time(connection, channel)
-        self._channel = cast(Channel, await channel.get_underlay_channel())
+        """Publish on channels of this connection until one of them closes, then raise Unavailable."""
+        opened = [await self._open(connection) for _ in range(self._count)]
+        self._channels = [cast(Channel, await channel.get_underlay_channel()) for channel in opened]
         self._login = login(connection)
         self._attached.set()
+        closed = [asyncio.ensure_future(until_closed(channel)) for channel in opened]
         try:
-            await until_closed(channel)
+            await asyncio.wait(closed, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._attached.clear()
-            self._channel = None
+            self._channels = []
+            for one in closed:
+                one.cancel()
         raise Unavailable("channel closed")
+
+    async def _open(self, connection: AbstractConnection) -> AbstractChannel:
+        channel = connection.channel(publisher_confirms=self._confirm, on_return_raises=self._confirm)
+        await open_in_time(connection, channel)
+        return channel
 
     async def publish(
         self, exchange: str, key: str, body: bytes, *, mandatory: bool = False, **properties: Any
@@ -60,9 +74,9 @@ class Publisher:
     async def _publish(
         self, exchange: str, key: str, body: bytes, mandatory: bool, properties: Basic.Properties
     ) -> None:
-        channel = self._channel
-        if channel is None:
+        if not self._channels:
             raise ConnectionError("channel lost")
+        channel = self._channels[crc32(f"{exchange} {key}".encode()) % len(self._channels)]
         properties.user_id = self._login
         await channel.basic_publish(
             body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=False
