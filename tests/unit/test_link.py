@@ -15,9 +15,10 @@ from warren.broker.asker import Asker
 from warren.broker.link import Link
 from warren.broker.mailbox import Mailbox
 from warren.broker.nodes import Nodes
-from warren.broker.publisher import Publisher
+from warren.broker.publisher import Publisher, lane
 from warren.broker.shards import Shards
 from warren.broker.submitter import Submitter, by_shard
+from warren.contract.topology import COMMANDS, SHARDS, shard_key
 
 WITHIN = 30.0
 """Seconds; a bound, not an expectation."""
@@ -158,3 +159,7 @@ async def test_a_cancellation_that_a_library_loses_ends_it_all_the_same(monkeypa
     task = asyncio.create_task(link("amqp://127.0.0.1:1/", serve).run())
     await trying.wait()
     await end(task)
+
+
+def test_no_shards_commands_are_behind_anothers() -> None:
+    assert len({lane(COMMANDS, shard_key(number), SHARDS) for number in range(SHARDS)}) == SHARDS

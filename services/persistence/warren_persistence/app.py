@@ -12,7 +12,7 @@ from warren.broker.link import Link
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
-from warren.contract.topology import BOT_QUEUE, presence_queue, shard_queue
+from warren.contract.topology import BOT_QUEUE, SHARDS, presence_queue, shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
 from warren.ops.mongo import StoreUnavailable, host_of
@@ -64,7 +64,7 @@ class Persistence:
     async def _work(self) -> None:
         epoch = await self._prepare()
         replica = self._settings.replica
-        confirmed, unconfirmed = Publisher(), Publisher(confirm=False)
+        confirmed, unconfirmed = Publisher(channels=SHARDS), Publisher(confirm=False)
         fan_out = Publisher(window=UNCONFIRMED, timeout=TRY_WITHIN)
         inbox = Inbox()
         gateways = frozenset(self._settings.gateway_users.split(","))
@@ -75,7 +75,7 @@ class Persistence:
         writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
         shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
-        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN), Inbox()
+        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), Inbox()
         relay = Relay(from_bots, Gate(trust), passing, outlet)
         bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)
 

@@ -16,6 +16,11 @@ from warren.broker.tracing import sending
 PERSISTENT = 2
 
 
+def lane(exchange: str, key: str, count: int) -> int:
+    """Return which of so many channels takes what goes there; no two shards share one of as many as there are."""
+    return crc32(f"{exchange} {key}".encode()) % count
+
+
 class Publisher:
     """Publishes on whatever channel is attached at the moment.
 
@@ -76,7 +81,7 @@ class Publisher:
     ) -> None:
         if not self._channels:
             raise ConnectionError("channel lost")
-        channel = self._channels[crc32(f"{exchange} {key}".encode()) % len(self._channels)]
+        channel = self._channels[lane(exchange, key, len(self._channels))]
         properties.user_id = self._login
         await channel.basic_publish(
             body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=False
