@@ -29,12 +29,14 @@ SHOWN = 60
 
 def main() -> int:
     """Do what the command line says; the exit code."""
-    logging.disable()  # what fails is said once, at the end
     given = _parser().parse_args()
+    logging.disable()  # what fails is said once, at the end
     try:
         found: int = given.act(given)
     except (NotDeclared, Unavailable, LookupError) as error:
         return _failed(str(error))
+    finally:
+        logging.disable(logging.NOTSET)
     return found
 
 
