@@ -56,6 +56,9 @@ class _Connection(Connection):
             make_url(url), client_properties={"connection_name": name}, transport_factory=self._sockets
         )  # fmt: skip
 
+    def __del__(self) -> None:
+        """Do nothing: who has one lets go of it. aio-pika would begin to close it, where no loop may be running."""
+
     def drop(self) -> None:
         self._sockets.abort()
 
