@@ -80,11 +80,9 @@ def test_what_is_refused_here_says_nothing_of_the_store(clock: Clock) -> None:
 
 
 def rotation(results: dict[str, bool], *, excused: bool | None, worked: bool = True) -> bool:
-    now = dict.fromkeys(results, worked)
-    found = Rotation({name: lambda name=name: now[name] for name in results}, lambda: excused)  # type: ignore[misc]
-    found()
-    now |= results
-    return found()
+    found = Rotation(lambda: excused)
+    found(dict.fromkeys(results, worked))
+    return found(results)
 
 
 WELL = dict.fromkeys((*WORK, "serving", "keys"), True)

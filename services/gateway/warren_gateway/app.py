@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     links = _links(gateway)
     checks = _checks(gateway, links)
     peers = _peers(settings, checks)
-    rotation = Rotation(checks, lambda: None if peers is None else peers.excused)
+    rotation = Rotation(lambda: None if peers is None else peers.excused)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
-from warren.ops.health import Checks
+from warren.ops.health import Results
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -106,15 +106,13 @@ class Rotation:
     whether none does better, None where nobody can be asked; then nothing but this gateway's own links counts.
     """
 
-    def __init__(self, checks: Checks, excused: Callable[[], bool | None]) -> None:
-        self._checks = checks
+    def __init__(self, excused: Callable[[], bool | None]) -> None:
         self._excused = excused
         self._worked = False
         """Whether it ever could work: a new one that is set up wrongly must not take the place of an old one."""
 
-    def __call__(self) -> bool:
-        """Return it."""
-        results = {name: check() for name, check in self._checks.items()}
+    def __call__(self, results: Results) -> bool:
+        """Return it, given what its checks say."""
         self._worked = self._worked or all(results.values())
         if not all(result for name, result in results.items() if name not in WORK):
             return False

@@ -10,12 +10,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 Check = Callable[[], bool | None]
 """Whether something is there; None if that was not tried, because something else is missing."""
 Checks = Mapping[str, Check]
+Results = Mapping[str, bool | None]
+"""What each check said."""
 NOT_TRIED = "not tried"
 READY = Gauge("warren_ready", "1 while the check holds, 0 while something is missing, NaN if not tried.", ["check"])
 
 
-def health_router(checks: Checks, ready: Callable[[], bool] | None = None) -> APIRouter:
-    """Return the routes; the service is ready while every check holds, or when `ready` says so.
+def _all_hold(results: Results) -> bool:
+    return all(results.values())
+
+
+def health_router(checks: Checks, ready: Callable[[Results], bool] = _all_hold) -> APIRouter:
+    """Return the routes; the service is ready while every check holds, or when `ready` says so of what they say.
 
     Liveness asks nothing of broker or database: restarting a process does not bring those back.
     """
@@ -32,7 +38,7 @@ def health_router(checks: Checks, ready: Callable[[], bool] | None = None) -> AP
     async def readyz(response: Response) -> dict[str, bool | str]:
         """Answer 200 when the service is to be used, else 503; and which check failed, or was not tried for another."""
         results = {name: check() for name, check in checks.items()}
-        if not (all(results.values()) if ready is None else ready()):
+        if not ready(results):
             response.status_code = 503
         return {name: NOT_TRIED if result is None else result for name, result in results.items()}
 
