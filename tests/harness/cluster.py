@@ -15,7 +15,7 @@ from warren_local import topology
 from warren_local.binaries import RabbitMQPrograms
 from warren_local.home import broker_password, repository, secret
 from warren_local.process import Process
-from warren_local.rabbitmq import CONFIG, opens_amqp
+from warren_local.rabbitmq import CONFIG, BrokerProcess, opens_amqp
 
 from harness import network, rabbitmq_4
 from harness.network import Host, Network
@@ -41,7 +41,7 @@ def production_config() -> str:
     return "".join(line for line in lines if not line.startswith(REPLACED))
 
 
-class BrokerNode(Process):
+class BrokerNode(BrokerProcess):
     """One node of a RabbitMQ cluster, which it joins by itself, and its port mapper (epmd)."""
 
     def __init__(self, home: Path, host: Host, name: str, cluster: dict[str, str], programs: RabbitMQPrograms) -> None:
@@ -67,16 +67,6 @@ class BrokerNode(Process):
         if not self._epmd.running:
             self._epmd.start()
         super().start()
-
-    def stop(self) -> None:
-        """Stop it in order, and its port mapper after it."""
-        super().stop()
-        self._epmd.stop()
-
-    def kill(self) -> None:
-        """SIGKILL it and its port mapper."""
-        super().kill()
-        self._epmd.kill()
 
     def answers(self) -> bool:
         """Whether it opens AMQP connections, which RabbitMQ does after everything else has recovered."""

@@ -35,8 +35,24 @@ def opens_amqp(host: str, port: int) -> bool:
         return False
 
 
-class RabbitMQ(Process):
-    """A RabbitMQ node with its own data, cookie and port mapper (epmd), which ends with it."""
+class BrokerProcess(Process):
+    """A node of RabbitMQ and its port mapper (epmd), which ends with it."""
+
+    _epmd: Process
+
+    def stop(self) -> None:
+        """Stop it in order, and its port mapper after it."""
+        super().stop()
+        self._epmd.stop()
+
+    def kill(self) -> None:
+        """SIGKILL it and its port mapper."""
+        super().kill()
+        self._epmd.kill()
+
+
+class RabbitMQ(BrokerProcess):
+    """A RabbitMQ node with its own data, cookie and port mapper."""
 
     def __init__(
         self, home: Path, port: int, name: str = "warren", programs: Callable[[], RabbitMQPrograms] = binaries.rabbitmq
@@ -74,16 +90,6 @@ class RabbitMQ(Process):
             self._configure()
         super().start()
         self.wait_ready()
-
-    def stop(self) -> None:
-        """Stop it in order, and its port mapper after it."""
-        super().stop()
-        self._epmd.stop()
-
-    def kill(self) -> None:
-        """SIGKILL it and its port mapper."""
-        super().kill()
-        self._epmd.kill()
 
     def answers(self) -> bool:
         """Whether it opens AMQP connections, which RabbitMQ does after everything else has recovered."""
