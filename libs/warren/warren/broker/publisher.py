@@ -9,7 +9,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from warren.broker.backoff import heed
-from warren.broker.consumer import open_in_time, until_closed
+from warren.broker.consumer import open_in_time
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
 from warren.broker.tracing import sending
@@ -51,7 +51,7 @@ class Publisher:
         self._login = login(connection)
         self._attached.set()
         heed()
-        closed = [asyncio.ensure_future(until_closed(channel)) for channel in opened]
+        closed = [asyncio.ensure_future(channel.closed()) for channel in opened]
         try:
             await asyncio.wait(closed, return_when=asyncio.FIRST_COMPLETED)
         finally:
