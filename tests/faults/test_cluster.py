@@ -18,6 +18,7 @@ from harness.cluster import BrokerNode, Cluster, clustered
 from harness.outage import ROWS, Row, Watch, watching
 from harness.replica_set import Member
 from harness.stack import begin
+from warren.broker.definitions import PATIENCE
 
 WITHIN = 120.0
 """Seconds for servers to be whole again; a bound, not an expectation."""
@@ -25,8 +26,6 @@ QUIET = 3.0
 """Seconds before a fault and after it."""
 WATERMARK, NOTHING = "0.6", "0.000001"
 """How much of the memory a node may use: RabbitMQ's default, and what any node exceeds."""
-CONSUMER_TIMEOUT = 10
-"""Seconds for which a consumer may hold a delivery: MongoDB is away for three times as long."""
 ONE_NODE, ROLLING, ONE_MEMBER = (5.0, 5.0), (3.0, 3.0), (8.0, 8.0)
 """Seconds that one may have neither acks nor pages, by what befalls whom."""
 MORE = 5.0
@@ -149,7 +148,7 @@ async def members_restarted(cluster: Cluster, _: Wait) -> None:
 
 async def store_away(cluster: Cluster, wait: Wait) -> None:
     await asyncio.to_thread(cluster.mongodb.kill)
-    await wait(CONSUMER_TIMEOUT * 3)
+    await wait(PATIENCE / 1_000 * 3)
     await asyncio.to_thread(cluster.mongodb.start)
 
 
@@ -160,15 +159,6 @@ async def everything_killed(cluster: Cluster, wait: Wait) -> None:
     for service in cluster.services:
         service.start()
     await asyncio.gather(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
-
-
-async def impatient(cluster: Cluster) -> None:
-    """Have the brokers lose patience with consumers soon, and look after them every second."""
-    settings = (("consumer_timeout", CONSUMER_TIMEOUT * 1_000), ("channel_tick_interval", 1_000))
-    code = "".join(f"application:set_env(rabbit, {name}, {value})," for name, value in settings)
-    for node in cluster.rabbitmq.members:
-        await asyncio.to_thread(node.ctl, "eval", f"{code} ok.")
-    await restarted(cluster)
 
 
 async def leave_one_out(cluster: Cluster) -> None:
@@ -193,7 +183,7 @@ ALL = (
     Fault("MongoDB's primary cut off with its clients", primary_cut_off_with_clients, ONE_MEMBER, ("-", "-")),
     Fault("a secondary of MongoDB halted", secondary_halted, ONE_MEMBER, ("-", "-")),
     Fault("rolling restart of MongoDB", members_restarted, ROLLING, ("-", "-")),
-    Fault("MongoDB away for three consumer timeouts", store_away, None, ("its length + 12", "its length"), impatient),
+    Fault("MongoDB away for three consumer timeouts", store_away, None, ("its length + 12", "its length")),
     Fault("everything killed, started after 3 s", everything_killed, None, ("19.2", "20")),
 )
 SHORT = tuple(fault for fault in ALL if fault.act is primary_killed)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import aio_pika
@@ -128,6 +129,26 @@ async def test_deliveries_that_one_gives_back_go_to_one_with_a_higher_priority(o
     await queue.delete(if_unused=False, if_empty=False)
 
 
+async def test_what_is_taken_from_a_consumer_does_not_count_towards_the_delivery_limit(
+    operator: AbstractConnection,
+) -> None:
+    """So that shards may be taken from who holds them soon, however long MongoDB is away."""
+    if not await on_4(operator):
+        pytest.skip("RabbitMQ 4.3 is the first to count so")
+    arguments = {**command_queue(0).arguments, "x-delivery-limit": 2, "x-consumer-timeout": 100}
+    channel = await operator.channel()
+    queue = await channel.declare_queue("kept", durable=True, arguments=arguments)
+    await channel.default_exchange.publish(aio_pika.Message(b"kept"), queue.name)
+    async with asyncio.timeout(WITHIN):
+        for _ in range(6):
+            holder = await open_channel(operator, prefetch=1)
+            taken = asyncio.Event()
+            await consume(holder, queue.name, partial(tell, taken))
+            await taken.wait()
+            await holder.closed()
+    await queue.delete(if_unused=False, if_empty=False)
+
+
 OVERVIEW = (
     '{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)), '
     "ra:leader_query(amqqueue:get_pid(Q), {{rabbit_fifo, overview, []}})."
@@ -152,6 +173,10 @@ async def test_shards_that_are_there_already_are_taken_over_soon(stack: Stack, o
         return f"consumer_disconnected_timeout => {TAKEOVER}" in overview
 
     await until(heeded)
+
+
+def tell(taken: asyncio.Event, _: DeliveredMessage) -> None:
+    taken.set()
 
 
 async def on_4(connection: AbstractConnection) -> bool:

@@ -1,5 +1,6 @@
 """RabbitMQ 4.3 on three nodes and MongoDB on three members, each on a host of its own, with production's settings."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from warren.broker.definitions import template
 from warren_local import topology
 from warren_local.binaries import RabbitMQPrograms
 from warren_local.home import broker_password, repository, secret
@@ -83,7 +85,8 @@ class BrokerNode(BrokerProcess):
     def _configure(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         definitions, cookie = self.data / "definitions.json", self.data / ".erlang.cookie"
-        for file, text in ((definitions, topology.users(self._home)), (cookie, self._cookie)):
+        defined = json.loads(topology.users(self._home)) | {"policies": template()["policies"]}
+        for file, text in ((definitions, json.dumps(defined)), (cookie, self._cookie)):
             file.unlink(missing_ok=True)
             file.touch(0o600)
             file.write_text(text)

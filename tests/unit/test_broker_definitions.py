@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from warren.broker.definitions import definitions, password_variable, template, user_definitions
-from warren.contract.bots import bot_rights
+from warren.broker.definitions import TAKEOVER, definitions, password_variable, template, user_definitions
+from warren.contract.bots import bot_queue, bot_rights
 from warren.contract.ids import inbox_room
-from warren.contract.topology import EVENTS, EXCHANGES, bucket_binding, event_key
+from warren.contract.topology import EVENTS, EXCHANGES, QUEUES, bucket_binding, event_key
 from warren.contract.users import BROKER_USERS, GATEWAY, PERSISTENCE, BrokerUser, broker_user
 from warren_local.home import repository
 
@@ -71,6 +71,15 @@ def test_no_service_takes_them_for_the_whole_topology() -> None:
     there = {exchange["name"] for exchange in template()["exchanges"]}
     for user in BROKER_USERS:
         assert {exchange.name for exchange in EXCHANGES if user.reaches(exchange.name)} - there
+
+
+def test_every_queue_of_a_single_active_consumer_is_taken_over_soon() -> None:
+    """By one policy, since RabbitMQ heeds one a queue. Where people wait, it is taken from who keeps it, too."""
+    shared = [queue.name for queue in QUEUES if queue.arguments.get("x-single-active-consumer")]
+    for name in (*shared, bot_queue("echo").name):
+        (found,) = [policy for policy in template()["policies"] if re.search(policy["pattern"], name)]
+        assert found["definition"]["consumer-disconnected-timeout"] == TAKEOVER
+        assert ("consumer-timeout" in found["definition"]) == (name in shared)
 
 
 def test_only_the_operator_is_an_administrator() -> None:

@@ -19,6 +19,9 @@ UNUSED_FOR = 10 * 60 * 1_000
 TAKEOVER = 1_000
 """Milliseconds until the next consumer of a queue is served if the node of the one before has died (RabbitMQ's own:
 60,000). Safe however short: the log's unique index fences a writer, and a presence replica hears of the next one."""
+PATIENCE = 30_000
+"""Milliseconds for which a consumer of a shard may keep a delivery (RabbitMQ's own: 1,800,000). 4.3.6 may keep one that
+is gone as the active one, and its shard stands still for so long. More than a writer takes for what it has at once."""
 
 
 def password_variable(user: str) -> str:
@@ -46,7 +49,7 @@ def template() -> dict[str, Any]:
     In the passwords' places stands `${WARREN_…_PASSWORD}`, to be filled in.
     """
     users = ((user, {"password": f"${{{password_variable(user.name)}}}"}) for user in BROKER_USERS)
-    return _definitions(users) | _policies(takeover_policy())
+    return _definitions(users) | _policies(*takeover_policies())
 
 
 def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str, Any]:
@@ -60,19 +63,30 @@ def _definitions(users: Iterable[tuple[BrokerUser, dict[str, str]]]) -> dict[str
     }
 
 
-def takeover_policy() -> dict[str, Any]:
-    """Return how soon a queue's next consumer takes over from one whose node has died.
+def takeover_policies() -> list[dict[str, Any]]:
+    """Return how soon a queue's next consumer takes over from one whose node has died, or that comes to no end.
 
-    RabbitMQ 4.3 knows it, and older ones do not start with it. A queue that is there already heeds this alone: the
-    setting of the same name in `rabbitmq.conf` is for those that are made from then on.
+    RabbitMQ 4.3 knows them, and older ones do not start with them. A queue that is there already heeds these alone: the
+    setting `consumer_disconnected_timeout` in `rabbitmq.conf` is for those that are made from then on. A delivery that
+    is taken from its consumer does not count towards the queue's delivery limit.
     """
+    return [
+        _takeover("takeover", r"warren\.(commands|presence)\.[0-9]{2}|warren\.bots\.any", PATIENCE),
+        _takeover("takeover-bots", r"bot\.[a-z0-9-]+"),
+    ]
+
+
+def _takeover(name: str, names: str, patience: int | None = None) -> dict[str, Any]:
     return {
         "vhost": VHOST,
-        "name": "takeover",
-        "pattern": r"^(warren\.(commands|presence)\.[0-9]{2}|warren\.bots\.any|bot\.[a-z0-9-]+)$",
+        "name": name,
+        "pattern": f"^({names})$",
         "apply-to": "quorum_queues",
         "priority": 1,
-        "definition": {"consumer-disconnected-timeout": TAKEOVER},
+        "definition": {
+            "consumer-disconnected-timeout": TAKEOVER,
+            **({} if patience is None else {"consumer-timeout": patience}),
+        },
     }
 
 
