@@ -80,15 +80,15 @@ class Link:
 
     def _lost(self, node: Node, lost: Unavailable, started: float) -> None:
         """Take note of what the node was worth."""
-        what, now = refusal(lost), time.monotonic()
+        refused, now = refusal(lost), time.monotonic()
         worked = self.up and now - started > STABLE_AFTER
         if worked:
             node.worked()
         if not worked or isinstance(lost, Useless):
-            node.failed(max(started, now - self._nodes.patience), refused=what is not None)
+            node.failed(max(started, now - self._nodes.patience), refused=refused is not None)
         if isinstance(lost, NoMajority):
             self._nodes.leave(node)
-        self._tell(what or LOST, lost, node, news=worked)
+        self._tell(LOST if refused is None else REFUSALS[type(refused)], refused or lost, node, news=worked)
 
     async def _connected(self, node: Node) -> None:
         patience = self._nodes.patience
@@ -147,11 +147,16 @@ async def _until_left(node: Node) -> None:
     raise Useless("another connection has found out that it is of no use")
 
 
-def refusal(lost: BaseException) -> str | None:
-    """Return what the broker has refused, or None if it was lost in another way."""
+def refusal(lost: BaseException) -> BaseException | None:
+    """Return how the broker has refused something, one of REFUSALS, or None if it was lost in another way.
+
+    A channel that it closes for that ends all that is done on it, each in its own way, so it is looked for in groups.
+    """
+    if type(lost) in REFUSALS:
+        return lost
     inner = lost.exceptions if isinstance(lost, BaseExceptionGroup) else ()
-    said = (REFUSALS.get(type(lost)), *(refusal(error) for error in (*inner, lost.__cause__) if error is not None))
-    return next(filter(None, said), None)
+    found = (refusal(error) for error in (*inner, lost.__cause__) if error is not None)
+    return next((error for error in found if error is not None), None)
 
 
 async def until_closed(connection: AbstractConnection) -> None:
