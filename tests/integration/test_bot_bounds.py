@@ -15,9 +15,9 @@ from harness.bus import send_command
 from harness.member import bearer, fresh_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
-from warren.bot import Bot, Message
-from warren.broker.bots import bot_definitions
-from warren.contract.bots import BOT_LOCK, LIMITS, bot_dead_exchange
+from warren.bot import Bot, Message, runner
+from warren.broker.bots import bindings, bot_definitions
+from warren.contract.bots import BOT_LOCK, LIMITS, bot_dead_exchange, bot_rooms_exchange
 from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key
 
 THIEF = "bot.thief2"
@@ -39,7 +39,7 @@ def nearly(wrong: dict[str, Any]) -> bytes:
 @pytest.fixture(scope="module")
 def logins(stack: Stack) -> Logins:
     """Give some bots their queues and logins."""
-    rooms = {name: fresh_room(name) for name in ("guest2", "sturdy", "thief2")}
+    rooms = {name: fresh_room(name) for name in ("guest2", "sturdy", "thief2", "deaf")}
     return Logins(give_logins(stack, {name: [room] for name, room in rooms.items()}), rooms)
 
 
@@ -116,6 +116,34 @@ async def test_what_is_no_event_ends_no_bot(
         await say(http, gateways[0], room, "hear me")
         async with asyncio.timeout(WITHIN):
             await heard.wait()
+
+
+async def test_a_bot_hears_the_last_event_of_a_room_also_if_it_was_lost(
+    logins: Logins,
+    operator: aio_pika.abc.AbstractChannel,
+    http: httpx.AsyncClient,
+    gateways: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing that comes after it shows the hole, so the bot compares what it has with what is stored."""
+    monkeypatch.setattr(runner, "HEADS_EVERY", 0.2)
+    room = logins.rooms["deaf"]
+    await make_room(http, gateways[0], room, token("ann"))
+    bot, heard = Bot("deaf", rooms=[room]), asyncio.Queue[str]()
+
+    @bot.message()
+    async def hear(message: Message) -> None:
+        await heard.put(message.text)
+
+    async with at_work(bot, logins.urls["deaf"]), asyncio.timeout(WITHIN):
+        await until(member(bot, http, gateways[0], room))
+        await say(http, gateways[0], room, "before")
+        assert await heard.get() == "before"
+        exchange = await operator.get_exchange(bot_rooms_exchange("deaf").name, ensure=False)
+        for key in bindings("deaf", [room]):
+            await exchange.unbind(EVENTS, key)
+        await say(http, gateways[0], room, "lost", "lost, too")
+        assert [await heard.get(), await heard.get()] == ["lost", "lost, too"]
 
 
 async def test_who_is_invited_later_comes_later(

@@ -1,6 +1,7 @@
 """The chat as a bot has it over the broker."""
 
 import asyncio
+from collections.abc import Sequence
 
 from aio_pika.abc import AbstractConnection
 from pydantic_core import to_json
@@ -93,6 +94,18 @@ class BrokerChat:
         except QueryDenied as denied:
             raise Refusal(denied.code, denied.detail) from denied
         return Stretch(answer.epoch, answer.head, answer.events)
+
+    async def heads(self, rooms: Sequence[str]) -> dict[str, int]:
+        """Return where the logs of these rooms end, of those that the bot may read. Raises Unavailable."""
+        found: dict[str, int] = {}
+        for start in range(0, len(rooms), q.RANGE_LIMIT):
+            query = q.Heads(user=self._user, rooms=list(rooms[start : start + q.RANGE_LIMIT]))
+            try:
+                answer = await self._asker.ask(query, q.HeadsAnswer)
+            except QueryDenied as denied:
+                raise Unavailable(str(denied)) from denied
+            found |= {room: head.head for room, head in answer.heads.items()}
+        return found
 
     async def join(self, room: str) -> None:
         """Become a member, if that is possible; what the bot may do, the writer judges with each command."""

@@ -35,6 +35,10 @@ class Desk:
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
 
+    def busy(self, room: str) -> bool:
+        """Whether something is done for the room, or waits."""
+        return room in self._waiting
+
     def tidy(self) -> None:
         """Forget what waits and is not needed any more."""
         for waiting in self._waiting.values():

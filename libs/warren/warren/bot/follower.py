@@ -1,7 +1,7 @@
 """Follows rooms: gives the engine each event once and in order, and reads from the store what did not come."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from warren.bot import metrics
@@ -55,6 +55,10 @@ class Follower:
             if not await self._handle(room, stretch.epoch, stretch.events):
                 return False
         return True
+
+    def behind(self, heads: Mapping[str, int]) -> list[str]:
+        """Return the rooms in which the bot has not come to these heads."""
+        return [room for room, head in heads.items() if (seq := self._position(room).seq) is not None and seq < head]
 
     def _position(self, room: str) -> Position:
         found = self._memory.position(room)

@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 from warren.bot import logs, metrics
 from warren.bot.broker import BrokerChat
 from warren.bot.chat import Refusal
-from warren.bot.desk import Desk
+from warren.bot.desk import Desk, Needed
 from warren.bot.engine import Engine
 from warren.bot.event import events_of
 from warren.bot.follower import Follower
@@ -45,6 +45,8 @@ PREFETCH = 200
 """AMQP messages delivered and not yet acked: what bounds the bot's memory."""
 AT_ONCE = 32
 """Rooms in which the bot is at work at the same time."""
+HEADS_EVERY = 30.0
+"""Seconds between two looks whether something was stored that has not come."""
 SETTLED_WITHIN = 15.0
 """Seconds for which what a task says waits for the bot to be in its rooms, as long as for any other answer."""
 GRACE = 10.0
@@ -134,8 +136,22 @@ class Runner:
         log.info("bot at work", extra={"bot": self._bot.user})
         async with asyncio.TaskGroup() as group:
             group.create_task(endless(self._alarm.run()))
+            group.create_task(endless(self._compare_heads(needed)))
             await until_closed(channel)
             raise Unavailable("channel closed")
+
+    async def _compare_heads(self, needed: Needed) -> None:
+        """Read what was stored before the last comparison and has not come: what is lost at the end leaves no hole."""
+        heads: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(HEADS_EVERY)
+            for room in self._follower.behind(heads):
+                if not self._desk.busy(room):
+                    self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+            try:
+                heads = await self._chat.heads(self._memory.rooms())
+            except Unavailable as error:
+                log.warning("heads not compared", extra={"error": str(error)})
 
     async def _catch_up(self, room: str) -> None:
         if room in self._bot.rooms:
