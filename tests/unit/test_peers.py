@@ -1,7 +1,10 @@
 """What stands where a database or an issuer of tokens should be ends nobody, and nobody waits for it for ever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import get_args
 
 import pytest
@@ -10,6 +13,7 @@ from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable
 from warren_gateway import jwks
 from warren_gateway.jwks import KeySet
+from warren_gateway.peers import Peers
 from warren_persistence import store as persistence
 from warren_presence import store as presence
 
@@ -50,6 +54,46 @@ async def test_a_store_that_is_none_is_unavailable() -> None:
             seen.close()
 
     await with_each(act)
+
+
+@asynccontextmanager
+async def answering(*pieces: bytes, last: bytes) -> AsyncIterator[str]:
+    """Serve a gateway that says this, and then the last piece again and again as long as anybody listens."""
+
+    ended: list[asyncio.Future[None]] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(over := asyncio.get_running_loop().create_future())
+        with contextlib.suppress(ConnectionError):
+            for piece in itertools.chain(pieces, itertools.repeat(last) if last else ()):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set_result(None)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*ended)
+
+
+async def test_a_gateway_that_answers_for_ever_delays_no_other() -> None:
+    """What the others say is known all the same: they are in trouble, too."""
+    head = b"HTTP/1.1 503 No\r\nconnection: close\r\n\r\n"
+    async with (
+        answering(head, last=b" ") as endless,
+        answering(b"HTTP/1.1 200 OK\r\n", last=b"x: y\r\n") as in_its_head,
+        answering(head, b'{"storing": false}', last=b"") as troubled,
+        asyncio.timeout(WITHIN),
+    ):
+        peers = Peers([endless, in_its_head, troubled], 1, lambda: True)
+        looking = asyncio.create_task(peers.run())
+        while not peers.excused:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        looking.cancel()
+        await asyncio.wait({looking})
 
 
 async def test_keys_that_are_none_leave_those_that_are_known() -> None:

@@ -14,6 +14,7 @@ import jwt
 from warren.broker.backoff import backoff
 
 from warren_gateway import metrics
+from warren_gateway.fetch import fetch
 
 log = logging.getLogger(__name__)
 
@@ -143,16 +144,8 @@ async def load(source: str) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
-    found = b""
-    # Uncompressed, so that the bound on what is read is a bound on what it becomes.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with httpx.AsyncClient(timeout=FETCH_WITHIN) as http, http.stream("GET", url, headers=headers) as response:
-        response.raise_for_status()
-        async for piece in response.aiter_raw():
-            found += piece
-            if len(found) > FETCH_BYTES:
-                raise KeysUnavailable(f"more than {FETCH_BYTES} bytes")
-    return found
+    async with httpx.AsyncClient(timeout=FETCH_WITHIN) as http:
+        return (await fetch(http, url, FETCH_BYTES, FETCH_WITHIN)).raise_for_status().content
 
 
 def _read_file(path: Path) -> bytes:

@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from warren.untrusted import read
 
 from warren_gateway.condition import works
+from warren_gateway.fetch import fetch
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +20,8 @@ LOOK_EVERY = 1.0
 """Seconds between two looks."""
 ANSWER_WITHIN = 1.0
 """Seconds for a gateway to say how it is."""
+ANSWER_BYTES, ANSWER_PARTS = 16 * 1024, 100
+"""Of an answer that are read: it has a word for each of a handful of checks."""
 MOST = 20
 """Gateways that are asked: of so many one that works is among them, if the trouble is this one's own."""
 
@@ -72,8 +76,9 @@ async def _ask(http: httpx.AsyncClient, address: str, port: int) -> Mapping[str,
     """Return what a gateway's checks say; None if it does not answer."""
     host = f"[{address}]" if ":" in address else address
     try:
-        found = (await http.get(f"http://{host}:{port}/readyz")).json()
-    except (httpx.HTTPError, ValueError):
+        answer = await fetch(http, f"http://{host}:{port}/readyz", ANSWER_BYTES, ANSWER_WITHIN)
+        found = read(answer.content, ANSWER_PARTS)
+    except (httpx.HTTPError, OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
