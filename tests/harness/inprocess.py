@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 from warren.contract.frames import FRAME_LIMIT
-from warren_gateway.listener import Listener
-from warren_gateway.socket import Socket
+from warren_gateway.http.listener import Listener
+from warren_gateway.transports.websocket_protocol import Socket
 
 WITHIN = 30.0
 """Seconds to start; a bound, not an expectation."""

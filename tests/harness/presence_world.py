@@ -1,7 +1,7 @@
 """Presence without a broker: gateways, replicas, and queues that lag, lose and repeat, beside what is true.
 
-What decides is the services' own; what carries is played here, as `live.py` and `keeper.py` drive it. Nothing waits:
-`World.run` lets time pass.
+What decides is the services' own; what carries is played here, as `presence/live.py` and `keeper.py` drive it. Nothing
+waits: `World.run` lets time pass.
 """
 
 import heapq
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from warren.contract import presence as p
 from warren.contract.ids import inbox_room
 from warren.contract.topology import shard
-from warren_gateway.attendance import Attendance
-from warren_gateway.roster import Roster
+from warren_gateway.presence.attendance import Attendance
+from warren_gateway.presence.roster import Roster
 from warren_presence.clock import Clock
 from warren_presence.domain.leases import Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from warren_gateway.listener import HEAD_WITHIN
+from warren_gateway.http.listener import HEAD_WITHIN
 
 from harness.line import WITHIN
 from harness.sse import Event, EventParser

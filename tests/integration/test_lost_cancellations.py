@@ -19,7 +19,7 @@ from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
 from warren.broker.submitter import Submitter, by_shard
 from warren.contract.topology import EVENTS, shard_queue
-from warren_gateway.buckets import BucketQueue
+from warren_gateway.broker.bucket_queue import BucketQueue
 from warren_persistence.reader import Reader
 from warren_presence.keeper import Keeper
 

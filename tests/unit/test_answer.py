@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from warren.contract.frames import Error, Joined, Left
 from warren.contract.presence import IsTyping, Partial, Presence, Present
 from warren.contract.sizes import SERVER_FRAME_LIMIT
-from warren_gateway.answer import TYPISTS, Answer
-from warren_gateway.cursors import Cursors, Place
-from warren_gateway.roster import Roster
-from warren_gateway.view import Chunk, Frame, pack, packs
+from warren_gateway.delivery.batch import Chunk, Frame, pack, packs
+from warren_gateway.presence.roster import Roster
+from warren_gateway.transports.cursors import Cursors, Place
+from warren_gateway.transports.poll_answer import TYPISTS, Answer
 
 property_test = settings(max_examples=30, deadline=None)
 ROOM = "general"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
-import warren_gateway.listener as listener_module
+import warren_gateway.http.listener as listener_module
 from harness import inprocess
 from harness.inprocess import served
 from harness.raw import CLOSE, CONTINUATION, PING, RawClient, frame, raw_connect, raw_open
@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from warren.rates import Rate
-from warren_gateway.listener import EXTENSION, HEADERS, PIECES, Listener
-from warren_gateway.socket import SLICE, Socket
+from warren_gateway.http.listener import EXTENSION, HEADERS, PIECES, Listener
+from warren_gateway.transports.websocket_protocol import SLICE, Socket
 
 PONG = 0xA
 WITHIN = 30.0

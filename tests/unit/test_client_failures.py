@@ -10,13 +10,13 @@ from warren.broker.submitter import Submitter, by_shard
 from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
 from warren.rates import Rate
-from warren_gateway.client import Client
-from warren_gateway.hub import Hub
-from warren_gateway.limits import PersonLimits
-from warren_gateway.live import Live
-from warren_gateway.session import Session, SessionLimits
-from warren_gateway.tokens import User
-from warren_gateway.view import Chunk, Frame, pack
+from warren_gateway.auth.tokens import User
+from warren_gateway.connections.connection import Client
+from warren_gateway.connections.limits import PersonLimits
+from warren_gateway.connections.protocol import Session, SessionLimits
+from warren_gateway.delivery.batch import Chunk, Frame, pack
+from warren_gateway.presence.live import Live
+from warren_gateway.rooms.registry import Hub
 
 PLENTY = Rate(1_000, 1_000)
 LIMITS = SessionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unanswered=10, rooms=10)

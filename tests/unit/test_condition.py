@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
-from warren_gateway.condition import FORGOTTEN_AFTER, STALLED_AFTER, WORK, Commands, Outcomes, Rotation
+from warren_gateway.health.condition import FORGOTTEN_AFTER, STALLED_AFTER, WORK, Commands, Outcomes, Rotation
 
 STORED = Accepted(id="c", seq=1, number=1)
 UNAVAILABLE = Refused(id="c", code=Code.UNAVAILABLE, detail="not stored yet")

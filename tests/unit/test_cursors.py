@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from warren.contract.frames import Joined
-from warren_gateway.cursors import Cursors, Place
+from warren_gateway.transports.cursors import Cursors, Place
 
 EPOCH = "5f0c5f0c5f0c5f0c"
 

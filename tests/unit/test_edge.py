@@ -12,10 +12,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from warren.contract.codes import Code
 from warren_gateway.app import create_app
-from warren_gateway.bodies import body_limit
 from warren_gateway.config import Settings
-from warren_gateway.edge import BodyLimit, HeadLimit, Parting, SecurityHeaders
-from warren_gateway.problems import status_of
+from warren_gateway.http.bodies import body_limit
+from warren_gateway.http.errors import status_of
+from warren_gateway.http.middleware import BodyLimit, HeadLimit, Parting, SecurityHeaders
 
 URL = "http://gateway"
 

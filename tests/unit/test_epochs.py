@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from warren.broker.asker import Asker
 from warren.broker.errors import Unavailable
 from warren.contract.queries import Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
-from warren_gateway.hub import Hub
-from warren_gateway.live import Live
+from warren_gateway.presence.live import Live
+from warren_gateway.rooms.registry import Hub
 
 ROOM = "general"
 EVENTS = [{"seq": seq, "type": "message", "number": seq, "text": "of another store"} for seq in (1, 2)]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from warren.broker.asker import Asker
 from warren.broker.publisher import Publisher
-from warren_gateway.hub import Hub
-from warren_gateway.live import Live
-from warren_gateway.portions import PORTION
-from warren_gateway.view import COPIES, RING_BYTES, Chunk, Frame, ReplayBuffers, RoomView, pack, weight
+from warren_gateway.delivery.batch import COPIES, Chunk, Frame, pack, weight
+from warren_gateway.delivery.turns import PORTION
+from warren_gateway.presence.live import Live
+from warren_gateway.rooms.registry import Hub
+from warren_gateway.rooms.replica import RING_BYTES, ReplayBuffers, RoomView
 
 FEW, MANY = 500, 4_000
 MIB = 1024 * 1024

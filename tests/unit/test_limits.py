@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.rates import TIDY, Bucket, Buckets, Rate, seconds
-from warren_gateway.limits import PersonLimits, Places, address_key, address_of
-from warren_gateway.session import Action, End, Reply, Session, SessionLimits, Submit, Subscribe
-from warren_gateway.tokens import User
+from warren_gateway.auth.tokens import User
+from warren_gateway.connections.limits import PersonLimits, Places, address_key, address_of
+from warren_gateway.connections.protocol import Action, End, Reply, Session, SessionLimits, Submit, Subscribe
 
 property_test = settings(max_examples=200, deadline=None)
 SLACK = 1e-6

@@ -10,7 +10,7 @@ import pytest
 from warren.bot.arguments import Misused, Signature, command_in
 from warren.contract.text import one_line, shows
 from warren.untrusted import UnreadableError, read
-from warren_gateway.auth import SLUG_CHARACTERS
+from warren_gateway.auth.authenticator import SLUG_CHARACTERS
 from warren_persistence.folding import terms
 from warren_ui.rooms import slug
 
@@ -73,9 +73,9 @@ OVER_TEXTS: dict[str, Callable[[str], object]] = {
 }
 """What is done to texts, by where it is."""
 SHORT = {
-    "services/gateway/warren_gateway/auth.py": SLUG_CHARACTERS,
-    "services/gateway/warren_gateway/bodies.py": "paths",
-    "services/gateway/warren_gateway/cursors.py": "the pattern of what has been matched by pydantic",
+    "services/gateway/warren_gateway/auth/authenticator.py": SLUG_CHARACTERS,
+    "services/gateway/warren_gateway/http/bodies.py": "paths",
+    "services/gateway/warren_gateway/transports/cursors.py": "the pattern of what has been matched by pydantic",
     "libs/warren/warren/contract/bots.py": "ids",
     "libs/warren/warren/bot/routes.py": "ids of rooms and types of events",
 }

@@ -11,9 +11,9 @@ import pytest
 from harness.peer import Fault, Peer
 from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable
-from warren_gateway import jwks
-from warren_gateway.jwks import KeySet
-from warren_gateway.peers import Peers
+from warren_gateway.auth import keys as jwks
+from warren_gateway.auth.keys import KeySet
+from warren_gateway.health.peers import Peers
 from warren_persistence import store as persistence
 from warren_presence import store as presence
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from warren.contract.ids import inbox_room
 from warren.contract.presence import GRACE, Announcement, Count, Presence, Present
 from warren.contract.topology import SHARDS, shard
-from warren_gateway.attendance import MESSAGE_LIMIT, Attendance
-from warren_gateway.roster import Roster
+from warren_gateway.presence.attendance import MESSAGE_LIMIT, Attendance
+from warren_gateway.presence.roster import Roster
 from warren_presence.domain import room as room_module
 from warren_presence.domain.room import Room
 

@@ -7,20 +7,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from warren.contract.sizes import SERVER_BODY_LIMIT
-from warren_gateway.view import (
-    MERGE_BYTES,
-    PENDING_CHUNKS,
-    RING_BYTES,
-    RING_EVENTS,
-    Chunk,
-    Frame,
-    RoomView,
-    cut,
-    merge,
-    pack,
-    split,
-    trim,
-)
+from warren_gateway.delivery.batch import MERGE_BYTES, Chunk, Frame, cut, merge, pack, split, trim
+from warren_gateway.rooms.replica import PENDING_CHUNKS, RING_BYTES, RING_EVENTS, RoomView
 
 ROOM = "general"
 property_test = settings(max_examples=300, deadline=None)

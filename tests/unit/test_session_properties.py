@@ -10,8 +10,9 @@ from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.rates import Rate
-from warren_gateway.limits import PersonLimits
-from warren_gateway.session import (
+from warren_gateway.auth.tokens import User
+from warren_gateway.connections.limits import PersonLimits
+from warren_gateway.connections.protocol import (
     EXPIRES_EARLY,
     HELLO_WITHIN,
     SILENT_AFTER,
@@ -27,7 +28,6 @@ from warren_gateway.session import (
     Unsubscribe,
     Verify,
 )
-from warren_gateway.tokens import User
 
 LIMITS = SessionLimits(
     frames=Rate(50, 100),

@@ -10,8 +10,8 @@ from warren.broker.asker import Asker, QueryDenied
 from warren.broker.errors import Unavailable
 from warren.contract.codes import Code
 from warren.contract.queries import Denied, Noted, SignIns
-from warren_gateway.signins import SignInLog
-from warren_gateway.tokens import User
+from warren_gateway.auth.sign_ins import SignInLog
+from warren_gateway.auth.tokens import User
 
 
 class Register:
@@ -55,7 +55,7 @@ async def working(register: Register) -> AsyncIterator[SignInLog]:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warren_gateway.signins.GATHER", 0.0)
+    monkeypatch.setattr("warren_gateway.auth.sign_ins.GATHER", 0.0)
 
 
 def user(name: str, *, of: str = "ann", expires: float = 100.0) -> User:
@@ -106,8 +106,8 @@ async def test_what_nobody_takes_is_told_again() -> None:
 
 
 async def test_what_is_remembered_and_what_waits_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warren_gateway.signins.TOLD", 3)
-    monkeypatch.setattr("warren_gateway.signins.WAITING", 5)
+    monkeypatch.setattr("warren_gateway.auth.sign_ins.TOLD", 3)
+    monkeypatch.setattr("warren_gateway.auth.sign_ins.WAITING", 5)
     register = Register()
     log = SignInLog(cast("Asker", register))
     for number in range(20):

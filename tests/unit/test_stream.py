@@ -7,9 +7,9 @@ from typing import Any
 
 from warren.contract.codes import Close
 from warren.contract.frames import Bye, Joined, Left, Pong
-from warren_gateway.cursors import Cursors
-from warren_gateway.stream import RETRY_FROM, RETRY_TO, Stream
-from warren_gateway.view import Chunk, Frame, pack
+from warren_gateway.delivery.batch import Chunk, Frame, pack
+from warren_gateway.transports.cursors import Cursors
+from warren_gateway.transports.event_stream import RETRY_FROM, RETRY_TO, Stream
 
 ROOM = "general"
 EPOCH = "e1"

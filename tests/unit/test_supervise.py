@@ -13,7 +13,7 @@ from warren.broker.publisher import Publisher
 from warren.broker.submitter import Submitter
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
-from warren_gateway.landing import landing
+from warren_gateway.rooms.landing import landing
 from warren_persistence.reader import Reader
 from warren_persistence.store import Store
 

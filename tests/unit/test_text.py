@@ -12,9 +12,9 @@ from warren.contract import events as e
 from warren.contract import frames as f
 from warren.contract.ids import DisplayName, Text, Title, inbox_room, new_id
 from warren.contract.text import one_line, shows
-from warren_gateway.http import GuestRequest, MessageRequest
-from warren_gateway.rooms import RoomChange, RoomRequest
-from warren_gateway.tokens import _display_name
+from warren_gateway.auth.tokens import _display_name
+from warren_gateway.routes.messages import GuestRequest, MessageRequest
+from warren_gateway.routes.rooms import RoomChange, RoomRequest
 from warren_persistence.domain.notices import notice
 
 NOTHING = [

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from warren.contract.codes import Code
 from warren.contract.ids import USER_PATTERN
 from warren.rates import Buckets, Rate
-from warren_gateway.auth import Authenticator, Guests, NotNow, Secret
+from warren_gateway.auth.authenticator import Authenticator, Guests, NotNow, Secret
+from warren_gateway.auth.keys import FETCH_BYTES, UNKNOWN_EVERY, KeySet, KeysUnavailable, load, usable
+from warren_gateway.auth.tokens import ASYMMETRIC, SYMMETRIC, Rules, TokenRefused, User, check, read_header
 from warren_gateway.config import Settings
-from warren_gateway.jwks import FETCH_BYTES, UNKNOWN_EVERY, KeySet, KeysUnavailable, load, usable
-from warren_gateway.tokens import ASYMMETRIC, SYMMETRIC, Rules, TokenRefused, User, check, read_header
 
 GUEST = Rules(SYMMETRIC, "warren-guest", "warren")
 ISSUED = Rules(ASYMMETRIC, ISSUER, "warren")
@@ -316,7 +316,7 @@ async def test_made_up_ids_count_as_bad_tokens_of_their_address(server: KeyServe
 async def test_only_so_many_keys_that_were_taken_back_are_remembered(
     server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warren_gateway.jwks.RETIRED", 2)
+    monkeypatch.setattr("warren_gateway.auth.keys.RETIRED", 2)
     clock = Clock()
     keys = KeySet(server.url, ASYMMETRIC, 600, clock)
     for number in range(5):
@@ -454,7 +454,7 @@ async def test_what_is_remembered_ends_with_the_key(server: KeyServer) -> None:
 
 
 async def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warren_gateway.auth.GOOD_TOKENS", 3)
+    monkeypatch.setattr("warren_gateway.auth.authenticator.GOOD_TOKENS", 3)
     auth = authenticator()
     tokens = [token(f"u{number}") for number in range(5)]
     for each in tokens:

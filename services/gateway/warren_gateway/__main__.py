@@ -6,8 +6,8 @@ from warren.ops.settings import read_settings
 
 from warren_gateway.app import create_app
 from warren_gateway.config import Settings
-from warren_gateway.listener import Listener
-from warren_gateway.socket import Socket
+from warren_gateway.http.listener import Listener
+from warren_gateway.transports.websocket_protocol import Socket
 
 SHUTDOWN_WITHIN = 5
 """Seconds for requests under way when the process is told to stop."""

@@ -17,16 +17,23 @@ from warren.contract.topology import PRESENCE, shard_key
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
-from warren_gateway import direct, files, http, people, poll, problems, rooms, sse, ws
-from warren_gateway.bodies import body_limit
-from warren_gateway.condition import Rotation, works
 from warren_gateway.config import Settings
-from warren_gateway.edge import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
-from warren_gateway.guard import Guard, Preflights, Refuser
-from warren_gateway.landing import landing
-from warren_gateway.origins import Cors, StrangeOrigins
-from warren_gateway.peers import Peers
-from warren_gateway.state import Gateway
+from warren_gateway.context import Gateway
+from warren_gateway.health.condition import Rotation, works
+from warren_gateway.health.peers import Peers
+from warren_gateway.http import errors as problems
+from warren_gateway.http.bodies import body_limit
+from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
+from warren_gateway.http.origins import Cors, StrangeOrigins
+from warren_gateway.http.rate_limits import Guard, Preflights, Refuser
+from warren_gateway.rooms.landing import landing
+from warren_gateway.routes import direct_rooms as direct
+from warren_gateway.routes import messages as http
+from warren_gateway.routes import people, rooms
+from warren_gateway.routes import static as files
+from warren_gateway.transports import polling as poll
+from warren_gateway.transports import sse
+from warren_gateway.transports import websocket as ws
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from warren.contract.ids import RoomId, Title, is_reserved
 from warren.ops.settings import ServiceSettings
 from warren.rates import Rate
 
-from warren_gateway.tokens import ASYMMETRIC, SYMMETRIC, Rules
+from warren_gateway.auth.tokens import ASYMMETRIC, SYMMETRIC, Rules
 
 GUEST_ISSUER = "warren-guest"
 

@@ -1,0 +1,1 @@
+"""Who is asking: tokens, the keys that check them, and who has signed in."""

@@ -1,0 +1,76 @@
+"""Tells the persistence service who has signed in here, by which name: so they are found, and called what they are."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+
+from warren.broker.asker import Asker, QueryDenied
+from warren.broker.backoff import backoff, pause
+from warren.broker.errors import Unavailable
+from warren.contract.queries import SIGN_INS_LIMIT, Noted, Person, SignIns
+from warren.rates import Buckets, Rate
+
+from warren_gateway.auth.tokens import User
+
+log = logging.getLogger(__name__)
+
+TOLD = 50_000
+"""People of whom it is remembered what was told, some 10 MB; whoever is forgotten is told again."""
+WAITING = 20_000
+"""People to be told while nobody takes it, at most; whoever is dropped is told when they ask for something again."""
+GATHER = 0.1
+"""Seconds for which sign-ins gather."""
+RENAMES = Rate(1 / 60, 5)
+"""Of one person. Two tokens with different names would be as many writes as requests."""
+
+
+class SignInLog:
+    """Who has signed in by way of this gateway, and whom the persistence service has yet to be told of."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._told: OrderedDict[str, User] = OrderedDict()
+        self._waiting: OrderedDict[str, User] = OrderedDict()
+        self._renames = Buckets(RENAMES)
+        self._any = asyncio.Event()
+
+    def note(self, user: User) -> None:
+        """Take note of somebody whose token is good; to be called as often as one likes."""
+        known = self._waiting.get(user.id) or self._told.get(user.id)
+        if known is not None and (known.name == user.name or self._is_to_be_left(known, user)):
+            return
+        self._waiting[user.id] = user
+        if len(self._waiting) > WAITING:
+            self._waiting.popitem(last=False)
+        self._any.set()
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        waits = backoff()
+        while True:
+            await self._any.wait()
+            await asyncio.sleep(GATHER)
+            portion = list(self._waiting.values())[:SIGN_INS_LIMIT]
+            try:
+                await self._tell(portion)
+                waits = backoff()
+            except (Unavailable, QueryDenied) as error:  # denied by a replica that is older than this
+                log.warning("sign-ins not told", extra={"people": len(self._waiting), "error": str(error)})
+                await pause(next(waits))
+
+    async def _tell(self, portion: list[User]) -> None:
+        people = [Person(user=user.id, name=user.name) for user in portion]
+        await self._asker.ask(SignIns(people=people), Noted)
+        for user in portion:
+            self._told[user.id] = user
+            if self._waiting.get(user.id) is user:
+                del self._waiting[user.id]
+        while len(self._told) > TOLD:
+            self._told.popitem(last=False)
+        if not self._waiting:
+            self._any.clear()
+
+    def _is_to_be_left(self, known: User, user: User) -> bool:
+        """Whether the name that is known stays: it is that of a later token, or has changed too often."""
+        return user.expires < known.expires or bool(self._renames.take(user.id, time.monotonic()))

@@ -1,0 +1,187 @@
+"""What the routes and sockets work with, made once in `app`."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from warren.broker.mailbox import Mailbox
+from warren.broker.publisher import Publisher
+from warren.broker.submitter import Submitter, by_shard
+from warren.contract.codes import Close
+from warren.contract.commands import Accepted, Refused
+from warren.contract.topology import SHARDS
+from warren.rates import Bucket
+
+from warren_gateway import metrics
+from warren_gateway.auth.authenticator import Authenticator, Guests, Secret
+from warren_gateway.auth.keys import KeySet
+from warren_gateway.auth.sign_ins import SignInLog
+from warren_gateway.config import Settings
+from warren_gateway.connections.connection import Client
+from warren_gateway.connections.limits import AddressLimits, PersonLimits
+from warren_gateway.connections.protocol import Session, SessionLimits
+from warren_gateway.delivery.subscriber import TRANSPORTS, Transport
+from warren_gateway.delivery.turns import unhurried
+from warren_gateway.health.condition import Commands, ObservedAsker, Outcomes
+from warren_gateway.presence.live import Live
+from warren_gateway.rooms.registry import Hub
+
+log = logging.getLogger(__name__)
+
+BATCH_EVERY = 0.5
+"""Seconds between two batches of clients that are sent away."""
+GONE_WITHIN = 5.0
+"""Seconds for clients that were sent away to get their last answers."""
+TICK = 1.0
+"""Seconds between looks at the clock: what hello, silence and expiry are precise to."""
+
+
+class Gateway:
+    """One gateway replica."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.people = _person_limits(settings)
+        self.addresses = _address_limits(settings)
+        self.key_set = _key_set(settings)
+        secret = "" if settings.secret is None else settings.secret.get_secret_value()
+        self.guests = Guests(secret, settings.rules, settings.token_seconds) if settings.auth == "guest" else None
+        """Who hands out tokens; nobody if they come from elsewhere."""
+        self.confirmed = Publisher(channels=SHARDS)
+        self.unconfirmed = Publisher(confirm=False)
+        self.submitter = Submitter(self.confirmed, by_shard, self._observe)
+        self.storing = Commands(lambda: self.submitter.waited)
+        self.reading = Outcomes()
+        self.asker = ObservedAsker(self.unconfirmed, self.reading)
+        self.sign_ins = SignInLog(self.asker)
+        keys = self.key_set or Secret(secret)
+        second = None if settings.second_secret is None else settings.second_secret.get_secret_value()
+        self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
+        self.mailbox = Mailbox(self.submitter, self.asker)
+        # A name for this process, not for the replica: what its last life announced is none of this one's.
+        self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}")
+        self.hub = Hub(self.asker, self.live, settings.replay_bytes)
+        self._clients: dict[Client, None] = {}
+        """In the order they came, which is the order in which they are sent away."""
+        self._gone = asyncio.Event()
+        self.draining = False
+        """Whether the process is about to stop; what comes is served, and sent on like all others."""
+        self._closed = False
+        self.limits = SessionLimits(
+            frames=settings.rate("frames"),
+            messages=settings.rate("messages"),
+            joins=settings.rate("joins"),
+            typing=settings.rate("typing"),
+            statuses=settings.rate("statuses"),
+            refusals=settings.rate("refusals"),
+            unanswered=settings.unanswered,
+            rooms=settings.rooms_per_connection,
+            keep_alive=settings.keep_alive_seconds,
+        )
+
+    @contextmanager
+    def serving(
+        self,
+        transport: Transport,
+        address: str,
+        *,
+        one_way: bool = False,
+        linger: float = 0.0,
+        pace: Bucket | None = None,
+    ) -> Iterator[Client]:
+        """Serve a client over this transport for as long as the context lasts.
+
+        `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards. `pace`:
+        what the transport takes from for each frame that the client does not see.
+        """
+        session = Session(self.limits, self.people, time.monotonic(), one_way, pace)
+        client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
+        self._clients[client] = None
+        if self._closed:
+            client.dismiss()
+        try:
+            yield client
+        finally:
+            del self._clients[client]
+            client.close(linger)
+            if not self._clients:
+                self._gone.set()
+
+    async def drain(self) -> None:
+        """Send all clients away, some every half a second; who comes after that is sent away at once."""
+        self.draining = True
+        log.info("draining", extra={"clients": len(self._clients), "seconds": self.settings.drain_seconds})
+        try:
+            await self._dismiss_in_batches()
+        finally:  # at once, if that was cut short
+            self._closed = True
+            for client in tuple(self._clients):
+                client.dismiss()
+
+    async def _dismiss_in_batches(self) -> None:
+        for batches in range(math.ceil(self.settings.drain_seconds / BATCH_EVERY), 0, -1):
+            staying = [client for client in self._clients if not client.leaving]
+            for client in staying[: math.ceil(len(staying) / batches)]:
+                client.dismiss()
+            await asyncio.sleep(BATCH_EVERY)
+
+    async def gone(self) -> None:
+        """Wait for what clients had begun when they were sent away, within a bound; then end their connections."""
+        self._gone.clear()
+        if self._clients:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GONE_WITHIN):
+                    await self._gone.wait()
+        for client in tuple(self._clients):
+            client.transport.end(Close.GOING_AWAY, "going away")
+
+    async def ticks(self) -> None:
+        """Let everything that waits notice the time, until cancelled."""
+        while True:
+            self.submitter.expire()
+            metrics.PENDING.set(len(self.submitter))
+            metrics.REPLAY_BYTES.set(self.hub.replay_bytes)
+            held: Counter[str] = Counter()
+            async for client in unhurried(self._clients):
+                client.tick(time.monotonic(), time.time())
+                held[client.transport.name] += 1
+            for name in TRANSPORTS:
+                metrics.CONNECTIONS.labels(name).set(held[name])
+            await asyncio.sleep(TICK)
+
+    def _observe(self, answer: Accepted | Refused, seconds: float) -> None:
+        metrics.ACK.observe(seconds)
+        metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+        self.storing.note(answer, seconds)
+
+
+def _key_set(settings: Settings) -> KeySet | None:
+    if settings.jwks is None:
+        return None
+    return KeySet(settings.jwks, settings.rules.algorithms, settings.jwks_seconds)
+
+
+def _person_limits(settings: Settings) -> PersonLimits:
+    return PersonLimits(
+        messages=settings.rate("person_messages"),
+        changes=settings.rate("person_changes"),
+        reads=settings.rate("person_reads"),
+        joins=settings.rate("person_joins"),
+        typing=settings.rate("person_typing"),
+        connections=settings.connections_per_person,
+    )
+
+
+def _address_limits(settings: Settings) -> AddressLimits:
+    return AddressLimits(
+        requests=settings.rate("address_requests"),
+        connects=settings.rate("address_connects"),
+        failures=settings.rate("address_failures"),
+        connections=settings.connections_per_address,
+    )

@@ -1,0 +1,1 @@
+"""Whether a gateway does what it is there for, and whether the others do better."""

@@ -1,0 +1,1 @@
+"""Who is here: announced for this gateway, and shown of all."""

@@ -1,0 +1,165 @@
+"""What a gateway knows of a room that somebody here follows: its head, and its latest events. No I/O.
+
+Events come in chunks, each the JSON of a client frame, and go out as they came: nothing is decoded on the way. The
+view's promise is that what `offer` returns is gap-free, in order, and each seq once.
+"""
+
+import sys
+from collections import OrderedDict, deque
+
+from warren_gateway.delivery.batch import Chunk, trim, weight
+
+RING_EVENTS = 512
+"""Events kept for those who resume; who was away for longer is served from the store."""
+RING_BYTES = 1536 * 1024
+"""That they take, as `weight` counts it: 512 KiB of them as they came."""
+PENDING_CHUNKS = 64
+"""Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
+PENDING_BYTES = 1024 * 1024
+"""The same in bytes."""
+
+
+class ReplayBuffers:
+    """The rings of all rooms, which together keep to a bound: who was used least recently gives up the oldest."""
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._views: OrderedDict[RoomView, None] = OrderedDict()
+
+    def used(self, view: "RoomView") -> None:
+        """Somebody has come, or something: this one goes last."""
+        self._views[view] = None
+        self._views.move_to_end(view)
+
+    def resized(self, by: int) -> None:
+        """A ring has become larger or smaller by so many bytes."""
+        self.bytes += by
+        while by > 0 and self.bytes > self.limit and self._views:
+            view = next(iter(self._views))
+            if not view.forget_oldest():
+                del self._views[view]
+
+    def forget(self, view: "RoomView") -> None:
+        """The room is followed no more."""
+        view.detach()
+        self._views.pop(view, None)
+
+
+class RoomView:
+    """A room's head, ring and readers. `head` is None until the store has told it."""
+
+    def __init__(self, room: str, buffers: ReplayBuffers | None = None) -> None:
+        self.room = room
+        self.epoch = ""
+        self.head: int | None = None
+        self.number = 0
+        self.seen = 0
+        """The highest seq heard of: above `head` there is something to fetch."""
+        self._buffers = ReplayBuffers() if buffers is None else buffers
+        self._ring: deque[Chunk] = deque()
+        self._ring_bytes = 0
+        self._pending: list[Chunk] = []
+
+    @property
+    def behind(self) -> bool:
+        """Whether events are known to exist that the view does not have."""
+        return self.head is not None and self.seen > self.head
+
+    def load(self, epoch: str, head: int, number: int) -> list[Chunk]:
+        """Set where the room stands, as the store says; return what arrived meanwhile and follows."""
+        self.epoch, self.head, self.number = epoch, head, number
+        self.seen = max(self.seen, head)
+        self.forget_all()
+        return self._drain()
+
+    def note(self, head: int) -> None:
+        """Take note that the log reaches to `head`."""
+        self.seen = max(self.seen, head)
+
+    def ends_at(self, head: int) -> None:
+        """Take note that the log reaches to `head` and no further, whatever was heard of."""
+        self.seen = max(self.head or 0, head)
+
+    def forget_oldest(self) -> bool:
+        """Give up the oldest chunk of the ring; return whether there was one."""
+        if not self._ring:
+            return False
+        self._resize(-weight(self._ring.popleft()))
+        return True
+
+    def forget_all(self) -> None:
+        """Give up the ring."""
+        self._ring.clear()
+        self._resize(-self._ring_bytes)
+
+    def detach(self) -> None:
+        """Count with the others no more, whoever still works on it."""
+        self.forget_all()
+        self._buffers = ReplayBuffers()
+
+    def _resize(self, by: int) -> None:
+        self._ring_bytes += by
+        self._buffers.resized(by)
+
+    def offer(self, chunk: Chunk) -> list[Chunk]:
+        """Take a chunk; return what now follows the head, trimmed of what was known. After a hole: nothing."""
+        self.seen = max(self.seen, chunk.last)
+        if self.head is None or chunk.first > self.head + 1:
+            self._wait(chunk)
+            return []
+        return self._append(chunk) + self._drain()
+
+    def reaches(self, since: int) -> bool:
+        """Whether all that is known of what follows `since` is here."""
+        return self.head is None or since >= self.head or (bool(self._ring) and self._ring[0].first <= since + 1)
+
+    def replay(self, since: int, limit: int) -> list[Chunk] | None:
+        """Return the events after `since`, up to about `limit` bytes; None if the ring does not reach back so far."""
+        if self.head is None or since >= self.head:
+            return []
+        if not self.reaches(since):
+            return None
+        self._buffers.used(self)
+        found: list[Chunk] = []
+        for chunk in self._ring:
+            if chunk.last > since:
+                found.append(trim(chunk, since))
+                limit -= len(chunk.body)
+                if limit <= 0:
+                    break
+        return found
+
+    def _wait(self, chunk: Chunk) -> None:
+        """Keep a chunk until what is before it is there."""
+        waiting = sum(len(each.body) for each in self._pending) + len(chunk.body)
+        if len(self._pending) >= PENDING_CHUNKS or waiting > PENDING_BYTES:
+            self._pending.clear()
+        self._pending.append(chunk)
+
+    def _drain(self) -> list[Chunk]:
+        """Apply what waited beyond the hole, as far as it reaches now."""
+        if not self._pending:
+            return []
+        waiting, self._pending = sorted(self._pending, key=lambda chunk: chunk.first), []
+        applied: list[Chunk] = []
+        for chunk in waiting:
+            if self.head is not None and chunk.first <= self.head + 1:
+                applied += self._append(chunk)
+            else:
+                self._pending.append(chunk)
+        return applied
+
+    def _append(self, chunk: Chunk) -> list[Chunk]:
+        if self.head is None or chunk.last <= self.head:
+            return []
+        chunk = trim(chunk, self.head)
+        self.head, self.number = chunk.last, chunk.number
+        self._ring.append(chunk)
+        self._buffers.used(self)
+        self._resize(weight(chunk))
+        while self._ring and (
+            self._ring_bytes > RING_BYTES or self._ring[-1].last - self._ring[0].first >= RING_EVENTS
+        ):
+            self.forget_oldest()
+        return [chunk]

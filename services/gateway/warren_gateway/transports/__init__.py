@@ -1,0 +1,1 @@
+"""How clients are reached: WebSocket, Server-Sent Events, long polling."""

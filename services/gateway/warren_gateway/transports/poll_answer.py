@@ -1,0 +1,197 @@
+"""Long polling as a transport: gathers what one poll is answered with, up to the size of a frame. No I/O.
+
+Nothing of it counts as received until its cursors come back: an answer that got lost, or what it had no room for, comes
+again.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import from_json
+from warren.contract.codes import Close
+from warren.contract.frames import Error, Joined, Left, ServerFrame
+from warren.contract.sizes import SERVER_FRAME_LIMIT, size
+
+from warren_gateway.delivery.batch import Chunk, Frame
+from warren_gateway.presence.roster import Roster
+from warren_gateway.transports.cursors import Cursors, Place
+
+ROOM_BYTES = 400
+"""What an answer holds of each room beside its name, epoch and news: numbers, the names of fields, why it is left."""
+TEXT_BYTES = 66
+"""Of an epoch, or of what is known of who is there."""
+DETAIL = 200
+"""Characters of why a room cannot be followed."""
+PASSING = 0.5
+"""Seconds for which what does not last gathers, so that a busy room's presence is no stream of polls."""
+TYPISTS = 100
+"""People of one room who are shown typing in one answer, and replies that are shown as they grow."""
+
+News = dict[str, Any]
+Known = Callable[[str], Roster | None]
+"""Tells who is in a room, as far as that is known."""
+
+
+class Answer:
+    """What has come of one poll so far.
+
+    `presence`: which of its rosters the client has, by token, for those rooms where it wants to see who is there.
+    """
+
+    name = "polling"
+
+    def __init__(self, cursors: Cursors, presence: dict[str, str], known: Known) -> None:
+        self._cursors = cursors
+        self._presence = presence
+        self._known = known
+        self._rooms: dict[str, News] = {}
+        self._unread = {room for room, place in cursors.places.items() if place.since is None}
+        self._joined: dict[str, Joined] = {}
+        self._shown: set[str] = set()
+        """Where who is there may be seen: the client is a member."""
+        self._left = SERVER_FRAME_LIMIT - sum(_reserved(room, place) for room, place in cursors.places.items())
+        self._left -= sum(max(TEXT_BYTES, size(token)) for token in presence.values())
+        """Bytes that there is room for."""
+        self._full = False
+        """There was no room for an event: the cursors stay before it, and after it nothing is taken of any room."""
+        self._ready = asyncio.Event()
+
+    def tell(self, frame: ServerFrame) -> None:
+        """Take a frame of this client alone."""
+        match frame:
+            case Joined():
+                self._join(frame)
+            case Left(room=room):
+                self._cursors.left(room)
+                self._news(room)["left"] = frame.model_dump(mode="json", include={"seq", "because"})
+            case Error(room=str(room)):
+                detail = frame.detail[:DETAIL]
+                said = {
+                    "code": frame.code,
+                    "detail": detail if self._fits(detail) else "",
+                    "temporary": frame.temporary,
+                }
+                self._news(room)["error"] = said
+            case _:
+                pass  # who the client is and when its token expires, it asks elsewhere
+
+    def put(self, frame: Frame) -> None:
+        """Take a frame that goes to many."""
+        if isinstance(frame, Chunk):
+            self._take(frame)
+        elif frame.room in self._presence:
+            self._pass(frame)
+
+    async def drained(self) -> bool:
+        """Say whether more would fit."""
+        return not self._full
+
+    def end(self, code: Close, reason: str) -> None:
+        """Wait no more."""
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Wait no more: answer with what there is."""
+        self._ready.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to answer with, so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ready.wait()
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer."""
+        # Who knows nothing of a room is told first: there may be no room for all.
+        tokens = {
+            room: self._told(room, token) for room, token in sorted(self._presence.items(), key=lambda one: one[1])
+        }
+        for room, news in self._rooms.items():
+            if joined := self._joined.get(room):
+                news.update(joined.model_dump(mode="json", include={"epoch", "head", "number", "read", "reset"}))
+        cursors = {
+            room: {"since": place.since, "epoch": place.epoch, "presence": tokens.get(room)}
+            for room, place in self._cursors.places.items()
+            if not self._is_over(room)
+        }
+        present = {room: {k: v for k, v in cursor.items() if v is not None} for room, cursor in cursors.items()}
+        return {"rooms": self._rooms, "cursors": present}
+
+    def _join(self, frame: Joined) -> None:
+        self._cursors.joined(frame)
+        self._joined[frame.room] = frame
+        if frame.reset:
+            self._rooms.pop(frame.room, None)  # what came before is of another log
+        if frame.reset or frame.room in self._unread:
+            self._news(frame.room)
+
+    def _take(self, chunk: Chunk) -> None:
+        if self._full:
+            return
+        events = from_json(chunk.body)["events"]
+        found = events if self._fits(chunk.body) else self._first_of(events)
+        if found:
+            self._cursors.moved(chunk.room, found[-1]["seq"])
+            self._news(chunk.room).setdefault("events", []).extend(found)
+        if len(found) < len(events):
+            self._full = True
+            self._ready.set()
+
+    def _first_of(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return list(itertools.takewhile(self._fits, events))
+
+    def _fits(self, news: object) -> bool:
+        """Whether there is room for this (bytes as they are, anything else as JSON), which has it then."""
+        length = (len(news) if isinstance(news, bytes) else size(news)) + 1
+        if length > self._left:
+            return False
+        self._left -= length
+        return True
+
+    def _pass(self, frame: Frame) -> None:
+        """Take what does not last."""
+        if frame.kind in ("typing", "partial"):
+            self._say(frame)
+        else:
+            self._shown.add(frame.room)
+            if not self._outdated(frame.room):
+                return
+        asyncio.get_running_loop().call_later(PASSING, self._ready.set)
+
+    def _say(self, frame: Frame) -> None:
+        """Take what somebody does just now; of a reply that grows, what it has grown to."""
+        said = from_json(frame.body)
+        found = self._rooms.setdefault(frame.room, {}).setdefault(frame.kind, [])
+        own = [one for one in found if one["user"] == said["user"] and one.get("key") == said.get("key")]
+        shown = {name: said[name] for name in ("user", "name", "key", "text") if name in said}
+        if own and self._fits(shown):
+            own[0].update(shown)
+        elif not own and len(found) < TYPISTS and self._fits(shown):
+            found.append(shown)
+
+    def _told(self, room: str, token: str) -> str:
+        """Tell who is in a room, if the client does not know and there is room; return what it knows then."""
+        if (roster := self._outdated(room)) is None or not self._fits(roster.whole.body):
+            return token
+        self._rooms.setdefault(room, {})["presence"] = from_json(roster.whole.body)
+        return roster.token
+
+    def _outdated(self, room: str) -> Roster | None:
+        roster = self._known(room) if room in self._shown else None
+        return None if roster is None or roster.token == self._presence[room] else roster
+
+    def _is_over(self, room: str) -> bool:
+        news = self._rooms.get(room, {})
+        return "left" in news or ("error" in news and not news["error"]["temporary"])
+
+    def _news(self, room: str) -> News:
+        self._ready.set()
+        return self._rooms.setdefault(room, {})
+
+
+def _reserved(room: str, place: Place) -> int:
+    """Return how many bytes a room takes of which there is nothing new: as a cursor, and where it stands."""
+    return ROOM_BYTES + 2 * len(room) + TEXT_BYTES + max(TEXT_BYTES, size(place.epoch))
