@@ -11,7 +11,7 @@ import warren_client
 import warren_ui.component
 from harness.site import Site
 from playwright.async_api import Browser, Page
-from warren_persistence.folding import folded
+from warren_persistence.projections.folding import folded
 from warren_ui.component.confusables import confusables_script
 
 FOLDERS = (Path(warren_client.__file__).parent, Path(warren_ui.component.__file__).parent)

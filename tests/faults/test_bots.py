@@ -34,7 +34,7 @@ from warren.bot.broker import PACE
 from warren.broker.dead import looking
 from warren.contract.bots import is_bot
 from warren.contract.ids import new_id
-from warren_persistence.gate import BOTS
+from warren_persistence.bots.admission import BOTS
 
 Record = Callable[[str, object], None]
 METRICS = BASE_PORT + 2_500

@@ -15,12 +15,12 @@ from warren.contract.codes import Code
 from warren.contract.commands import Accepted, CreateRoom, Join, Mute, Refused, Send
 from warren.contract.ids import new_id
 from warren.contract.topology import shard
-from warren_persistence.batch import Batch, Decoded, Trust
+from warren_persistence.commands.batch import Batch, Decoded, Trust
+from warren_persistence.commands.delivery_queue import Delivery, Inbox
 from warren_persistence.domain.judge import RoomCommand
 from warren_persistence.domain.plan import Plan
-from warren_persistence.inbox import Delivery, Inbox
-from warren_persistence.store import Store
-from warren_persistence.writer import Writer
+from warren_persistence.log.store import Store
+from warren_persistence.writer.writer import Writer
 
 Nobody = cast(Any, None)
 """What a commit does not use."""

@@ -20,7 +20,7 @@ from warren.broker.shards import Shards
 from warren.broker.submitter import Submitter, by_shard
 from warren.contract.topology import EVENTS, shard_queue
 from warren_gateway.broker.bucket_queue import BucketQueue
-from warren_persistence.reader import Reader
+from warren_persistence.queries.reader import Reader
 from warren_presence.keeper import Keeper
 
 Nobody = cast(Any, None)

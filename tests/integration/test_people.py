@@ -14,7 +14,7 @@ from harness.tokens import token
 from integration.conftest import Person, Place, become_known, found_by, new_person
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
-from warren_persistence.store import connect
+from warren_persistence.log.store import connect
 
 _DATABASES = itertools.count(1)
 MANY = 2_000

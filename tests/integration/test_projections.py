@@ -20,7 +20,7 @@ from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable, translated
 from warren_persistence.domain.judge import judge
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
-from warren_persistence.store import PORTION, Store, connect
+from warren_persistence.log.store import PORTION, Store, connect
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""

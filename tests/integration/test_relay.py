@@ -29,7 +29,7 @@ from warren.contract.topology import (
     shard_key,
     shard_queue,
 )
-from warren_persistence.gate import BODY_LIMIT
+from warren_persistence.bots.admission import BODY_LIMIT
 
 MOST: int = bot_commands_queue().arguments["x-max-length"]
 FLOODS = 200

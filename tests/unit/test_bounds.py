@@ -6,7 +6,7 @@ from itertools import islice
 
 import hypothesis.strategies as st
 import pytest
-import warren_persistence.cache as cache_module
+import warren_persistence.writer.cache as cache_module
 from hypothesis import given, settings
 from pydantic import TypeAdapter, ValidationError
 from warren.broker.backoff import backoff
@@ -28,9 +28,9 @@ from warren.contract.topology import (
     shard_queue,
 )
 from warren.rates import Bucket
-from warren_persistence.cache import Cache
 from warren_persistence.domain.plan import Stored
 from warren_persistence.domain.room import NOBODY, Room
+from warren_persistence.writer.cache import Cache
 
 # Topology. These values are in brokers and databases out there: a change of one is a migration, not an edit.
 

@@ -6,11 +6,12 @@ from typing import Any, NoReturn, cast
 import pytest
 from pamqp.commands import Basic
 from warren.broker.shards import Lease
-from warren_persistence import batch, gate
-from warren_persistence.batch import Batch, Decoded, Poison, Trust, decode
-from warren_persistence.gate import Gate
-from warren_persistence.inbox import Delivery, Inbox
-from warren_persistence.relay import Relay
+from warren_persistence.bots import admission as gate
+from warren_persistence.bots.admission import Gate
+from warren_persistence.bots.forwarder import Relay
+from warren_persistence.commands import batch
+from warren_persistence.commands.batch import Batch, Decoded, Poison, Trust, decode
+from warren_persistence.commands.delivery_queue import Delivery, Inbox
 
 BODY = b'{"commands":[]}'
 TRUST = Trust(frozenset({"gateway"}), own="persistence")

@@ -12,8 +12,8 @@ from warren.broker.submitter import MESSAGE_LIMIT
 from warren.contract.commands import COMMANDS_LIMIT
 from warren.contract.topology import shard
 from warren.rates import Rate
-from warren_persistence.batch import PUBLISHER, Trust, publisher_of
-from warren_persistence.gate import BODY_LIMIT, Gate, Opened, Sender, parcels
+from warren_persistence.bots.admission import BODY_LIMIT, Gate, Opened, Sender, parcels
+from warren_persistence.commands.batch import PUBLISHER, Trust, publisher_of
 
 TRUST = Trust(frozenset({"gateway"}), own="persistence")
 MAILBOX = "bot.a.0123456789abcdef"

@@ -11,7 +11,7 @@ from warren.bot.arguments import Misused, Signature, command_in
 from warren.contract.text import one_line, shows
 from warren.untrusted import UnreadableError, read
 from warren_gateway.auth.authenticator import SLUG_CHARACTERS
-from warren_persistence.folding import terms
+from warren_persistence.projections.folding import terms
 from warren_ui.rooms import slug
 
 from bots.assistant.bot import Settings, assistant, mention_of
@@ -63,7 +63,7 @@ OVER_TEXTS: dict[str, Callable[[str], object]] = {
     "libs/warren/warren/bot/arguments.py": parse,
     "libs/warren/warren/contract/text.py": lambda text: (shows(text), one_line(text)),
     "libs/warren/warren/untrusted.py": read_json,
-    "services/persistence/warren_persistence/folding.py": lambda text: terms("ann", text),
+    "services/persistence/warren_persistence/projections/folding.py": lambda text: terms("ann", text),
     "ui/warren_ui/rooms.py": slug,
     "bots/assistant/bot.py": mention_of(assistant(Settings())).search,
     "bots/moderator/bot.py": RULES.broken_by,

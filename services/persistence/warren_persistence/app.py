@@ -20,17 +20,17 @@ from warren.ops.serve import background
 from warren.supervise import endless
 from warren.throttle import LogThrottle
 
-from warren_persistence.batch import Trust
+from warren_persistence.bots.admission import Gate
+from warren_persistence.bots.forwarder import AT_ONCE, PASS_ON_WITHIN, Relay
+from warren_persistence.commands.batch import Trust
+from warren_persistence.commands.delivery_queue import PREFETCH, Inbox
 from warren_persistence.config import Settings
-from warren_persistence.courier import Courier
-from warren_persistence.event_publisher import TRY_WITHIN, UNCONFIRMED, EventPublisher
-from warren_persistence.gate import Gate
-from warren_persistence.inbox import PREFETCH, Inbox
-from warren_persistence.outlet import Outlet
-from warren_persistence.reader import Reader
-from warren_persistence.relay import AT_ONCE, PASS_ON_WITHIN, Relay
-from warren_persistence.store import connect
-from warren_persistence.writer import Writer
+from warren_persistence.log.store import connect
+from warren_persistence.publishing.events import TRY_WITHIN, UNCONFIRMED, EventPublisher
+from warren_persistence.publishing.notifications import Courier
+from warren_persistence.publishing.outcomes import Outlet
+from warren_persistence.queries.reader import Reader
+from warren_persistence.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 

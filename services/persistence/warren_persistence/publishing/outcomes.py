@@ -17,9 +17,9 @@ from warren.contract.sizes import RUN_LIMIT
 from warren.contract.topology import COMMANDS, shard_key, shard_queue
 
 from warren_persistence import metrics
-from warren_persistence.batch import Batch, Decoded, Poison
+from warren_persistence.commands.batch import Batch, Decoded, Poison
 from warren_persistence.domain.plan import Plan, Run, runs
-from warren_persistence.event_publisher import EventPublisher, Place
+from warren_persistence.publishing.events import EventPublisher, Place
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from warren.contract.topology import shard, shard_queue
 from warren.supervise import failed
 from warren.untrusted import first_error, read
 
+from warren_persistence.commands.delivery_queue import Delivery
 from warren_persistence.domain.judge import RoomCommand, refuse
-from warren_persistence.inbox import Delivery
 
 COMMAND_PARTS = 100
 """Commas, brackets and braces of a command outside of its texts: twice as many as there are people to be mentioned."""

@@ -20,11 +20,11 @@ from warren.contract.topology import BOT_COMMANDS, BOT_QUEUE, COMMANDS, shard_ke
 from warren.supervise import failed
 
 from warren_persistence import metrics
-from warren_persistence.batch import PUBLISHER, Poison
+from warren_persistence.bots.admission import Gate, Opened, Parcel, Sender, parcels
+from warren_persistence.commands.batch import PUBLISHER, Poison
+from warren_persistence.commands.delivery_queue import Delivery, Inbox, settle
 from warren_persistence.domain.judge import refuse
-from warren_persistence.gate import Gate, Opened, Parcel, Sender, parcels
-from warren_persistence.inbox import Delivery, Inbox, settle
-from warren_persistence.outlet import Outlet
+from warren_persistence.publishing.outcomes import Outlet
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 from warren.contract.events import MemberJoined, RoomCreated
 
 from warren_persistence.domain.room import LogEvent, member_changes, room_changes
-from warren_persistence.folding import terms
+from warren_persistence.projections.folding import terms
 
 _BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
 """When a name was learned that an older version has written down without saying when."""

@@ -19,18 +19,18 @@ from warren.ops.mongo import StoreUnavailable
 from warren.supervise import failed
 
 from warren_persistence import metrics
-from warren_persistence.batch import Batch, Trust, decode
-from warren_persistence.cache import Cache
-from warren_persistence.courier import Courier
+from warren_persistence.commands.batch import Batch, Trust, decode
+from warren_persistence.commands.delivery_queue import Inbox, settle
 from warren_persistence.domain.content import content_of
 from warren_persistence.domain.judge import RoomCommand, people, refuse
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
 from warren_persistence.domain.room import NOBODY
-from warren_persistence.facts import facts_of
-from warren_persistence.inbox import Inbox, settle
-from warren_persistence.outlet import Outlet
-from warren_persistence.store import Store
+from warren_persistence.log.store import Store
+from warren_persistence.publishing.notifications import Courier
+from warren_persistence.publishing.outcomes import Outlet
+from warren_persistence.writer.cache import Cache
+from warren_persistence.writer.facts import facts_of
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from warren.supervise import contained, failed
 
 from warren_persistence.domain.notices import concerned, notice
 from warren_persistence.domain.room import LogEvent
-from warren_persistence.store import Store
+from warren_persistence.log.store import Store
 
 log = logging.getLogger(__name__)
 

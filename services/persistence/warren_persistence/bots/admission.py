@@ -11,7 +11,7 @@ from warren.contract.commands import Refused
 from warren.contract.topology import shard
 from warren.rates import Buckets, Rate
 
-from warren_persistence.batch import Poison, Trust, parse
+from warren_persistence.commands.batch import Poison, Trust, parse
 from warren_persistence.domain.judge import RoomCommand, refuse
 
 BOTS = Rate(50, 500)

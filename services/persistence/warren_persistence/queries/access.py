@@ -12,7 +12,7 @@ from warren.contract.wire import utc_now
 
 from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
 from warren_persistence.domain.room import NOBODY, Standing
-from warren_persistence.store import Store, pair_of, standing_of
+from warren_persistence.log.store import Store, pair_of, standing_of
 
 AT_ONCE = 100
 """Looks in one handful of reads."""

@@ -28,8 +28,8 @@ from warren_persistence.domain.content import content_of
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
 from warren_persistence.domain.room import LogEvent, Room, Standing
-from warren_persistence.folding import folded, terms
-from warren_persistence.projection import known_as, member_updates, people_updates, room_updates
+from warren_persistence.projections.folding import folded, terms
+from warren_persistence.projections.updates import known_as, member_updates, people_updates, room_updates
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from warren_persistence.domain import facts
 from warren_persistence.domain.facts import Facts
 from warren_persistence.domain.judge import RoomCommand
 from warren_persistence.domain.room import Room
-from warren_persistence.store import Store
+from warren_persistence.log.store import Store
 
 _ENTRIES = (Join, CreateRoom, CreateDirect)
 

@@ -1,0 +1,1 @@
+"""What bots say, let through to the writers as far as it goes."""

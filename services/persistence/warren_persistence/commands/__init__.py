@@ -1,0 +1,1 @@
+"""What comes in: commands, delivered and decoded."""

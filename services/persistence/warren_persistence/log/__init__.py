@@ -1,0 +1,1 @@
+"""MongoDB: the log of each room, and what it is looked up by."""

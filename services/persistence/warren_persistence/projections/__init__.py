@@ -1,0 +1,1 @@
+"""What events make of the collections in which rooms, members and people are looked up."""

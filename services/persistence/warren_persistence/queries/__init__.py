@@ -1,0 +1,1 @@
+"""Reads, asked over the broker and judged by who asks."""
