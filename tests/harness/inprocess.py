@@ -1,7 +1,7 @@
 """A gateway's two protocols in the test's own process and loop, where their bounds can be small."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -15,13 +15,16 @@ WITHIN = 30.0
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an app as a gateway serves its own; yields its URL."""
+async def served(
+    app: ASGIApp, *, keep: int = 5, make: Callable[[uvicorn.Config], uvicorn.Server] = uvicorn.Server
+) -> AsyncIterator[str]:
+    """Serve an app as a gateway serves its own; yields its URL. `keep`: seconds for an idle connection."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", http=Listener, ws=Socket,
         ws_max_size=FRAME_LIMIT, ws_per_message_deflate=False, ws_ping_interval=None, timeout_graceful_shutdown=1,
+        timeout_keep_alive=keep,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = make(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve())
     try:

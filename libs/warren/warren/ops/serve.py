@@ -108,6 +108,7 @@ class _Server(uvicorn.Server):
             await self._gone()
         if self._drain is not None:
             await self._until_let_go(began + self.config.timeout_keep_alive)
+        await asyncio.sleep(0)  # what has come while the process stood still, as it may have till now, is read first
         await super().shutdown(sockets)
         self._lag.stop()
         log.info("stopped")  # here, since uvicorn ends the process by the signal that it was told to end by

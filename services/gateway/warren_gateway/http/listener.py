@@ -5,6 +5,7 @@ And what answers that take long need: a way to be rid of a peer that does not re
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -32,6 +33,30 @@ _REFUSAL = (
 )
 
 
+class Deadline:
+    """Ends something when its time is over, unless what has come by then calls that off.
+
+    libuv looks at the clock and not, before that, for what has come: a process that stood still (stopped, without a
+    processor, at work on something else) finds its deadlines over before it reads a byte of what came meanwhile. To
+    close a connection then resets it, and a request that had come in good time is lost.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, end: Callable[[], None]) -> None:
+        self._loop = loop
+        self._end = end
+        self._handle: asyncio.Handle = loop.call_later(seconds, self._over)
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self._handle.cancel()
+
+    def _over(self) -> None:
+        self._handle = self._loop.call_soon(self._read)  # which the loop does before it reads …
+
+    def _read(self) -> None:
+        self._handle = self._loop.call_soon(self._end)  # … and this when it has
+
+
 class Listener(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, with a bound on what comes before it is a request."""
 
@@ -42,7 +67,7 @@ class Listener(HttpToolsProtocol):
     _in_body = False
     _headers = 0
     _pieces = 0
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: Deadline | None = None
     """Of the head, or of the body."""
     _serving: RequestResponseCycle | None = None
 
@@ -82,7 +107,7 @@ class Listener(HttpToolsProtocol):
             self.transport.write(_REFUSAL)
             self.transport.close()
         if self._in_body and self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(BODY_WITHIN, self._give_up)
+            self._deadline = Deadline(self.loop, BODY_WITHIN, self._give_up)
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -120,6 +145,10 @@ class Listener(HttpToolsProtocol):
         if self._pieces <= PIECES:
             super().on_message_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what was kept for as long as it may be, unless the next request has come."""
+        self.timeout_keep_alive_task = Deadline(self.loop, 0, super().timeout_keep_alive_handler)  # type: ignore[assignment]
+
     @property
     def waiting(self) -> int:
         """Bytes that the peer has not taken yet."""
@@ -144,7 +173,7 @@ class Listener(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_WITHIN, self.transport.abort)
+        self._deadline = Deadline(self.loop, HEAD_WITHIN, self.transport.abort)
 
     def _give_up(self) -> None:
         """Wait for the body no longer."""

@@ -1,0 +1,47 @@
+"""A gateway that got no processor for a while serves those who spoke to it in good time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from harness.stack import Stack
+from warren_local.service import Service
+
+WITHIN = 60.0
+"""Seconds; a bound, not an expectation."""
+STOPPED = 6.0
+"""Seconds: longer than a gateway keeps a connection."""
+
+KEPT = 10
+"""Connections."""
+
+
+@pytest.fixture
+def gateway(stack: Stack) -> Service:
+    return stack.gateways[0]
+
+
+@asynccontextmanager
+async def stopped(gateway: Service) -> AsyncIterator[None]:
+    """Stop it, and let it go on when what it waits for is late."""
+    gateway.pause()
+    try:
+        yield
+        await asyncio.sleep(STOPPED)
+    finally:
+        gateway.resume()
+
+
+async def test_a_request_on_a_kept_connection_is_answered(gateway: Service, http: httpx.AsyncClient) -> None:
+    async def ask() -> None:
+        assert (await http.get(f"{gateway.url}/healthz")).status_code == 200
+
+    async with asyncio.timeout(WITHIN):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(KEPT):
+                group.create_task(ask())
+        async with asyncio.TaskGroup() as group, stopped(gateway):
+            for _ in range(KEPT):
+                group.create_task(ask())
