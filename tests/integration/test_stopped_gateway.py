@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
+from harness.raw import message, raw_connect
 from harness.stack import Stack
+from integration.conftest import new_person
+from warren_gateway.connections.protocol import HELLO_WITHIN
 from warren_local.service import Service
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
-STOPPED = 6.0
-"""Seconds: longer than a gateway keeps a connection."""
+STOPPED = HELLO_WITHIN + 1.0
+"""Seconds: longer than a gateway waits for a hello, or keeps a connection."""
 
 KEPT = 10
 """Connections."""
@@ -45,3 +48,16 @@ async def test_a_request_on_a_kept_connection_is_answered(gateway: Service, http
         async with asyncio.TaskGroup() as group, stopped(gateway):
             for _ in range(KEPT):
                 group.create_task(ask())
+
+
+async def test_a_hello_is_answered(gateway: Service) -> None:
+    ann = new_person("ann")
+    async with asyncio.timeout(WITHIN), AsyncExitStack() as exits:
+        clients = [await raw_connect(gateway.url) for _ in range(KEPT)]
+        for client in clients:
+            exits.callback(client.abort)
+        async with stopped(gateway):
+            for client in clients:
+                await client.push(message(type="hello", token=ann.token))
+        for client in clients:
+            assert (await client.read_json("welcome"))["user"]["id"] == ann.id

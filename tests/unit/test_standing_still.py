@@ -4,17 +4,25 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
 import uvloop
 import warren.ops.serve as serve_module
+import warren_gateway.connections.protocol as protocol_module
+import warren_gateway.context as context_module
 import warren_gateway.http.listener as listener_module
 from harness.inprocess import served
+from pydantic import SecretStr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from warren.contract.codes import Close
+from warren_gateway.config import Settings
+from warren_gateway.context import Gateway
+from warren_gateway.delivery.subscriber import Transport
 
 KEPT = 1
 """Seconds for which a connection is kept (uvicorn takes whole ones), and that a head and a body may take."""
@@ -32,6 +40,8 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "HEAD_WITHIN", float(KEPT))
     monkeypatch.setattr(listener_module, "BODY_WITHIN", float(KEPT))
+    monkeypatch.setattr(protocol_module, "HELLO_WITHIN", float(KEPT))
+    monkeypatch.setattr(context_module, "TICK", 0.1)
 
 
 class Client:
@@ -175,3 +185,19 @@ async def test_a_process_that_is_about_to_end_answers_what_has_come(monkeypatch:
         assert await client.answer() == OK
 
     await on_uvloop(scenario, make)
+
+
+async def test_nobody_is_late_with_a_hello_until_it_would_have_been_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, transport = Gateway(Settings(secret=SecretStr("s" * 32))), Mock(spec=Transport)
+    transport.name = "websocket"
+    looks: asyncio.Queue[None] = asyncio.Queue()
+    monkeypatch.setattr(gateway.submitter, "expire", lambda: looks.put_nowait(None))
+    with gateway.serving(transport, "127.0.0.1"):
+        ticking = asyncio.create_task(gateway.ticks())
+        await looks.get()
+        time.sleep(STILL)  # noqa: ASYNC251
+        await looks.get()
+        transport.end.assert_not_called()
+        await looks.get()
+        assert transport.end.call_args.args[0] == Close.NO_HELLO
+        ticking.cancel()

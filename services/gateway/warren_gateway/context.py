@@ -142,17 +142,23 @@ class Gateway:
             client.transport.end(Close.GOING_AWAY, "going away")
 
     async def ticks(self) -> None:
-        """Let everything that waits notice the time, until cancelled."""
+        """Let everything that waits notice the time, until cancelled.
+
+        It is told the time of the end of the last look: what had come by then has been read, also if the process has
+        stood still since, whose timers are due before it reads what came meanwhile.
+        """
+        now = time.monotonic()
         while True:
             self.submitter.expire()
             metrics.PENDING.set(len(self.submitter))
             metrics.REPLAY_BYTES.set(self.hub.replay_bytes)
             held: Counter[str] = Counter()
             async for client in unhurried(self._clients):
-                client.tick(time.monotonic(), time.time())
+                client.tick(now, time.time())
                 held[client.transport.name] += 1
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
+            now = time.monotonic()
             await asyncio.sleep(TICK)
 
     def _observe(self, answer: Accepted | Refused, seconds: float) -> None:
