@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 
 import aio_pika
-from warren.bot import Bot, Message, Refusal, Unavailable, Voice, broker
+from warren.bot import Bot, Message, Refusal, Unavailable, Voice
+from warren.bot.broker import chat as broker
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.contract import commands as c
 from warren.contract.ids import new_id

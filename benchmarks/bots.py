@@ -31,7 +31,7 @@ MEMBERS = 5
 RATE = 20.0
 """Messages a second in a room: as many as a bot may answer in the long run."""
 ROOMS = 32
-"""In which a bot is at work at the same time (`warren.bot.runner.AT_ONCE`)."""
+"""In which a bot is at work at the same time (`warren.bot.runtime.runner.AT_ONCE`)."""
 REST = 4.0
 """Seconds for which everything is measured by itself, after as many in which it gets over its start."""
 WARM_UP = 1.0

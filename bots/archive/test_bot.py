@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warren.bot.chat import Stretch
+from warren.bot.api.chat import Stretch
 from warren.bot.testing import Dialogue
 
 from bots.archive import files

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from warren.bot import Refusal
-from warren.bot.state import Memory
+from warren.bot.api.state import Memory
 from warren.bot.testing import Dialogue
 from warren.contract import commands as c
 

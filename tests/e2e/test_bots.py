@@ -6,7 +6,7 @@ from e2e.conftest import WATCHER, Meet
 from harness.stack import Stack
 from playwright.async_api import expect
 from warren.bot import Bot, Message
-from warren.bot.runner import Runner
+from warren.bot.runtime.runner import Runner
 from warren_local.bots import give
 from warren_local.rabbitmq import RabbitMQ
 

@@ -30,7 +30,7 @@ from harness.line import TRANSPORTS
 from harness.member import Member, become_member, fresh_room, sign_in
 from harness.operator import metric
 from harness.stack import Stack
-from warren.bot.broker import PACE
+from warren.bot.broker.chat import PACE
 from warren.broker.dead import looking
 from warren.contract.bots import is_bot
 from warren.contract.ids import new_id

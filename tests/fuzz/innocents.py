@@ -12,7 +12,7 @@ from harness.bus import Bus, bus, send_command
 from harness.crowd import Crowd, gather_crowd, talking
 from harness.stack import Stack
 from warren.bot import Bot, Message
-from warren.bot.runner import Runner
+from warren.bot.runtime.runner import Runner
 from warren.contract.ids import new_id
 from warren.contract.topology import SHARDS, shard
 

@@ -15,7 +15,7 @@ import aio_pika
 import httpx
 import pytest
 from warren.bot import Bot
-from warren.bot.runner import Runner
+from warren.bot.runtime.runner import Runner
 from warren.broker.bots import bot_definitions, declare_bot
 from warren_local.home import broker_password
 from warren_local.rabbitmq import RabbitMQ

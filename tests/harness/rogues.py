@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from warren.bot import Bot, Message, Policy, Voice, runner
+from warren.bot import Bot, Message, Policy, Voice
+from warren.bot.runtime import runner
 
 ROOM = os.environ.get("WARREN_ROGUE_ROOM", "general")
 NOTES = Path(os.environ.get("WARREN_ROGUE_NOTES", "notes"))

@@ -15,7 +15,8 @@ from harness.bus import send_command
 from harness.member import bearer, fresh_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
-from warren.bot import Bot, Message, runner
+from warren.bot import Bot, Message
+from warren.bot.runtime import runner
 from warren.broker.bots import bindings, bot_definitions
 from warren.contract.bots import BOT_LOCK, LIMITS, bot_dead_exchange, bot_rooms_exchange
 from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import pytest
 from pydantic import AfterValidator, Field
 from warren.bot import Bot, Invitation, Message, Refusal, Trigger, Unavailable
-from warren.bot.engine import Policy
+from warren.bot.api.definition import Policy
 from warren.bot.testing import Dialogue, Rooms
 from warren.contract import commands as c
 from warren.contract.ids import inbox_room

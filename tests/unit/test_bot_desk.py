@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from warren.bot import Bot, Unavailable
-from warren.bot.desk import Desk
-from warren.bot.engine import Engine
-from warren.bot.event import Event
-from warren.bot.follower import Follower
-from warren.bot.log import Position
-from warren.bot.state import Memory
+from warren.bot.api.event import Event
+from warren.bot.api.position import Position
+from warren.bot.api.state import Memory
+from warren.bot.runtime.engine import Engine
+from warren.bot.runtime.follower import Follower
+from warren.bot.runtime.worker_pool import Desk
 from warren.bot.testing import Rooms
 
 

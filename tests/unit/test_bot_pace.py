@@ -2,7 +2,7 @@
 
 import asyncio
 
-from warren.bot.pace import Pace
+from warren.bot.broker.rate_limiter import Pace
 from warren.rates import Rate
 
 

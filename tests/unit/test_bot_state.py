@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from warren.bot.log import Position
-from warren.bot.state import Memory
+from warren.bot.api.position import Position
+from warren.bot.api.state import Memory
 
 CHANGES = 40
 

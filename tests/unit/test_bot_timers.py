@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from warren.bot import Bot, Message, Policy, Timer, Unavailable, Voice
-from warren.bot.desk import Desk
-from warren.bot.engine import Engine
-from warren.bot.event import Event
+from warren.bot.api.event import Event
+from warren.bot.api.state import Change, Memory
+from warren.bot.api.timers import Due, key_of, next_due, overdue, timer_id, value_of
 from warren.bot.logs import Lines
-from warren.bot.state import Change, Memory
+from warren.bot.runtime.engine import Engine
+from warren.bot.runtime.scheduler import Alarm
+from warren.bot.runtime.worker_pool import Desk
 from warren.bot.testing import Dialogue, Rooms
-from warren.bot.timers import Alarm, Due, key_of, next_due, overdue, timer_id, value_of
 
 HASTY = Policy(tries=2, first_wait=0.001, longest_wait=0.002)
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)

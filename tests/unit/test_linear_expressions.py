@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warren.bot.arguments import Misused, Signature, command_in
+from warren.bot.api.arguments import Misused, Signature, command_in
 from warren.contract.text import one_line, shows
 from warren.untrusted import UnreadableError, read
 from warren_gateway.auth.authenticator import SLUG_CHARACTERS
@@ -60,7 +60,7 @@ def read_json(text: str) -> object:
 
 
 OVER_TEXTS: dict[str, Callable[[str], object]] = {
-    "libs/warren/warren/bot/arguments.py": parse,
+    "libs/warren/warren/bot/api/arguments.py": parse,
     "libs/warren/warren/contract/text.py": lambda text: (shows(text), one_line(text)),
     "libs/warren/warren/untrusted.py": read_json,
     "services/persistence/warren_persistence/projections/folding.py": lambda text: terms("ann", text),
@@ -77,7 +77,7 @@ SHORT = {
     "services/gateway/warren_gateway/http/bodies.py": "paths",
     "services/gateway/warren_gateway/transports/cursors.py": "the pattern of what has been matched by pydantic",
     "libs/warren/warren/contract/bots.py": "ids",
-    "libs/warren/warren/bot/routes.py": "ids of rooms and types of events",
+    "libs/warren/warren/bot/api/routes.py": "ids of rooms and types of events",
 }
 """Where an expression runs over what people choose, but a line of it at most, with no repetition within another."""
 OTHERS = {
@@ -108,7 +108,7 @@ def _imports(path: Path) -> set[str]:
 
 def test_every_module_with_an_expression_is_known() -> None:
     """One that is new here needs a place above: what does it run over?"""
-    known = {*OVER_TEXTS, *SHORT, *OTHERS} - {"libs/warren/warren/bot/arguments.py"}  # which has none
+    known = {*OVER_TEXTS, *SHORT, *OTHERS} - {"libs/warren/warren/bot/api/arguments.py"}  # which has none
     assert set(modules_with_expressions()) == known
 
 

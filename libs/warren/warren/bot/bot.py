@@ -1,46 +1,24 @@
 """A bot: its name, and handlers for what happens."""
 
-from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from pydantic import TypeAdapter
-
-from warren.bot.arguments import Signature
-from warren.bot.engine import Policy
-from warren.bot.routes import Handler, Route, Routes, patterns
-from warren.bot.runner import main
-from warren.bot.trigger import INVITED
-from warren.bot.voice import Voice
-from warren.contract.bots import BotName, bot_user
+from warren.bot.api.arguments import Signature
+from warren.bot.api.definition import Definition, Task
+from warren.bot.api.routes import Handler, Route, patterns
+from warren.bot.api.trigger import INVITED
+from warren.bot.runtime.runner import main
 
 H = TypeVar("H", bound=Handler)
-Task = Callable[[Voice], Awaitable[None]]
-_NAME: TypeAdapter[str] = TypeAdapter(BotName)
 
 
-class Bot:
+class Bot(Definition):
     """Handlers by decorator. `run()` connects it; `warren.bot.testing` talks to it without a broker.
 
     `title`: what people see as its name. `rooms`: where it becomes a member at the start; it may only follow rooms
     that the operator has given it. `since`: where it begins in a room that it has never been in (0 is the room's
     beginning; without it, with what happens next). `state`: the file in which it keeps what it remembers.
     """
-
-    def __init__(
-        self, name: str, *, title: str | None = None, rooms: Collection[str] = (), since: int | None = None,
-        state: Path | str | None = None, policy: Policy | None = None,
-    ) -> None:  # fmt: skip
-        self.name = _NAME.validate_python(name)
-        self.user = bot_user(name)
-        self.title = title or name
-        self.rooms = frozenset(rooms)
-        self.since = since
-        self.state = None if state is None else Path(state)
-        self.policy = policy or Policy()
-        self.routes = Routes()
-        self.timers = Routes()
-        self.tasks: list[Task] = []
 
     def message(self, *, room: str | Collection[str] | None = None, bots: bool = False) -> Callable[[H], H]:
         """Call the handler with each message. `bots`: also with those of other bots."""

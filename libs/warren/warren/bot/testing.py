@@ -12,14 +12,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
+from warren.bot.api.chat import Refusal, Stretch
+from warren.bot.api.event import Event
+from warren.bot.api.state import Memory
+from warren.bot.api.timers import next_due, overdue
+from warren.bot.api.voice import Voice
 from warren.bot.bot import Bot
-from warren.bot.chat import Refusal, Stretch
-from warren.bot.engine import Engine
-from warren.bot.event import Event
-from warren.bot.follower import Follower
-from warren.bot.state import Memory
-from warren.bot.timers import next_due, overdue
-from warren.bot.voice import Voice
+from warren.bot.runtime.engine import Engine
+from warren.bot.runtime.follower import Follower
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.events import NUMBERED

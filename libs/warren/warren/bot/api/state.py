@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
 
-from warren.bot.log import Position
+from warren.bot.api.position import Position
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vals (key TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from warren.bot import metrics
-from warren.bot.chat import Chat, Refusal
-from warren.bot.engine import Engine
-from warren.bot.log import Hole, Position
-from warren.bot.state import Memory
+from warren.bot.api.chat import Chat, Refusal
+from warren.bot.api.position import Hole, Position
+from warren.bot.api.state import Memory
+from warren.bot.runtime.engine import Engine
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 

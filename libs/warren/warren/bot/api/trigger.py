@@ -9,10 +9,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.chat import Chat, Refusal, Stretch
-from warren.bot.event import Event
-from warren.bot.state import GONE, Change, State
-from warren.bot.timers import Clock, Due, key_of, timer_id, value_of
+from warren.bot.api.chat import Chat, Refusal, Stretch
+from warren.bot.api.event import Event
+from warren.bot.api.state import GONE, Change, State
+from warren.bot.api.timers import Clock, Due, key_of, timer_id, value_of
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.ids import TEXT_LIMIT, new_id

@@ -3,28 +3,20 @@
 A timer is a value like others, under a key that begins with the moment at which it is due: the first key is the next.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from warren.bot.event import Event
-from warren.bot.state import HIDDEN, Memory
-from warren.contract.wire import rfc3339, utc_now
-
-if TYPE_CHECKING:
-    from warren.bot.desk import Desk
-    from warren.bot.engine import Engine
+from warren.bot.api.event import Event
+from warren.bot.api.state import HIDDEN, Memory
+from warren.contract.wire import rfc3339
 
 PREFIX = f"{HIDDEN}timer/"
 """What the keys of timers begin with."""
 LOOK = 1_000
 """Timers that are taken up at once, those that have been due for longest first."""
-NAP = 10.0
-"""Seconds until the clock is looked at again, at most: it may be set, or go on while the machine sleeps."""
 _LAST = "~"  # sorts after all that a timer's id holds
 
 Clock = Callable[[], datetime]
@@ -85,40 +77,3 @@ def next_due(memory: Memory, now: datetime) -> Due | None:
     """Return the first timer that is not due yet."""
     found = memory.span(f"{PREFIX}{rfc3339(now)}{_LAST}", PREFIX + _LAST, 1)
     return next((Due(id=key.removeprefix(PREFIX), **value) for key, value in found), None)
-
-
-class Alarm:
-    """Has timers' handlers called when they are due: each in its room, after what is being done there."""
-
-    def __init__(self, engine: "Engine", memory: Memory, desk: "Desk", clock: Clock = utc_now) -> None:
-        self._engine = engine
-        self._memory = memory
-        self._desk = desk
-        self._clock = clock
-        self._ringing: set[str] = set()
-
-    async def run(self) -> None:
-        """Look after the timers until cancelled."""
-        while True:
-            self._engine.timers.clear()
-            self._look()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._nap()):
-                    await self._engine.timers.wait()
-
-    def _look(self) -> None:
-        for due in overdue(self._memory, self._clock()):
-            if due.id not in self._ringing:
-                self._ringing.add(due.id)
-                self._desk.put(due.room, lambda due=due: self._ring(due))  # type: ignore[misc]
-
-    async def _ring(self, due: Due) -> None:
-        try:
-            await self._engine.ring(due)
-        finally:
-            self._ringing.discard(due.id)
-
-    def _nap(self) -> float:
-        now = self._clock()
-        coming = next_due(self._memory, now)
-        return NAP if coming is None else min(NAP, max(0.0, (coming.due - now) / timedelta(seconds=1)))

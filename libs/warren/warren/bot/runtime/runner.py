@@ -7,24 +7,25 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import start_http_server
 
 from warren.bot import logs, metrics
-from warren.bot.broker import BrokerChat
-from warren.bot.chat import Refusal
-from warren.bot.desk import Desk, Needed
-from warren.bot.engine import Engine
-from warren.bot.event import events_of
-from warren.bot.follower import Follower
-from warren.bot.state import Memory
-from warren.bot.timers import Alarm
-from warren.bot.trigger import INVITED
-from warren.bot.turn import our_turn
-from warren.bot.voice import Voice
+from warren.bot.api.chat import Refusal
+from warren.bot.api.definition import Definition, Task
+from warren.bot.api.event import events_of
+from warren.bot.api.state import Memory
+from warren.bot.api.trigger import INVITED
+from warren.bot.api.voice import Voice
+from warren.bot.broker.chat import BrokerChat
+from warren.bot.runtime.engine import Engine
+from warren.bot.runtime.follower import Follower
+from warren.bot.runtime.leader_lock import our_turn
+from warren.bot.runtime.scheduler import Alarm
+from warren.bot.runtime.worker_pool import Desk, Needed
 from warren.broker.backoff import backoff, pause
 from warren.broker.consumer import consume, is_open, open_channel, until_closed
 from warren.broker.errors import Unavailable, translated, until_lost
@@ -34,9 +35,6 @@ from warren.contract.ids import inbox_room
 from warren.contract.nodes import node_urls
 from warren.contract.topology import EVENTS
 from warren.supervise import endless
-
-if TYPE_CHECKING:
-    from warren.bot.bot import Bot, Task
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ GRACE = 10.0
 class Runner:
     """One process of a bot. Several may run: the broker has one of them consume, and another one when that ends."""
 
-    def __init__(self, bot: "Bot", amqp_url: str) -> None:
+    def __init__(self, bot: Definition, amqp_url: str) -> None:
         self._bot = bot
         self._memory = Memory(bot.state)
         self._chat = BrokerChat(bot.user, bot.title)
@@ -93,7 +91,7 @@ class Runner:
         """End in order."""
         self._stop.set()
 
-    async def _beside(self, work: "Task", voice: Voice) -> None:
+    async def _beside(self, work: Task, voice: Voice) -> None:
         """Run a task of the bot's; one that has come to its end is no reason to stop."""
         await work(voice)
         await self._stop.wait()
@@ -230,7 +228,7 @@ async def _end(tasks: Iterable["asyncio.Task[Any]"], grace: float) -> None:
         await asyncio.wait(pending, timeout=grace)
 
 
-def main(bot: "Bot") -> None:
+def main(bot: Definition) -> None:
     """Run a bot until SIGTERM or Ctrl-C."""
     url = os.environ.get("WARREN_AMQP_URL")
     if not url:
@@ -245,7 +243,7 @@ def main(bot: "Bot") -> None:
     asyncio.run(_run(bot, url))
 
 
-async def _run(bot: "Bot", url: str) -> None:
+async def _run(bot: Definition, url: str) -> None:
     runner = Runner(bot, url)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

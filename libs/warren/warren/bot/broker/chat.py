@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from aio_pika.abc import AbstractConnection
 from pydantic_core import to_json
 
-from warren.bot.chat import Refusal, Stretch
-from warren.bot.event import Event
-from warren.bot.pace import Pace
+from warren.bot.api.chat import Refusal, Stretch
+from warren.bot.api.event import Event
+from warren.bot.broker.rate_limiter import Pace
 from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff, pause
 from warren.broker.dead import about, dead_letter

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.chat import Chat, Stretch
+from warren.bot.api.chat import Chat, Stretch
 from warren.contract import commands as c
 from warren.contract.ids import new_id
 

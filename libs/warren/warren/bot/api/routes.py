@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from warren.bot.arguments import Misused, Signature, command_in
-from warren.bot.event import Event
+from warren.bot.api.arguments import Misused, Signature, command_in
+from warren.bot.api.event import Event
 
 Handler = Callable[..., Awaitable[None]]
 

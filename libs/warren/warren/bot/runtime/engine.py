@@ -4,24 +4,21 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from warren.bot import metrics
-from warren.bot.arguments import Misused
-from warren.bot.chat import Chat, Refusal
-from warren.bot.event import Event
-from warren.bot.log import Position
-from warren.bot.routes import Route
-from warren.bot.state import GONE, Change, Memory
-from warren.bot.timers import PREFIX, Clock, Due, key_of
-from warren.bot.trigger import INVITED, Deeds, Invitation, Message, Timer, Trigger
+from warren.bot.api.arguments import Misused
+from warren.bot.api.chat import Chat, Refusal
+from warren.bot.api.definition import Definition
+from warren.bot.api.event import Event
+from warren.bot.api.position import Position
+from warren.bot.api.routes import Route
+from warren.bot.api.state import GONE, Change, Memory
+from warren.bot.api.timers import PREFIX, Clock, Due, key_of
+from warren.bot.api.trigger import INVITED, Deeds, Invitation, Message, Timer, Trigger
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.wire import utc_now
-
-if TYPE_CHECKING:
-    from warren.bot.bot import Bot
 
 log = logging.getLogger(__name__)
 
@@ -29,27 +26,10 @@ Bury = Callable[[Event, str, str], Awaitable[None]]
 """Puts an event among the dead letters: the event, the handler, the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long and how often a handler may try, and how long bots may talk to each other.
-
-    `timeout`: seconds for one try. `tries`: of a handler that raises. `patience`: seconds for which it is tried again
-    while broker or database are away, which is not its fault. `chatter`: messages of bots in a row, with nobody else
-    in between, after which this one answers no other bot.
-    """
-
-    timeout: float = 60.0
-    tries: int = 5
-    first_wait: float = 0.2
-    longest_wait: float = 10.0
-    patience: float = 600.0
-    chatter: int = 5
-
-
 class Engine:
     """One bot at work. Events of one room are given to it one at a time, in order."""
 
-    def __init__(self, bot: "Bot", chat: Chat, memory: Memory, bury: Bury, clock: Clock = utc_now) -> None:
+    def __init__(self, bot: Definition, chat: Chat, memory: Memory, bury: Bury, clock: Clock = utc_now) -> None:
         self._bot = bot
         self._chat = chat
         self._memory = memory

@@ -1,0 +1,1 @@
+"""Runs a bot: each event once and in order, timers when they are due, one process of several."""
