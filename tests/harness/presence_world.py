@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from warren.contract import presence as p
 from warren.contract.ids import inbox_room
 from warren.contract.topology import shard
-from warren_gateway.presence.attendance import Attendance
-from warren_gateway.presence.roster import Roster
+from warren_gateway.presence.announcer import PresenceAnnouncer
+from warren_gateway.presence.snapshot import PresenceSnapshot
 from warren_presence.clock import Clock
 from warren_presence.domain.leases import Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL
@@ -98,8 +98,8 @@ class Gateway:
 
     def __init__(self, world: "World", name: str) -> None:
         self.world, self.name = world, name
-        self.attendance = Attendance(name)
-        self.rosters: dict[str, Roster] = {}
+        self.attendance = PresenceAnnouncer(name)
+        self.rosters: dict[str, PresenceSnapshot] = {}
         self.clients: list[Client] = []
         self.deaf = 0
         """Frames that do not arrive."""
@@ -111,10 +111,10 @@ class Gateway:
         self._arrived = 0.0
         self.beat_lost = False
 
-    def follow(self, room: str) -> Roster:
+    def follow(self, room: str) -> PresenceSnapshot:
         """Begin to follow a room, for a client or for a request."""
         if room not in self.rosters:
-            self.rosters[room] = Roster(room)
+            self.rosters[room] = PresenceSnapshot(room)
             self.attendance.ask(room)
         return self.rosters[room]
 
@@ -598,7 +598,7 @@ class World:
         assert sorted(shard.connected) == sorted({client.user for client in self.clients})
         assert (shard._graces, shard._due, shard._sought) == (type(shard._graces)(), {}, set())
 
-    def _assert_told(self, roster: Roster, expected: dict[str, str]) -> None:
+    def _assert_told(self, roster: PresenceSnapshot, expected: dict[str, str]) -> None:
         online = sum(status == "online" for status in expected.values())
         assert roster.count == p.Count(online=online, away=len(expected) - online)
         if roster.people is not None:

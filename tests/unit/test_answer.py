@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from warren.contract.frames import Error, Joined, Left
 from warren.contract.presence import IsTyping, Partial, Presence, Present
 from warren.contract.sizes import SERVER_FRAME_LIMIT
-from warren_gateway.delivery.batch import Chunk, Frame, pack, packs
-from warren_gateway.presence.roster import Roster
+from warren_gateway.delivery.batch import EventBatch, Frame, pack, packs
+from warren_gateway.presence.snapshot import PresenceSnapshot
 from warren_gateway.transports.cursors import Cursors, Place
-from warren_gateway.transports.poll_answer import TYPISTS, Answer
+from warren_gateway.transports.poll_answer import TYPISTS, PollTransport
 
 property_test = settings(max_examples=30, deadline=None)
 ROOM = "general"
@@ -20,7 +20,7 @@ EPOCH = "e1"
 WITHIN = 10.0
 
 
-def chunk(first: int, last: int, size: int = 10, room: str = ROOM) -> Chunk:
+def chunk(first: int, last: int, size: int = 10, room: str = ROOM) -> EventBatch:
     return pack(room, [{"seq": seq, "type": "message", "text": "x" * size} for seq in range(first, last + 1)], last)
 
 
@@ -28,14 +28,14 @@ def joined(head: int, *, reset: bool = False, epoch: str = EPOCH) -> Joined:
     return Joined(room=ROOM, epoch=epoch, head=head, number=head, read=0, reset=reset)
 
 
-def answer(since: int | None = 0, presence: str | None = None, roster: Roster | None = None) -> Answer:
+def answer(since: int | None = 0, presence: str | None = None, roster: PresenceSnapshot | None = None) -> PollTransport:
     place = Place() if since is None else Place(since, EPOCH)
     known = {} if presence is None else {ROOM: presence}
-    return Answer(Cursors({ROOM: place}), known, {ROOM: roster}.get)
+    return PollTransport(Cursors({ROOM: place}), known, {ROOM: roster}.get)
 
 
-def roster(*people: str) -> Roster:
-    found = Roster(ROOM)
+def roster(*people: str) -> PresenceSnapshot:
+    found = PresenceSnapshot(ROOM)
     state = [Present(user=user, name=user, status="online") for user in people]
     assert found.take("term", Presence(room=ROOM, version=1, state=state))
     return found
@@ -46,7 +46,7 @@ def encoded(body: dict[str, Any]) -> int:
     return len(JSONResponse(body).body)
 
 
-async def is_ready(one: Answer) -> bool:
+async def is_ready(one: PollTransport) -> bool:
     """Say whether the answer waits no more."""
     waiting = asyncio.create_task(one.wait(WITHIN))
     for _ in range(3):
@@ -121,7 +121,7 @@ async def _gather_all(rooms: int, news: list[tuple[str, int]], character: str, m
     names = [f"{number:03}".ljust(64, "r") for number in range(rooms)]
     people = [f"{number}".ljust(128, "u") for number in range(150)]
     here = {name: crowded(name, people, character) for name in names[:10]}
-    one = Answer(Cursors({name: Place(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
+    one = PollTransport(Cursors({name: Place(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
     last = 2**53 - 1
     for name in names:
         one.tell(Joined(room=name, epoch="e" * 64, head=last, number=last, read=last, reset=False))
@@ -142,7 +142,7 @@ async def test_each_answer_goes_on_however_many_rooms_and_however_long_the_texts
     events = [{"seq": seq, "type": "message", "number": seq, "text": "\x01" * 4_000} for seq in range(1, 61)]
     read: list[int] = []
     while len(read) < len(events):
-        one = Answer(cursors, dict.fromkeys(names, "99999999-999999"), lambda _: None)
+        one = PollTransport(cursors, dict.fromkeys(names, "99999999-999999"), lambda _: None)
         for part in packs(names[0], events[len(read) :], len(events)):
             one.put(part)
         body = one.body()
@@ -156,14 +156,16 @@ def seqs_of(news: dict[str, Any]) -> list[int]:
     return [event["seq"] for event in news.get("events", ())]
 
 
-def crowded(room: str, people: list[str], character: str) -> Roster:
-    found = Roster(room)
+def crowded(room: str, people: list[str], character: str) -> PresenceSnapshot:
+    found = PresenceSnapshot(room)
     state = [Present(user=user, name=character * 64, status="online") for user in people]
     assert found.take("term", Presence(room=room, version=1, state=state))
     return found
 
 
-def _say(one: Answer, kind: str, room: str, character: str, here: dict[str, Roster], most: int) -> None:
+def _say(
+    one: PollTransport, kind: str, room: str, character: str, here: dict[str, PresenceSnapshot], most: int
+) -> None:
     """Give it something new; events are all that there are, as a replay gives them, and once."""
     text = character * 4_000
     match kind:

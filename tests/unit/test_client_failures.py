@@ -11,19 +11,19 @@ from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
 from warren.rates import Rate
 from warren_gateway.auth.tokens import User
-from warren_gateway.connections.connection import Client
+from warren_gateway.connections.connection import Connection
 from warren_gateway.connections.limits import PersonLimits
-from warren_gateway.connections.protocol import Session, SessionLimits
-from warren_gateway.delivery.batch import Chunk, Frame, pack
-from warren_gateway.presence.live import Live
-from warren_gateway.rooms.registry import Hub
+from warren_gateway.connections.protocol import ClientProtocol, SessionLimits
+from warren_gateway.delivery.batch import EventBatch, Frame, pack
+from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.registry import RoomRegistry
 
 PLENTY = Rate(1_000, 1_000)
 LIMITS = SessionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unanswered=10, rooms=10)
 JOIN = '{"type":"join","room":"general"}'
 
 
-class BrokenHub(Hub):
+class BrokenHub(RoomRegistry):
     """Has a fault that nobody foresaw."""
 
     def __init__(self) -> None:
@@ -68,18 +68,18 @@ class Line:
         self.ended.append(code)
 
 
-def client(line: Line, hub: Hub) -> Client:
+def client(line: Line, hub: RoomRegistry) -> Connection:
     """Return somebody's connection."""
     people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, joins=PLENTY, typing=PLENTY, connections=10)
     publisher = Publisher(confirm=False)
-    session = Session(LIMITS, people, time.monotonic())
-    live = Live("test/1")
-    found = Client(line, session, "127.0.0.1", None, hub, live, Submitter(publisher, by_shard))  # type: ignore[arg-type]
+    session = ClientProtocol(LIMITS, people, time.monotonic())
+    live = PresenceClient("test/1")
+    found = Connection(line, session, "127.0.0.1", None, hub, live, Submitter(publisher, by_shard))  # type: ignore[arg-type]
     found.admit(User("ann", "Ann", time.time() + 3_600))
     return found
 
 
-def chunk() -> Chunk:
+def chunk() -> EventBatch:
     return pack("general", [{"seq": 1, "type": "message", "text": "x"}], 1)
 
 
@@ -133,4 +133,4 @@ async def test_what_fails_when_it_goes_keeps_nothing_of_the_rest() -> None:
 
     one = client(Line(), StuckHub())
     one.close()
-    assert len(one._session.people.connections) == 0
+    assert len(one._protocol.people.connections) == 0

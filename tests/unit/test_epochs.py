@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from warren.broker.asker import Asker
 from warren.broker.errors import Unavailable
 from warren.contract.queries import Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
-from warren_gateway.presence.live import Live
-from warren_gateway.rooms.registry import Hub
+from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.registry import RoomRegistry
 
 ROOM = "general"
 EVENTS = [{"seq": seq, "type": "message", "number": seq, "text": "of another store"} for seq in (1, 2)]
@@ -53,7 +53,7 @@ class Reader:
 
 
 async def joined(monkeypatch: pytest.MonkeyPatch, store: Store, reader: Reader) -> None:
-    hub = Hub(cast(Asker, store), Live("test/1"), 2**20)
+    hub = RoomRegistry(cast(Asker, store), PresenceClient("test/1"), 2**20)
 
     async def bound(_: str) -> None:
         return

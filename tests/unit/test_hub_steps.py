@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from warren.broker.asker import Asker
 from warren.broker.publisher import Publisher
-from warren_gateway.delivery.batch import COPIES, Chunk, Frame, pack, weight
+from warren_gateway.delivery.batch import COPIES, EventBatch, Frame, pack, weight
 from warren_gateway.delivery.turns import PORTION
-from warren_gateway.presence.live import Live
-from warren_gateway.rooms.registry import Hub
-from warren_gateway.rooms.replica import RING_BYTES, ReplayBuffers, RoomView
+from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.registry import RoomRegistry
+from warren_gateway.rooms.replica import RING_BYTES, ReplayBuffers, RoomReplica
 
 FEW, MANY = 500, 4_000
 MIB = 1024 * 1024
@@ -39,10 +39,10 @@ async def calls(work: Callable[[], Awaitable[None]]) -> tuple[int, int]:
     return count, turns
 
 
-def make() -> tuple[Hub, Live]:
+def make() -> tuple[RoomRegistry, PresenceClient]:
     publisher = Publisher(confirm=False)
-    live = Live("test/1")
-    return Hub(Asker(publisher), live, 64 * MIB), live
+    live = PresenceClient("test/1")
+    return RoomRegistry(Asker(publisher), live, 64 * MIB), live
 
 
 async def swept(rooms: int) -> tuple[int, int]:
@@ -82,12 +82,12 @@ async def test_what_is_announced_does_not_take_a_look_at_every_room() -> None:
         _, live = make()
         for number in range(rooms):
             live._follow(f"room-{number}")
-        live._attendance.announcements(0.0)
+        live._announcer.announcements(0.0)
         taken.append((await calls(live._announce))[0])
     assert taken[1] < taken[0] * 1.5
 
 
-def chunk(room: str, seq: int, size: int) -> Chunk:
+def chunk(room: str, seq: int, size: int) -> EventBatch:
     return pack(room, [{"seq": seq, "type": "message", "text": "x" * size}], seq)
 
 
@@ -95,14 +95,14 @@ def encoders() -> list[Callable[[Frame], bytes]]:
     return [lambda frame: b"w" + frame.body, lambda frame: b"s" + frame.body]
 
 
-def held(view: RoomView) -> int:
+def held(view: RoomReplica) -> int:
     """Return the bytes that a ring really holds, encodings included."""
     ring = view.replay(0 if view.head is None else view._ring[0].first - 1, 10**9) or []
     return sum(len(each.body) + sum(len(found) for found in each._encoded.values()) for each in ring)
 
 
 def test_a_ring_counts_what_it_holds_in_every_form() -> None:
-    view = RoomView("general")
+    view = RoomReplica("general")
     view.load("e", 0, 0)
     ways = encoders()
     for seq in range(1, 400):
@@ -116,7 +116,7 @@ def test_a_ring_counts_what_it_holds_in_every_form() -> None:
 @pytest.mark.parametrize("size", [10, 4_000, 100_000])
 def test_all_rings_together_keep_to_a_bound(size: int) -> None:
     buffers = ReplayBuffers(4 * MIB)
-    views = [RoomView(f"room-{number}", buffers) for number in range(200)]
+    views = [RoomReplica(f"room-{number}", buffers) for number in range(200)]
     for view in views:
         view.load("e", 0, 0)
     for seq in range(1, 60):
@@ -134,7 +134,7 @@ def test_all_rings_together_keep_to_a_bound(size: int) -> None:
 def test_who_was_used_least_recently_gives_up_the_oldest() -> None:
     one = weight(chunk("a", 1, 1_000))
     buffers = ReplayBuffers(6 * one + 100)
-    a, b, c = (RoomView(name, buffers) for name in "abc")
+    a, b, c = (RoomReplica(name, buffers) for name in "abc")
     for view in (a, b, c):
         view.load("e", 0, 0)
     for seq in (1, 2, 3):
@@ -150,7 +150,7 @@ def test_who_was_used_least_recently_gives_up_the_oldest() -> None:
 
 def test_a_room_that_is_followed_no_more_counts_no_more_whoever_works_on_it() -> None:
     buffers = ReplayBuffers(4 * MIB)
-    view = RoomView("general", buffers)
+    view = RoomReplica("general", buffers)
     view.load("e", 0, 0)
     view.offer(chunk("general", 1, 1_000))
     buffers.forget(view)
@@ -159,7 +159,7 @@ def test_a_room_that_is_followed_no_more_counts_no_more_whoever_works_on_it() ->
 
 
 def test_what_waits_beyond_a_hole_is_bounded_in_bytes() -> None:
-    view = RoomView("general")
+    view = RoomReplica("general")
     view.load("e", 0, 0)
     for seq in range(3, 40):
         view.offer(chunk("general", seq, 200_000))

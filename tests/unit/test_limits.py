@@ -7,8 +7,8 @@ from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.rates import TIDY, Bucket, Buckets, Rate, seconds
 from warren_gateway.auth.tokens import User
-from warren_gateway.connections.limits import PersonLimits, Places, address_key, address_of
-from warren_gateway.connections.protocol import Action, End, Reply, Session, SessionLimits, Submit, Subscribe
+from warren_gateway.connections.limits import ConcurrencyLimiter, PersonLimits, address_key, address_of
+from warren_gateway.connections.protocol import Action, ClientProtocol, End, Reply, SessionLimits, Submit, Subscribe
 
 property_test = settings(max_examples=200, deadline=None)
 SLACK = 1e-6
@@ -81,7 +81,7 @@ def test_who_is_limited_stays_so_while_others_come_and_go() -> None:
 @property_test
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=200))
 def test_places_are_taken_and_given_back(steps: list[tuple[bool, str]]) -> None:
-    found = Places(3)
+    found = ConcurrencyLimiter(3)
     held = dict.fromkeys("abc", 0)
     for enters, key in steps:
         if enters:
@@ -142,18 +142,18 @@ def people(messages: float = 100, connections: int = 5) -> PersonLimits:
     )
 
 
-def session(shared: PersonLimits, user: str = "ann") -> tuple[Session, list[Action]]:
+def session(shared: PersonLimits, user: str = "ann") -> tuple[ClientProtocol, list[Action]]:
     """Return a session after its hello, and how that was answered."""
-    found = Session(LIMITS, shared, 0.0)
+    found = ClientProtocol(LIMITS, shared, 0.0)
     found.receive('{"type":"hello","token":"t"}', 0.0)
     return found, found.verified(User(user, user, 1_000.0), 0.0)
 
 
-def send(found: Session, now: float) -> list[Action]:
+def send(found: ClientProtocol, now: float) -> list[Action]:
     return found.receive('{"type":"send","room":"a","key":"k","text":"x"}', now)
 
 
-def join(found: Session, room: str, now: float) -> list[Action]:
+def join(found: ClientProtocol, room: str, now: float) -> list[Action]:
     return found.receive(f'{{"type":"join","room":"{room}"}}', now)
 
 
@@ -242,7 +242,7 @@ def test_a_renewal_takes_no_second_connection() -> None:
 
 
 def test_where_tokens_are_not_looked_at_a_newcomer_waits_and_the_others_stay() -> None:
-    newcomer = Session(LIMITS, people(), 0.0)
+    newcomer = ClientProtocol(LIMITS, people(), 0.0)
     newcomer.receive('{"type":"hello","token":"t"}', 0.0)
     bye, end = newcomer.not_now("too many", Code.TOO_MANY, 2.5)
     assert bye == Reply(f.Bye(code=Close.TOO_MANY, after_ms=3_000))
@@ -252,7 +252,7 @@ def test_where_tokens_are_not_looked_at_a_newcomer_waits_and_the_others_stay() -
 
 
 def test_whose_key_is_not_known_yet_comes_back_and_is_not_signed_out() -> None:
-    newcomer = Session(LIMITS, people(), 0.0)
+    newcomer = ClientProtocol(LIMITS, people(), 0.0)
     newcomer.receive('{"type":"hello","token":"t"}', 0.0)
     bye, end = newcomer.not_now("not yet", Code.UNAVAILABLE, 4.5)
     assert bye == Reply(f.Bye(code=Close.KEY_UNKNOWN, after_ms=5_000))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from warren.contract.ids import inbox_room
 from warren.contract.presence import GRACE, Announcement, Count, Presence, Present
 from warren.contract.topology import SHARDS, shard
-from warren_gateway.presence.attendance import MESSAGE_LIMIT, Attendance
-from warren_gateway.presence.roster import Roster
+from warren_gateway.presence.announcer import MESSAGE_LIMIT, PresenceAnnouncer
+from warren_gateway.presence.snapshot import PresenceSnapshot
 from warren_presence.domain import room as room_module
 from warren_presence.domain.room import Room
 
@@ -17,9 +17,9 @@ ROOM = "general"
 NUMBER = shard(ROOM)
 
 
-def begun() -> Attendance:
+def begun() -> PresenceAnnouncer:
     """Return the attendance of a gateway that has announced itself."""
-    attendance = Attendance("g1")
+    attendance = PresenceAnnouncer("g1")
     attendance.announcements(0.0)
     return attendance
 
@@ -29,7 +29,7 @@ def said(messages: Iterable[Announcement], room: str = ROOM) -> list[tuple[str, 
     return [(change.user, change.status) for message in messages for change in message.changes if change.room == room]
 
 
-def now_said(attendance: Attendance, now: float = 1.0, room: str = ROOM) -> list[tuple[str, str]]:
+def now_said(attendance: PresenceAnnouncer, now: float = 1.0, room: str = ROOM) -> list[tuple[str, str]]:
     return said(attendance.announcements(now), room)
 
 
@@ -37,7 +37,7 @@ def now_said(attendance: Attendance, now: float = 1.0, room: str = ROOM) -> list
 
 
 def test_a_gateway_begins_by_saying_to_every_shard_that_there_is_nobody() -> None:
-    attendance = Attendance("g1")
+    attendance = PresenceAnnouncer("g1")
     assert not attendance.idle
     messages = attendance.announcements(0.0)
     assert [(message.shard, message.seq, message.full) for message in messages] == [(n, 1, True) for n in range(SHARDS)]
@@ -229,8 +229,8 @@ def one(user: str, status: str = "online") -> dict[str, str]:
     return {"user": user, "name": user.title(), "status": status}
 
 
-def begun_roster(**what: object) -> Roster:
-    roster = Roster(ROOM)
+def begun_roster(**what: object) -> PresenceSnapshot:
+    roster = PresenceSnapshot(ROOM)
     assert not roster.synced
     assert roster.take("t", told(7, **what))
     assert roster.synced
@@ -321,7 +321,7 @@ def test_a_roster_that_misses_nothing_or_knows_it_is_exactly_what_the_room_has_t
 
 
 def _play(steps: list[tuple[str, str, str]], random: object) -> None:
-    room, rosters, now = Room(ROOM, 3), [Roster(ROOM) for _ in range(3)], 0.0
+    room, rosters, now = Room(ROOM, 3), [PresenceSnapshot(ROOM) for _ in range(3)], 0.0
     for kind, gateway, user in steps:
         now += 1.0
         match kind:
@@ -343,7 +343,7 @@ def _play(steps: list[tuple[str, str, str]], random: object) -> None:
                 _compare(room, rosters)
 
 
-def _compare(room: Room, rosters: list[Roster]) -> None:
+def _compare(room: Room, rosters: list[PresenceSnapshot]) -> None:
     known = {user: person.told for user, person in room.people.items() if person.told != "offline"}
     count = Count(online=list(known.values()).count("online"), away=list(known.values()).count("away"))
     assert rosters[0].synced

@@ -7,8 +7,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from warren.contract.sizes import SERVER_BODY_LIMIT
-from warren_gateway.delivery.batch import MERGE_BYTES, Chunk, Frame, cut, merge, pack, split, trim
-from warren_gateway.rooms.replica import PENDING_CHUNKS, RING_BYTES, RING_EVENTS, RoomView
+from warren_gateway.delivery.batch import MERGE_BYTES, EventBatch, Frame, cut, merge, pack, split, trim
+from warren_gateway.rooms.replica import PENDING_BATCHES, RING_BYTES, RING_EVENTS, RoomReplica
 
 ROOM = "general"
 property_test = settings(max_examples=300, deadline=None)
@@ -22,12 +22,12 @@ def event(seq: int, size: int) -> dict[str, Any]:
     return {"seq": seq, "type": "member.left" if seq % 4 == 1 else "member.joined", "user": f"u{seq}"}
 
 
-def chunk(first: int, last: int, size: int = 1) -> Chunk:
+def chunk(first: int, last: int, size: int = 1) -> EventBatch:
     """Return the events `first` to `last`, messages with as many characters as `size`."""
     return pack(ROOM, [event(seq, size) for seq in range(first, last + 1)], last // 2)
 
 
-def seqs(chunks: list[Chunk]) -> list[int]:
+def seqs(chunks: list[EventBatch]) -> list[int]:
     """Return the seqs in the chunks' bodies, and check that their heads tell the truth."""
     found = []
     for each in chunks:
@@ -40,8 +40,8 @@ def seqs(chunks: list[Chunk]) -> list[int]:
     return found
 
 
-def loaded(head: int = 0) -> RoomView:
-    view = RoomView(ROOM)
+def loaded(head: int = 0) -> RoomReplica:
+    view = RoomReplica(ROOM)
     view.load("e", head, head // 2)
     return view
 
@@ -69,7 +69,7 @@ def test_what_goes_out_is_gap_free_in_order_and_once(spans: list[tuple[int, int]
 def test_what_arrives_before_the_load_is_kept_for_it(
     before: list[tuple[int, int]], after: list[tuple[int, int]], head: int
 ) -> None:
-    view = RoomView(ROOM)
+    view = RoomReplica(ROOM)
     for span in before:
         assert view.offer(chunk(*span)) == []
     out = seqs(view.load("e", head, head // 2))
@@ -103,8 +103,8 @@ def test_a_replay_is_a_prefix_of_what_was_missed(
 
 
 def test_a_view_that_is_not_loaded_has_nothing_to_replay() -> None:
-    assert RoomView(ROOM).replay(0, 1_000) == []
-    assert not RoomView(ROOM).behind
+    assert RoomReplica(ROOM).replay(0, 1_000) == []
+    assert not RoomReplica(ROOM).behind
 
 
 def test_a_noted_head_is_something_to_fetch() -> None:
@@ -142,9 +142,9 @@ def test_memory_is_bounded_in_bytes_too() -> None:
 
 def test_what_waits_beyond_a_hole_is_bounded_and_read_again_later() -> None:
     view = loaded()
-    for number in range(PENDING_CHUNKS * 3):
+    for number in range(PENDING_BATCHES * 3):
         assert view.offer(chunk(3 + number, 3 + number)) == []
-    assert view.seen == 2 + PENDING_CHUNKS * 3
+    assert view.seen == 2 + PENDING_BATCHES * 3
     out = seqs(view.offer(chunk(1, 2)))
     while view.behind:  # as the hub does: what is missing comes from the store
         head = view.head or 0
@@ -214,7 +214,7 @@ def test_a_hole_a_repetition_and_a_size_are_where_merging_stops() -> None:
     ],
 )
 def test_a_body_of_another_shape_passes_as_it_is(body: bytes) -> None:
-    strange = Chunk(ROOM, body, 2, 2, 1)
+    strange = EventBatch(ROOM, body, 2, 2, 1)
     assert merge(ROOM, [chunk(1, 1), strange, chunk(3, 3)]) == [chunk(1, 1), strange, chunk(3, 3)]
 
 

@@ -17,10 +17,10 @@ from warren_gateway.connections.protocol import (
     HELLO_WITHIN,
     SILENT_AFTER,
     Action,
+    ClientProtocol,
     End,
     Reply,
     Report,
-    Session,
     SessionLimits,
     ShowTyping,
     Submit,
@@ -57,12 +57,12 @@ def everybody() -> PersonLimits:
     )
 
 
-def opened(now: float = 0.0, people: PersonLimits | None = None) -> Session:
+def opened(now: float = 0.0, people: PersonLimits | None = None) -> ClientProtocol:
     """Return a session before its hello."""
-    return Session(LIMITS, people or everybody(), now)
+    return ClientProtocol(LIMITS, people or everybody(), now)
 
 
-def greeted(now: float = 0.0, people: PersonLimits | None = None) -> Session:
+def greeted(now: float = 0.0, people: PersonLimits | None = None) -> ClientProtocol:
     """Return a session after its hello."""
     session = opened(now, people)
     (action,) = session.receive('{"type":"hello","token":"t"}', now)
@@ -307,7 +307,7 @@ def test_what_does_not_last_is_shown_no_more_often_than_its_bucket_lets_it(
     assert shown >= min(len(gaps), rate.burst)
 
 
-def joined(session: Session) -> None:
+def joined(session: ClientProtocol) -> None:
     """Have the session join room a."""
     assert session.receive(frame("join", room="a"), 0.0) == [Subscribe("a", None, None)]
     session.subscribed("a", done=True)
@@ -370,9 +370,9 @@ def test_silence_ends_it_and_any_frame_breaks_the_silence() -> None:
     assert end.code == Close.SILENT
 
 
-def streaming(people: PersonLimits | None = None) -> Session:
+def streaming(people: PersonLimits | None = None) -> ClientProtocol:
     """Return the session of a client that cannot speak."""
-    return Session(LIMITS, people or everybody(), 0.0, one_way=True)
+    return ClientProtocol(LIMITS, people or everybody(), 0.0, one_way=True)
 
 
 def test_who_cannot_speak_is_not_ended_for_silence_and_is_told_when_to_expect_a_sign_of_life() -> None:
@@ -414,7 +414,7 @@ def test_the_token_holds_until_it_expires() -> None:
     assert end.code == Close.TOKEN_REFUSED
 
 
-def renew(session: Session, user: User, wall: float = 0.0) -> list[Action]:
+def renew(session: ClientProtocol, user: User, wall: float = 0.0) -> list[Action]:
     """Say auth and have the token found good."""
     assert session.receive(frame("auth", token="new"), 1.0) == [Verify("new")]
     return session.verified(user, wall)

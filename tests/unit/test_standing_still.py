@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from warren.contract.codes import Close
 from warren_gateway.config import Settings
-from warren_gateway.context import Gateway
+from warren_gateway.context import AppContext
 from warren_gateway.delivery.subscriber import Transport
 
 KEPT = 1
@@ -188,7 +188,7 @@ async def test_a_process_that_is_about_to_end_answers_what_has_come(monkeypatch:
 
 
 async def test_nobody_is_late_with_a_hello_until_it_would_have_been_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway, transport = Gateway(Settings(secret=SecretStr("s" * 32))), Mock(spec=Transport)
+    gateway, transport = AppContext(Settings(secret=SecretStr("s" * 32))), Mock(spec=Transport)
     transport.name = "websocket"
     looks: asyncio.Queue[None] = asyncio.Queue()
     monkeypatch.setattr(gateway.submitter, "expire", lambda: looks.put_nowait(None))

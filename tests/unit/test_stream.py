@@ -7,9 +7,9 @@ from typing import Any
 
 from warren.contract.codes import Close
 from warren.contract.frames import Bye, Joined, Left, Pong
-from warren_gateway.delivery.batch import Chunk, Frame, pack
+from warren_gateway.delivery.batch import EventBatch, Frame, pack
 from warren_gateway.transports.cursors import Cursors
-from warren_gateway.transports.event_stream import RETRY_FROM, RETRY_TO, Stream
+from warren_gateway.transports.event_stream import RETRY_FROM, RETRY_TO, SseTransport
 
 ROOM = "general"
 EPOCH = "e1"
@@ -20,7 +20,7 @@ def message(seq: int, size: int = 10) -> dict[str, Any]:
     return {"seq": seq, "type": "message", "text": "x" * size}
 
 
-def chunk(first: int, last: int, size: int = 10) -> Chunk:
+def chunk(first: int, last: int, size: int = 10) -> EventBatch:
     return pack(ROOM, [message(seq, size) for seq in range(first, last + 1)], last)
 
 
@@ -58,8 +58,8 @@ class Sink:
         return [dict(line.split(": ", 1) for line in event.splitlines()) for event in text.split("\n\n") if event]
 
 
-def stream(sink: Sink, ended: Callable[[], object] = lambda: None) -> Stream:
-    return Stream(sink, Cursors.parse([ROOM], f"{EPOCH}.0"), BOUND, ended)
+def stream(sink: Sink, ended: Callable[[], object] = lambda: None) -> SseTransport:
+    return SseTransport(sink, Cursors.parse([ROOM], f"{EPOCH}.0"), BOUND, ended)
 
 
 def data(event: dict[str, str]) -> Any:

@@ -18,7 +18,7 @@ from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
 from warren_gateway.config import Settings
-from warren_gateway.context import Gateway
+from warren_gateway.context import AppContext
 from warren_gateway.health.condition import Rotation, works
 from warren_gateway.health.peers import Peers
 from warren_gateway.http import errors as problems
@@ -46,7 +46,7 @@ LOOK_EVERY = 0.05
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the gateway's app; it connects to the broker when it starts."""
-    gateway = Gateway(settings)
+    gateway = AppContext(settings)
     links = _links(gateway)
     checks = _checks(gateway, links)
     peers = _peers(settings, checks)
@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         if peers is not None:
             tasks.append(asyncio.create_task(peers.run(), name="peers"))
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
-        tasks.append(asyncio.create_task(gateway.hub.compare_heads(settings.heads_seconds), name="heads"))
+        tasks.append(asyncio.create_task(gateway.registry.compare_heads(settings.heads_seconds), name="heads"))
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _freeze()
@@ -120,7 +120,7 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
+def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
     strange = StrangeOrigins(gateway.settings.origins)
@@ -134,7 +134,7 @@ def _add_middleware(app: FastAPI, gateway: Gateway) -> None:
     app.add_middleware(Parting, leaving=lambda: gateway.draining)
 
 
-def _checks(gateway: Gateway, links: list[Link]) -> Checks:
+def _checks(gateway: AppContext, links: list[Link]) -> Checks:
     keys = gateway.key_set
     checks = {
         "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,
@@ -153,7 +153,7 @@ def _peers(settings: Settings, checks: Checks) -> Peers | None:
     )
 
 
-def _links(gateway: Gateway) -> list[Link]:
+def _links(gateway: AppContext) -> list[Link]:
     nodes, replica = Nodes(gateway.settings.amqp_url), gateway.settings.replica
 
     async def publishing(connection: AbstractConnection) -> None:
@@ -165,6 +165,6 @@ def _links(gateway: Gateway) -> list[Link]:
     return [
         Link(nodes, f"gateway/{replica}/publish", publishing, lambda shard: (PRESENCE, shard_key(shard))),
         Link(nodes, f"gateway/{replica}/answers", gateway.mailbox.serve),
-        Link(nodes, f"gateway/{replica}/events", gateway.hub.feed.serve),
+        Link(nodes, f"gateway/{replica}/events", gateway.registry.feed.serve),
         Link(nodes, f"gateway/{replica}/live", gateway.live.serve),
     ]

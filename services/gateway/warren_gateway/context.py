@@ -23,14 +23,14 @@ from warren_gateway.auth.authenticator import Authenticator, Guests, Secret
 from warren_gateway.auth.keys import KeySet
 from warren_gateway.auth.sign_ins import SignInLog
 from warren_gateway.config import Settings
-from warren_gateway.connections.connection import Client
+from warren_gateway.connections.connection import Connection
 from warren_gateway.connections.limits import AddressLimits, PersonLimits
-from warren_gateway.connections.protocol import Session, SessionLimits
+from warren_gateway.connections.protocol import ClientProtocol, SessionLimits
 from warren_gateway.delivery.subscriber import TRANSPORTS, Transport
 from warren_gateway.delivery.turns import unhurried
 from warren_gateway.health.condition import Commands, ObservedAsker, Outcomes
-from warren_gateway.presence.live import Live
-from warren_gateway.rooms.registry import Hub
+from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.registry import RoomRegistry
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ TICK = 1.0
 """Seconds between looks at the clock: what hello, silence and expiry are precise to."""
 
 
-class Gateway:
+class AppContext:
     """One gateway replica."""
 
     def __init__(self, settings: Settings) -> None:
@@ -65,9 +65,9 @@ class Gateway:
         self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
         self.mailbox = Mailbox(self.submitter, self.asker)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
-        self.live = Live(f"{settings.replica}/{secrets.token_hex(4)}")
-        self.hub = Hub(self.asker, self.live, settings.replay_bytes)
-        self._clients: dict[Client, None] = {}
+        self.live = PresenceClient(f"{settings.replica}/{secrets.token_hex(4)}")
+        self.registry = RoomRegistry(self.asker, self.live, settings.replay_bytes)
+        self._connections: dict[Connection, None] = {}
         """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
         self.draining = False
@@ -94,52 +94,52 @@ class Gateway:
         one_way: bool = False,
         linger: float = 0.0,
         pace: Bucket | None = None,
-    ) -> Iterator[Client]:
+    ) -> Iterator[Connection]:
         """Serve a client over this transport for as long as the context lasts.
 
         `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards. `pace`:
         what the transport takes from for each frame that the client does not see.
         """
-        session = Session(self.limits, self.people, time.monotonic(), one_way, pace)
-        client = Client(transport, session, address, self.auth, self.hub, self.live, self.submitter)
-        self._clients[client] = None
+        protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, pace)
+        connection = Connection(transport, protocol, address, self.auth, self.registry, self.live, self.submitter)
+        self._connections[connection] = None
         if self._closed:
-            client.dismiss()
+            connection.dismiss()
         try:
-            yield client
+            yield connection
         finally:
-            del self._clients[client]
-            client.close(linger)
-            if not self._clients:
+            del self._connections[connection]
+            connection.close(linger)
+            if not self._connections:
                 self._gone.set()
 
     async def drain(self) -> None:
         """Send all clients away, some every half a second; who comes after that is sent away at once."""
         self.draining = True
-        log.info("draining", extra={"clients": len(self._clients), "seconds": self.settings.drain_seconds})
+        log.info("draining", extra={"clients": len(self._connections), "seconds": self.settings.drain_seconds})
         try:
             await self._dismiss_in_batches()
         finally:  # at once, if that was cut short
             self._closed = True
-            for client in tuple(self._clients):
-                client.dismiss()
+            for connection in tuple(self._connections):
+                connection.dismiss()
 
     async def _dismiss_in_batches(self) -> None:
         for batches in range(math.ceil(self.settings.drain_seconds / BATCH_EVERY), 0, -1):
-            staying = [client for client in self._clients if not client.leaving]
-            for client in staying[: math.ceil(len(staying) / batches)]:
-                client.dismiss()
+            staying = [connection for connection in self._connections if not connection.leaving]
+            for connection in staying[: math.ceil(len(staying) / batches)]:
+                connection.dismiss()
             await asyncio.sleep(BATCH_EVERY)
 
     async def gone(self) -> None:
         """Wait for what clients had begun when they were sent away, within a bound; then end their connections."""
         self._gone.clear()
-        if self._clients:
+        if self._connections:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GONE_WITHIN):
                     await self._gone.wait()
-        for client in tuple(self._clients):
-            client.transport.end(Close.GOING_AWAY, "going away")
+        for connection in tuple(self._connections):
+            connection.transport.end(Close.GOING_AWAY, "going away")
 
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled.
@@ -151,11 +151,11 @@ class Gateway:
         while True:
             self.submitter.expire()
             metrics.PENDING.set(len(self.submitter))
-            metrics.REPLAY_BYTES.set(self.hub.replay_bytes)
+            metrics.REPLAY_BYTES.set(self.registry.replay_bytes)
             held: Counter[str] = Counter()
-            async for client in unhurried(self._clients):
-                client.tick(now, time.time())
-                held[client.transport.name] += 1
+            async for connection in unhurried(self._connections):
+                connection.tick(now, time.time())
+                held[connection.transport.name] += 1
             for name in TRANSPORTS:
                 metrics.CONNECTIONS.labels(name).set(held[name])
             now = time.monotonic()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from warren.contract.ids import Cursor, Key, RoomId, RoomRef, Seq, Text, UserId
-from warren.contract.presence import Here, IsTyping, Partial, Presence
+from warren.contract.presence import IsTyping, OnlineStatus, Partial, Presence
 from warren.contract.sizes import SERVER_FRAME_LIMIT
 from warren.contract.wire import Strict, Wire
 
@@ -72,7 +72,7 @@ class ReportStatus(Strict):
     """Whether anybody is at this device. A connection begins as `online`."""
 
     type: Literal["status"] = "status"
-    status: Here
+    status: OnlineStatus
 
 
 class Ping(Strict):

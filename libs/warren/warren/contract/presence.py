@@ -21,7 +21,7 @@ GRACE = 5.0
 
 Silence = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Seconds for which nothing was heard. No more than a number: one that is none would never be over."""
-Here = Literal["online", "away"]
+OnlineStatus = Literal["online", "away"]
 """`away`: connected, but nobody has touched any of the devices for a while."""
 Status = Literal["online", "away", "offline"]
 

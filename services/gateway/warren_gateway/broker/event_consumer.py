@@ -19,14 +19,14 @@ from warren.supervise import contained
 
 from warren_gateway import metrics
 from warren_gateway.broker.bucket_queue import BucketQueue
-from warren_gateway.delivery.batch import Chunk, Turn, merge, split
+from warren_gateway.delivery.batch import EventBatch, PermissionChange, merge, split
 
 LENGTH = 20_000
 """Messages that may wait for a gateway that lags; older ones go, and the holes are filled from the store."""
 PREFETCH = 500
 
-Take = Callable[[str, str, Chunk], None]
-"""Called with room, epoch and chunk."""
+Take = Callable[[str, str, EventBatch], None]
+"""Called with room, epoch and batch."""
 
 
 @dataclass(slots=True)
@@ -35,14 +35,14 @@ class _Arrived:
 
     channel: UnderlayChannel | None
     tag: int | None = None
-    chunks: dict[tuple[str, str], list[Chunk]] = field(default_factory=dict)
+    batches: dict[tuple[str, str], list[EventBatch]] = field(default_factory=dict)
     """By room and epoch."""
     stored: list[float] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     """Of those messages that are traced: they end when all readers' frames are written."""
 
 
-class Feed:
+class EventConsumer:
     """Consumes events in order. What is lost while the connection is, the heads show afterwards.
 
     `lost` is called with a room of which something came that makes no sense: it is the store's to say what it was.
@@ -76,10 +76,10 @@ class Feed:
         arrived, self._arrived = self._arrived, None
         if arrived is None:
             return
-        for (room, epoch), chunks in arrived.chunks.items():
+        for (room, epoch), batches in arrived.batches.items():
             with contained("events", lambda room=room: self._lost(room), room=room):  # type: ignore[misc]
-                for chunk in merge(shown(room), chunks):
-                    for piece in split(chunk):
+                for batch in merge(shown(room), batches):
+                    for piece in split(batch):
                         self._take(room, epoch, piece)
         now = time.time()
         for stored in arrived.stored:
@@ -106,8 +106,8 @@ def _add(arrived: _Arrived, room: str, message: DeliveredMessage) -> None:
     ends, standings = _turns(headers, "ends"), _turns(headers, "standings")
     if any(not first <= seq <= last for seq, _, _ in (*ends, *standings)):
         raise ValueError(f"of other events than {first} to {last}")
-    chunk = Chunk(shown(room), body, first, last, number, ends, standings)
-    arrived.chunks.setdefault((room, str(headers["epoch"])), []).append(chunk)
+    batch = EventBatch(shown(room), body, first, last, number, ends, standings)
+    arrived.batches.setdefault((room, str(headers["epoch"])), []).append(batch)
     arrived.stored.append(stored / 1_000)
     if TRACEPARENT in headers:
         arrived.spans.append(receiving(EVENTS, headers))
@@ -118,6 +118,6 @@ def _renamed(room: str, body: bytes) -> bytes:
     return body.replace(b'"room":"%s"' % room.encode(), b'"room":"%s"' % INBOX.encode(), 1)
 
 
-def _turns(headers: dict[str, Any], name: str) -> tuple[Turn, ...]:
+def _turns(headers: dict[str, Any], name: str) -> tuple[PermissionChange, ...]:
     found = headers.get(name)
     return tuple((int(seq), str(user), str(kind)) for seq, user, kind in from_json(found)) if found else ()

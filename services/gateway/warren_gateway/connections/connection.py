@@ -1,4 +1,4 @@
-"""One client, over any transport: carries out what its session decides."""
+"""One client, over any transport: carries out what the protocol decides."""
 
 import logging
 import random
@@ -14,7 +14,7 @@ from warren.contract import commands as c
 from warren.contract.codes import Close, Code
 from warren.contract.frames import Bye, Error, Join, Left, Send, ServerFrame
 from warren.contract.ids import new_id
-from warren.contract.presence import Here
+from warren.contract.presence import OnlineStatus
 from warren.contract.wire import utc_now
 from warren.supervise import Tasks, contained, failed
 
@@ -23,10 +23,10 @@ from warren_gateway.auth.authenticator import Authenticator, NotNow
 from warren_gateway.auth.tokens import TokenRefused, User
 from warren_gateway.connections.protocol import (
     Action,
+    ClientProtocol,
     End,
     Reply,
     Report,
-    Session,
     ShowTyping,
     Submit,
     Subscribe,
@@ -34,12 +34,12 @@ from warren_gateway.connections.protocol import (
     Verify,
     error_reply,
 )
-from warren_gateway.delivery.batch import Chunk, Frame
+from warren_gateway.delivery.batch import EventBatch, Frame
 from warren_gateway.delivery.subscriber import RETURN_WITHIN, Transport
-from warren_gateway.presence.live import Live
+from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.names import actual, resolve
 from warren_gateway.rooms.permissions import may_write
-from warren_gateway.rooms.registry import Hub, SubscriptionEnded
+from warren_gateway.rooms.registry import RoomRegistry, SubscriptionEnded
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ NOT_NOW = "not possible at the moment; try again"
 P = ParamSpec("P")
 
 
-def _guarded(method: Callable[Concatenate["Client", P], None]) -> Callable[Concatenate["Client", P], None]:
+def _guarded(method: Callable[Concatenate["Connection", P], None]) -> Callable[Concatenate["Connection", P], None]:
     """Let what nobody foresaw cost this connection alone: whoever calls has others to see to."""
 
-    def guarded(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: "Connection", /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as error:
@@ -60,18 +60,18 @@ def _guarded(method: Callable[Concatenate["Client", P], None]) -> Callable[Conca
     return guarded
 
 
-class Client:
-    """What one client does and gets, whatever its transport: a session, and the rooms that it follows."""
+class Connection:
+    """What one client does and gets, whatever its transport: the protocol, and the rooms that it follows."""
 
     def __init__(
-        self, transport: Transport, session: Session, address: str, auth: Authenticator, hub: Hub, live: Live,
-        submitter: Submitter,
+        self, transport: Transport, protocol: ClientProtocol, address: str, auth: Authenticator,
+        registry: RoomRegistry, live: PresenceClient, submitter: Submitter,
     ) -> None:  # fmt: skip
         self.transport = transport
-        self._session = session
+        self._protocol = protocol
         self._address = address
         self._auth = auth
-        self._hub = hub
+        self._registry = registry
         self._live = live
         self._submitter = submitter
         self._tasks = Tasks("connection", self._end_failed)
@@ -87,7 +87,7 @@ class Client:
 
     async def _receive(self, data: str | None) -> None:
         metrics.FRAMES_IN.inc()
-        actions = self._session.receive_binary() if data is None else self._session.receive(data, time.monotonic())
+        actions = self._protocol.receive_binary() if data is None else self._protocol.receive(data, time.monotonic())
         for action in actions:
             if isinstance(action, Verify):
                 # Waited for here, so that what was sent after the token is taken up after it.
@@ -97,15 +97,15 @@ class Client:
 
     def admit(self, user: User) -> bool:
         """Take note of who it is; False if they have too many connections."""
-        self._perform(self._session.verified(user, time.time()))
-        if not self._session.ended:
+        self._perform(self._protocol.verified(user, time.time()))
+        if not self._protocol.ended:
             self._live.open(self, user.name)
-        return not self._session.ended
+        return not self._protocol.ended
 
-    def follow(self, joins: Iterable[Join], status: Here) -> None:
+    def follow(self, joins: Iterable[Join], status: OnlineStatus) -> None:
         """Follow these rooms, as somebody who is or is not at the device."""
         self._live.report(self, status)
-        self._perform(self._session.follow(joins))
+        self._perform(self._protocol.follow(joins))
 
     async def settled(self) -> None:
         """Wait until all that was asked for is done, or was refused."""
@@ -113,12 +113,12 @@ class Client:
 
     def close(self, linger: float = 0.0) -> None:
         """Let go of everything, whatever of it fails; the others see this person here for `linger` more seconds."""
-        self._session.close()
+        self._protocol.close()
         self._tasks.cancel()
         with contained("connection"):
             self._live.close(self, linger)
         with contained("connection"):
-            self._unsubscribe(self._session.rooms)
+            self._unsubscribe(self._protocol.rooms)
 
     def fail(self, error: Exception) -> None:
         """End the connection because of what nobody foresaw, with a code that has the client come back."""
@@ -138,13 +138,13 @@ class Client:
             self._leave()
 
     def _leave(self) -> None:
-        if self.leaving and not self._session.unanswered:
+        if self.leaving and not self._protocol.unanswered:
             self.transport.end(Close.GOING_AWAY, "going away")
 
     @_guarded
     def tick(self, now: float, wall: float) -> None:
-        """Let the session notice the time."""
-        self._perform(self._session.tick(now, wall))
+        """Let the protocol notice the time."""
+        self._perform(self._protocol.tick(now, wall))
 
     @_guarded
     def tell(self, frame: ServerFrame) -> None:
@@ -161,19 +161,19 @@ class Client:
     @_guarded
     def left(self, frame: Left) -> None:
         """Take note that a subscription has ended by itself."""
-        self._session.left(frame.room)
+        self._protocol.left(frame.room)
         self.tell(frame)
 
     @_guarded
     def lost(self, room: str) -> None:
         """Take note that the subscription has to be asked for again."""
-        self._session.left(room)
+        self._protocol.left(room)
         self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=room)])
 
     @_guarded
-    def send(self, chunk: Chunk) -> None:
+    def send(self, batch: EventBatch) -> None:
         """Send events."""
-        self.transport.put(chunk)
+        self.transport.put(batch)
 
     @_guarded
     def show(self, frame: Frame) -> None:
@@ -208,12 +208,12 @@ class Client:
         try:
             user = await self._auth.authenticate(token, self._address)
         except TokenRefused as error:
-            return self._session.refused(str(error))
+            return self._protocol.refused(str(error))
         except NotNow as error:
-            return self._session.not_now(str(error), error.code, error.wait)
-        actions = self._session.verified(user, time.time())
-        if self._session.user is not None:
-            self._live.open(self, self._session.user.name)
+            return self._protocol.not_now(str(error), error.code, error.wait)
+        actions = self._protocol.verified(user, time.time())
+        if self._protocol.user is not None:
+            self._live.open(self, self._protocol.user.name)
         return actions
 
     def _submit(self, action: Submit) -> None:
@@ -236,14 +236,14 @@ class Client:
 
     @_guarded
     def _answered(self, frame: Send, answer: c.Accepted | c.Refused) -> None:
-        self._perform(self._session.answered(frame, answer))
+        self._perform(self._protocol.answered(frame, answer))
         self._leave()
 
     def _subscribe(self, action: Subscribe) -> None:
         self._spawn(self._join(action))
 
     def _type(self, room: str) -> None:
-        access = self._hub.standing(room, self)
+        access = self._registry.standing(room, self)
         if access is not None and may_write(access, utc_now()):
             user = self._user()
             self._spawn(self._live.typing(room, user.id, user.name))
@@ -259,7 +259,7 @@ class Client:
             if wait := self._wait_to_join(action):
                 self._perform([error_reply("join", Code.TOO_MANY, "too many rooms", room=action.room, wait=wait)])
                 return
-            await self._hub.join(self, resolve(action.room, self.user), action.since, action.epoch)
+            await self._registry.join(self, resolve(action.room, self.user), action.since, action.epoch)
             done = True
         except SubscriptionEnded:
             self.tell(Left(room=action.room, because="access"))
@@ -275,18 +275,18 @@ class Client:
             if not done:
                 # A second join of a room that was joined already may have failed half-way.
                 self._unsubscribe([action.room])
-            self._session.subscribed(action.room, done=done)
+            self._protocol.subscribed(action.room, done=done)
 
     def _wait_to_join(self, action: Subscribe) -> float:
         """Take from what the person may have the store asked; what came with a request was paid for with it."""
-        known = self._hub.knows(actual(action.room, self.user), self.user, action.since)
-        return 0.0 if known or self._session.one_way else self._session.people.joins.take(self.user, time.monotonic())
+        known = self._registry.knows(actual(action.room, self.user), self.user, action.since)
+        return 0.0 if known or self._protocol.one_way else self._protocol.people.joins.take(self.user, time.monotonic())
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        self._hub.leave(self, [actual(room, self.user) for room in rooms])
+        self._registry.leave(self, [actual(room, self.user) for room in rooms])
 
     def _user(self) -> User:
-        user = self._session.user
+        user = self._protocol.user
         if user is None:
             raise AssertionError("an action before hello")
         return user

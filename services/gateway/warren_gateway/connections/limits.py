@@ -13,7 +13,7 @@ from typing import Any
 from warren.rates import Buckets, Rate
 
 
-class Places:
+class ConcurrencyLimiter:
     """How many each key holds at the moment, `most` at most. As large as what is held, and no larger."""
 
     def __init__(self, most: int) -> None:
@@ -53,7 +53,7 @@ class PersonLimits:
         self.joins = Buckets(joins)
         """Rooms that somebody asks to follow, if the store has to say how they stand there, or what came."""
         self.typing = Buckets(typing)
-        self.connections = Places(connections)
+        self.connections = ConcurrencyLimiter(connections)
 
 
 class AddressLimits:
@@ -64,13 +64,13 @@ class AddressLimits:
         self.connects = Buckets(connects)
         self.failures = Buckets(failures)
         """Tokens that were refused. While it is empty, nothing that would have to be checked is listened to."""
-        self.connections = Places(connections)
+        self.connections = ConcurrencyLimiter(connections)
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
     """Return from which address an ASGI scope comes, as the limits count addresses."""
-    client = scope.get("client")
-    return address_key(client[0] if client else "")
+    connection = scope.get("client")
+    return address_key(connection[0] if connection else "")
 
 
 @lru_cache(maxsize=10_000)

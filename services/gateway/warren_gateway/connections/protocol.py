@@ -1,7 +1,7 @@
 """The client protocol without I/O: frames in, actions out, the clock a parameter.
 
-A transport feeds it what arrives and the passing of time, and carries out the actions. The session never waits, never
-raises on what a client sends, and holds nothing that grows: the client has the cursors, the hub has the rooms.
+A transport feeds it what arrives and the passing of time, and carries out the actions. The protocol never waits, never
+raises on what a client sends, and holds nothing that grows: the client has the cursors, the registry has the rooms.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from warren.contract import frames as f
 from warren.contract.codes import TEMPORARY, Close, Code
 from warren.contract.commands import Accepted, Refused
 from warren.contract.ids import TEXT_LIMIT
-from warren.contract.presence import Here
+from warren.contract.presence import OnlineStatus
 from warren.rates import Bucket, Rate, seconds
 from warren.untrusted import UnreadableError, encodable, first_error, read, unknown_field
 
@@ -88,7 +88,7 @@ class ShowTyping:
 class Report:
     """Take note whether anybody is at the device."""
 
-    status: Here
+    status: OnlineStatus
 
 
 Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit | ShowTyping | Report
@@ -118,7 +118,7 @@ class SessionLimits:
 
 
 @dataclass(slots=True)
-class Session:
+class ClientProtocol:
     """One client connection."""
 
     limits: SessionLimits
@@ -348,7 +348,7 @@ class Session:
             return self._refuse(Code.TOO_MANY, "too much of typing", room=room, wait=wait)
         return [ShowTyping(room)]
 
-    def _report(self, status: Here) -> list[Action]:
+    def _report(self, status: OnlineStatus) -> list[Action]:
         if not self.statuses.take(self.heard):
             wait = self.statuses.wait(self.heard)
             return self._refuse(Code.TOO_MANY, "too many changes of status", wait=wait)

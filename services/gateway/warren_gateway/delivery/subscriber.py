@@ -5,7 +5,7 @@ from typing import Protocol
 from warren.contract.codes import Close
 from warren.contract.frames import Joined, Left, ServerFrame
 
-from warren_gateway.delivery.batch import Chunk, Frame
+from warren_gateway.delivery.batch import EventBatch, Frame
 
 TRANSPORTS = ("websocket", "sse", "polling")
 CLOSE_GRACE = 10.0
@@ -33,7 +33,7 @@ class Subscriber(Protocol):
     def lost(self, room: str) -> None:
         """Take note that the subscription has to be asked for again, at one's cursor; `room` as clients name it."""
 
-    def send(self, chunk: Chunk) -> None:
+    def send(self, batch: EventBatch) -> None:
         """Take events."""
 
     def show(self, frame: Frame) -> None:

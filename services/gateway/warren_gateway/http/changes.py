@@ -6,7 +6,7 @@ from warren.contract.codes import Code
 from warren.contract.ids import MYSELF, Key, new_id, shown
 
 from warren_gateway.auth.tokens import User
-from warren_gateway.context import Gateway
+from warren_gateway.context import AppContext
 from warren_gateway.http.errors import ProblemError, accepted
 
 
@@ -18,7 +18,7 @@ class Change(BaseModel):
     seq: int | None
 
 
-async def ensure(here: Gateway, command: c.AnyCommand) -> Change:
+async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     """Have the command done; that it was done already is as good.
 
     Who leaves is outside, whether the room exists or not: so a private one can be left twice, and says nothing by it.
@@ -26,7 +26,7 @@ async def ensure(here: Gateway, command: c.AnyCommand) -> Change:
     fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
     user = command.user if isinstance(command, c.Upon) else command.sender
     try:
-        stored = accepted(await here.submitter.call(command))
+        stored = accepted(await context.submitter.call(command))
     except ProblemError as problem:
         if problem.code not in fine:
             raise

@@ -17,29 +17,29 @@ from warren_gateway import metrics
 from warren_gateway.auth.authenticator import NotNow
 from warren_gateway.auth.tokens import TokenRefused, User
 from warren_gateway.connections.limits import address_of
-from warren_gateway.context import Gateway
+from warren_gateway.context import AppContext
 from warren_gateway.http.errors import ProblemError
 
 _bearer = HTTPBearer(auto_error=False, description="A token: from its issuer, or in guest mode from POST /v1/guest.")
 
 
-async def gateway(request: Request) -> Gateway:
+async def gateway(request: Request) -> AppContext:
     """Return the gateway behind the app."""
-    found: Gateway = request.app.state.gateway
+    found: AppContext = request.app.state.gateway
     return found
 
 
-Here = Annotated[Gateway, Depends(gateway)]
+Context = Annotated[AppContext, Depends(gateway)]
 
 
 async def signed_in(
-    request: Request, here: Here, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, context: Context, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> User:
     """Return who is asking, from the Authorization header."""
     if credentials is None:
         raise ProblemError(Code.UNAUTHORIZED, "send a token: Authorization: Bearer …")
     try:
-        return await here.auth.authenticate(credentials.credentials, address_of(request.scope))
+        return await context.auth.authenticate(credentials.credentials, address_of(request.scope))
     except TokenRefused as error:
         raise ProblemError(Code.UNAUTHORIZED, str(error)) from error
     except NotNow as error:
@@ -49,24 +49,24 @@ async def signed_in(
 SignedIn = Annotated[User, Depends(signed_in)]
 
 
-async def reader(user: SignedIn, here: Here) -> User:
+async def reader(user: SignedIn, context: Context) -> User:
     """Return who is asking, at the price of a read."""
-    return _charged(user, here.people.reads, "read")
+    return _charged(user, context.people.reads, "read")
 
 
-async def sender(user: SignedIn, here: Here) -> User:
+async def sender(user: SignedIn, context: Context) -> User:
     """Return who is asking, at the price of a message."""
-    return _charged(user, here.people.messages, "message")
+    return _charged(user, context.people.messages, "message")
 
 
-async def changer(user: SignedIn, here: Here) -> User:
+async def changer(user: SignedIn, context: Context) -> User:
     """Return who is asking, at the price of a change to rooms or memberships."""
-    return _charged(user, here.people.changes, "change")
+    return _charged(user, context.people.changes, "change")
 
 
-async def typist(user: SignedIn, here: Here) -> User:
+async def typist(user: SignedIn, context: Context) -> User:
     """Return who is asking, at the price of being seen typing."""
-    return _charged(user, here.people.typing, "typing")
+    return _charged(user, context.people.typing, "typing")
 
 
 Me = Annotated[User, Depends(reader)]

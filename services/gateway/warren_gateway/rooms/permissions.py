@@ -12,9 +12,9 @@ from warren.broker.errors import Unavailable
 from warren.contract.queries import Access
 from warren.supervise import Tasks
 
-from warren_gateway.delivery.batch import EVERYBODY, Turn
+from warren_gateway.delivery.batch import EVERYBODY, PermissionChange
 from warren_gateway.delivery.subscriber import Subscriber
-from warren_gateway.presence.live import Live
+from warren_gateway.presence.client import PresenceClient
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +29,20 @@ Ask = Callable[[Subscriber], Awaitable[Access]]
 """Asks how somebody stands now. Raises QueryDenied or Unavailable."""
 
 
-class Standings:
+class PermissionCache:
     """How each reader of one room was last known to stand. Members among them are present in it.
 
     The writer judges what people do to the log; this is for what does not last.
     """
 
-    def __init__(self, room: str, live: Live, ask: Ask, work: Tasks) -> None:
+    def __init__(self, room: str, live: PresenceClient, ask: Ask, work: Tasks) -> None:
         self._room = room
         self._work = work
         self._live = live
         self._ask = ask
         self._known: dict[Subscriber, Access] = {}
         self._remembered: OrderedDict[str, Access] = OrderedDict()
-        self._turns: deque[Turn] = deque(maxlen=TURNS)
+        self._turns: deque[PermissionChange] = deque(maxlen=TURNS)
         self._last_turn = 0
 
     def get(self, reader: Subscriber) -> Access | None:
@@ -65,7 +65,7 @@ class Standings:
         self._known.pop(reader, None)
         self._live.exit(self._room, reader, ended=ended)
 
-    def turn(self, turns: tuple[Turn, ...]) -> None:
+    def turn(self, turns: tuple[PermissionChange, ...]) -> None:
         """What somebody may do has changed, or what everybody may."""
         self._turns += turns
         self._last_turn = max(seq for seq, _, _ in turns)

@@ -16,13 +16,13 @@ from warren.contract.wire import utc_now
 from warren.supervise import Tasks, contained
 
 from warren_gateway import metrics
-from warren_gateway.broker.event_consumer import Feed
-from warren_gateway.delivery.batch import Chunk, cut, identities, packs
+from warren_gateway.broker.event_consumer import EventConsumer
+from warren_gateway.delivery.batch import EventBatch, cut, identities, packs
 from warren_gateway.delivery.subscriber import Subscriber
 from warren_gateway.delivery.turns import unhurried
-from warren_gateway.presence.live import Live
-from warren_gateway.rooms.permissions import Ask, Standings, may_write
-from warren_gateway.rooms.replica import ReplayBuffers, RoomView
+from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.permissions import Ask, PermissionCache, may_write
+from warren_gateway.rooms.replica import ReplayBuffers, RoomReplica
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ REPAIR_TRIES = 10
 ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's ended meanwhile."""
 REACH_WITHIN = 5.0
-"""Seconds that a join waits for the view to come up to what the store has."""
+"""Seconds that a join waits for the replica to come up to what the store has."""
 COMPARE_AFTER = 0.2
 """Seconds, about, between two comparisons of what is doubtful, however many messages make no sense."""
 REPLAY_BYTES = 256 * 1024
@@ -45,11 +45,11 @@ class SubscriptionEnded(Exception):
 class _Room:
     """A view, who reads it, and the work on it; `give_up` is called when that has failed."""
 
-    def __init__(self, view: RoomView, live: Live, ask: Ask, give_up: Callable[[], None]) -> None:
-        self.view = view
+    def __init__(self, replica: RoomReplica, live: PresenceClient, ask: Ask, give_up: Callable[[], None]) -> None:
+        self.replica = replica
         self.readers: set[Subscriber] = set()
         self.work = Tasks("room", give_up)
-        self.standings = Standings(view.room, live, ask, self.work)
+        self.standings = PermissionCache(replica.room, live, ask, self.work)
         self.last_end = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
@@ -76,16 +76,16 @@ class _Room:
             raise Unavailable("the room is read anew")
 
 
-class Hub:
+class RoomRegistry:
     """All room views of one gateway. `replay_bytes`: what their rings hold together."""
 
-    def __init__(self, asker: Asker, live: Live, replay_bytes: int) -> None:
+    def __init__(self, asker: Asker, live: PresenceClient, replay_bytes: int) -> None:
         self._asker = asker
         self._live = live
         live.judge = self.may_write
         self._rooms: dict[str, _Room] = {}
         self._buffers = ReplayBuffers(replay_bytes)
-        self.feed = Feed(self._take, self._doubt, self._doubt_all)
+        self.feed = EventConsumer(self._take, self._doubt, self._doubt_all)
         self._doubtful: dict[str, None] = {}
         """Rooms whose head is to be compared with the store's."""
         self._doubts = asyncio.Event()
@@ -98,7 +98,7 @@ class Hub:
     async def join(self, reader: Subscriber, name: str, since: int | None, epoch: str | None) -> None:
         """Subscribe `reader`, after replaying what it missed. Raises QueryDenied, SubscriptionEnded or Unavailable.
 
-        From the moment it is among the readers, every event goes to it, and its last one is the view's head.
+        From the moment it is among the readers, every event goes to it, and its last one is the replica's head.
         """
         access = self._remembered(name, reader.user, since) or await self._ask(name, reader.user)
         room = self._room(name)
@@ -116,7 +116,7 @@ class Hub:
 
     def knows(self, name: str, user: str, since: int | None) -> bool:
         """Whether the store need not be asked how somebody stands in a room, or what came after this place."""
-        return self._remembered(name, user, since) is not None and self._rooms[name].view.reaches(since or 0)
+        return self._remembered(name, user, since) is not None and self._rooms[name].replica.reaches(since or 0)
 
     def leave(self, reader: Subscriber, names: Iterable[str]) -> None:
         """End the subscriptions."""
@@ -176,26 +176,26 @@ class Hub:
         async def ask(reader: Subscriber) -> Access:
             return await self._still(room, reader, await self._ask(name, reader.user))
 
-        view = RoomView(name, self._buffers)
-        room = self._rooms[name] = _Room(view, self._live, ask, lambda: self._give_up(room))
+        replica = RoomReplica(name, self._buffers)
+        room = self._rooms[name] = _Room(replica, self._live, ask, lambda: self._give_up(room))
         self.feed.queue.follow(name)
         metrics.VIEWS.set(len(self._rooms))
         return room
 
     def _drop(self, room: _Room) -> None:
         """Follow a room no more."""
-        name = room.view.room
+        name = room.replica.room
         if self._rooms.get(name) is room:
             del self._rooms[name]
             self._doubtful.pop(name, None)
             self.feed.queue.unfollow(name)
             metrics.VIEWS.set(len(self._rooms))
-        self._buffers.forget(room.view)
+        self._buffers.forget(room.replica)
         room.work.cancel()
 
     def _give_up(self, room: _Room) -> None:
         """Something has failed that nobody foresaw, so nobody knows what the room's readers have: they join anew."""
-        log.warning("room given up", extra={"room": room.view.room, "readers": len(room.readers)})
+        log.warning("room given up", extra={"room": room.replica.room, "readers": len(room.readers)})
         self._drop(room)
         room.given_up = True
         readers = room.readers | room.suspended
@@ -204,19 +204,19 @@ class Hub:
         for reader in readers:
             with contained("connection"):
                 room.standings.drop(reader)
-                reader.lost(shown(room.view.room))
+                reader.lost(shown(room.replica.room))
         room.wake()
 
     async def _ask(self, name: str, user: str) -> Access:
         return await self._asker.ask(RoomAccess(room=name, user=user), Access)
 
     def _remembered(self, name: str, user: str, since: int | None) -> Access | None:
-        """Return what is known of somebody who comes back, if it holds to the view's head: polls come all the time.
+        """Return what is known of somebody who comes back, if it holds to the replica's head: polls come all the time.
 
-        Who has seen more than the view has does not get by with it: the store knows how far the view has to come.
+        Who has seen more than the replica has does not get by with it: the store knows how far the replica has to come.
         """
         room = self._rooms.get(name)
-        if room is None or since is None or since > (room.view.head or 0):
+        if room is None or since is None or since > (room.replica.head or 0):
             return None
         return room.standings.remembered(user, room.last_end)
 
@@ -230,42 +230,42 @@ class Hub:
         self._doubtful = dict.fromkeys(self._rooms)
         self._doubts.set()
 
-    def _take(self, name: str, epoch: str, chunk: Chunk) -> None:
+    def _take(self, name: str, epoch: str, batch: EventBatch) -> None:
         room = self._rooms.get(name)
         if room is None:
             return
-        if room.view.epoch and room.view.epoch != epoch:
+        if room.replica.epoch and room.replica.epoch != epoch:
             self._doubt(name)
             return
-        applied = room.view.offer(chunk)
+        applied = room.replica.offer(batch)
         with contained("room", lambda: self._give_up(room), room=name):
             self._fan_out(room, applied)
             if log.isEnabledFor(logging.DEBUG):
                 _trace(room, applied)
             self._mend(room)
 
-    def _fan_out(self, room: _Room, chunks: Iterable[Chunk]) -> None:
-        for chunk in chunks:
-            if chunk.ends:
-                self._end(room, chunk)
+    def _fan_out(self, room: _Room, batches: Iterable[EventBatch]) -> None:
+        for batch in batches:
+            if batch.ends:
+                self._end(room, batch)
             for reader in tuple(room.readers):
-                reader.send(chunk)
-            if chunk.standings:
-                room.standings.turn(chunk.standings)
+                reader.send(batch)
+            if batch.standings:
+                room.standings.turn(batch.standings)
         room.wake()
 
-    def _end(self, room: _Room, chunk: Chunk) -> None:
-        """Show those whose reading ends in this chunk what goes before, and the end itself, and no more."""
-        room.last_end = chunk.ends[-1][0]
-        first_ends = {user: (seq, kind) for seq, user, kind in reversed(chunk.ends)}
+    def _end(self, room: _Room, batch: EventBatch) -> None:
+        """Show those whose reading ends in this batch what goes before, and the end itself, and no more."""
+        room.last_end = batch.ends[-1][0]
+        first_ends = {user: (seq, kind) for seq, user, kind in reversed(batch.ends)}
         for user in first_ends:
-            self._live.end(room.view.room, user)
+            self._live.end(room.replica.room, user)
         for reader in tuple(room.readers):
             if reader.user in first_ends:
                 seq, kind = first_ends[reader.user]
-                reader.send(cut(chunk, seq))
+                reader.send(cut(batch, seq))
                 room.readers.discard(reader)
-                self._expel(room, reader, Left(room=shown(room.view.room), seq=seq, because=kind))
+                self._expel(room, reader, Left(room=shown(room.replica.room), seq=seq, because=kind))
                 metrics.ENDED.inc()
 
     def _expel(self, room: _Room, reader: Subscriber, why: Left) -> None:
@@ -273,7 +273,7 @@ class Hub:
         reader.left(why)
 
     async def _loaded(self, room: _Room) -> None:
-        if room.view.head is not None:
+        if room.replica.head is not None:
             return
         loading = room.loading
         if loading is None or loading.done():
@@ -283,27 +283,27 @@ class Hub:
 
     async def _load(self, room: _Room) -> None:
         """Subscribe first, then read the store, then apply what arrived meanwhile."""
-        name = room.view.room
+        name = room.replica.room
         await self.feed.queue.bind(name)
         answer = await self._asker.ask(Heads(rooms=[name]), HeadsAnswer)
         head = answer.heads.get(name, Head(head=0, number=0))  # an inbox into which nothing has come yet
         room.last_end = head.head
         with contained("room", lambda: self._give_up(room), room=name):
-            self._fan_out(room, room.view.load(answer.epoch, head.head, head.number))
+            self._fan_out(room, room.replica.load(answer.epoch, head.head, head.number))
 
     def _expect(self, room: _Room, epoch: str) -> None:
-        """Raises Unavailable if the store that has just answered is another than the view is of."""
+        """Raises Unavailable if the store that has just answered is another than the replica is of."""
         room.check()
-        if room.view.epoch != epoch:
-            self._doubt(room.view.room)
+        if room.replica.epoch != epoch:
+            self._doubt(room.replica.room)
             raise Unavailable("the room's history was replaced")
 
     async def _reach(self, room: _Room, head: int) -> None:
-        """Wait until the view has come up to what the store is known to have."""
-        room.view.note(head)
+        """Wait until the replica has come up to what the store is known to have."""
+        room.replica.note(head)
         try:
             async with asyncio.timeout(REACH_WITHIN):
-                while (room.view.head or 0) < head:
+                while (room.replica.head or 0) < head:
                     moved = room.moved
                     self._mend(room)
                     await moved.wait()
@@ -315,10 +315,12 @@ class Hub:
         self, room: _Room, reader: Subscriber, access: Access, since: int | None, epoch: str | None
     ) -> Access:
         access = await self._still(room, reader, access)
-        view = room.view
-        head = view.head or 0
-        reset = since is not None and (epoch not in (None, view.epoch) or since > head or head - since > REPLAY_LIMIT)
-        reader.tell(_joined(view, access, reset=reset))
+        replica = room.replica
+        head = replica.head or 0
+        reset = since is not None and (
+            epoch not in (None, replica.epoch) or since > head or head - since > REPLAY_LIMIT
+        )
+        reader.tell(_joined(replica, access, reset=reset))
         outcome = "fresh" if since is None else "reset" if reset else "resumed"
         metrics.RESUMES.labels(outcome).inc()
         try:
@@ -331,7 +333,7 @@ class Hub:
         for _ in range(ACCESS_TRIES):
             if access.head >= room.last_end:
                 return access
-            access = await self._ask(room.view.room, reader.user)
+            access = await self._ask(room.replica.room, reader.user)
             self._expect(room, access.epoch)
         raise Unavailable("the room's membership changes too fast")
 
@@ -340,57 +342,59 @@ class Hub:
 
         Returns the access as it was last judged.
         """
-        epoch = room.view.epoch
-        while epoch == room.view.epoch:
+        epoch = room.replica.epoch
+        while epoch == room.replica.epoch:
             room.check()
-            chunks = room.view.replay(since, REPLAY_BYTES)
-            if chunks is None:
-                # The store may be ahead of the view; a reader must not be, or it would be shown those again.
+            batches = room.replica.replay(since, REPLAY_BYTES)
+            if batches is None:
+                # The store may be ahead of the replica; a reader must not be, or it would be shown those again.
                 found = await self._read(room, since)
-                chunks = [cut(chunk, room.view.head or 0) for chunk in found if chunk.first <= (room.view.head or 0)]
+                batches = [
+                    cut(batch, room.replica.head or 0) for batch in found if batch.first <= (room.replica.head or 0)
+                ]
                 room.check()
             if access.head < room.last_end:
                 # While we waited somebody lost the right to read, perhaps this one.
                 access = await self._still(room, reader, access)
                 continue
-            for chunk in chunks:
-                reader.send(chunk)
-                since = chunk.last
-            if since >= (room.view.head or 0):
+            for batch in batches:
+                reader.send(batch)
+                since = batch.last
+            if since >= (room.replica.head or 0):
                 room.readers.add(reader)
                 return access
             if not await reader.drained():
                 return access
         raise Unavailable("the room's history was replaced meanwhile")
 
-    async def _read(self, room: _Room, after: int) -> list[Chunk]:
+    async def _read(self, room: _Room, after: int) -> list[EventBatch]:
         """Return what the store has after a seq that it had once. Raises QueryDenied or Unavailable."""
-        answer = await self._asker.ask(EventRange(room=room.view.room, after=after, limit=RANGE_LIMIT), Range)
+        answer = await self._asker.ask(EventRange(room=room.replica.room, after=after, limit=RANGE_LIMIT), Range)
         self._expect(room, answer.epoch)
         if not answer.events or answer.events[0]["seq"] != after + 1:
             if answer.head <= after:
-                room.view.ends_at(answer.head)  # what was said to be there is not
+                room.replica.ends_at(answer.head)  # what was said to be there is not
             raise Unavailable(f"the store has nothing after seq {after}")
-        number = max((event["number"] for event in answer.events if "number" in event), default=room.view.number)
-        return packs(shown(room.view.room), answer.events, number)
+        number = max((event["number"] for event in answer.events if "number" in event), default=room.replica.number)
+        return packs(shown(room.replica.room), answer.events, number)
 
     def _mend(self, room: _Room) -> None:
-        """Start reading what the view misses, unless that is under way."""
-        if room.view.behind and _is_over(room.repairing):
+        """Start reading what the replica misses, unless that is under way."""
+        if room.replica.behind and _is_over(room.repairing):
             room.repairing = room.work.start(self._repair(room))
 
     async def _repair(self, room: _Room) -> None:
         waits = backoff()
         tries = 0
-        while room.view.behind and tries < REPAIR_TRIES:
+        while room.replica.behind and tries < REPAIR_TRIES:
             try:
-                chunks = await self._read(room, room.view.head or 0)
+                batches = await self._read(room, room.replica.head or 0)
                 metrics.HOLES.inc()
-                for chunk in chunks:
-                    self._fan_out(room, room.view.offer(chunk))
+                for batch in batches:
+                    self._fan_out(room, room.replica.offer(batch))
             except (Unavailable, QueryDenied) as error:
                 tries += 1
-                log.warning("hole not filled", extra={"room": room.view.room, "error": str(error)})
+                log.warning("hole not filled", extra={"room": room.replica.room, "error": str(error)})
                 await pause(next(waits))
         self._fan_out(room, [])
 
@@ -411,26 +415,26 @@ class Hub:
             for name in names:
                 self._doubtful.pop(name, None)
                 room, head = self._rooms.get(name), answer.heads.get(name)
-                if room is not None and room.view.head is not None and head is not None:
+                if room is not None and room.replica.head is not None and head is not None:
                     with contained("room", lambda room=room: self._give_up(room), room=name):  # type: ignore[misc]
                         self._compare(room, answer.epoch, head)
         self._doubts.clear()
 
     def _compare(self, room: _Room, epoch: str, head: Head) -> None:
-        if room.view.epoch != epoch:
+        if room.replica.epoch != epoch:
             self._restart(room, epoch, head.head, head.number)
-        room.view.note(head.head)
+        room.replica.note(head.head)
         self._mend(room)
 
     def _restart(self, room: _Room, epoch: str, head: int, number: int) -> None:
         """The store is another than before: what the readers have of this room counts no more."""
-        log.warning("epoch changed", extra={"room": room.view.room, "epoch": epoch})
+        log.warning("epoch changed", extra={"room": room.replica.room, "epoch": epoch})
         metrics.EPOCHS.inc()
-        self._buffers.forget(room.view)
-        view = room.view = RoomView(room.view.room, self._buffers)
+        self._buffers.forget(room.replica)
+        replica = room.replica = RoomReplica(room.replica.room, self._buffers)
         room.last_end = head
         room.standings.restart()
-        self._fan_out(room, view.load(epoch, head, number))
+        self._fan_out(room, replica.load(epoch, head, number))
         room.suspended |= room.readers
         room.readers.clear()
         if _is_over(room.readmitting):
@@ -441,15 +445,15 @@ class Hub:
         while room.suspended:
             reader = next(iter(room.suspended))
             try:
-                access = await self._still(room, reader, await self._ask(room.view.room, reader.user))
+                access = await self._still(room, reader, await self._ask(room.replica.room, reader.user))
             except (QueryDenied, Unavailable) as error:
-                log.info("not readmitted", extra={"room": room.view.room, "error": str(error)})
+                log.info("not readmitted", extra={"room": room.replica.room, "error": str(error)})
                 if reader in room.suspended:
-                    self._expel(room, reader, Left(room=shown(room.view.room), because="access"))
+                    self._expel(room, reader, Left(room=shown(room.replica.room), because="access"))
             else:
                 if reader in room.suspended:
                     room.readers.add(reader)
-                    reader.tell(_joined(room.view, access, reset=True))
+                    reader.tell(_joined(room.replica, access, reset=True))
                     room.standings.admit(reader, access)
             room.suspended.discard(reader)
 
@@ -464,19 +468,19 @@ def _retrieve(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _joined(view: RoomView, access: Access, *, reset: bool) -> Joined:
+def _joined(replica: RoomReplica, access: Access, *, reset: bool) -> Joined:
     return Joined(
-        room=shown(view.room),
-        epoch=view.epoch,
-        head=view.head or 0,
-        number=view.number,
+        room=shown(replica.room),
+        epoch=replica.epoch,
+        head=replica.head or 0,
+        number=replica.number,
         read=access.read,
         reset=reset,
     )
 
 
-def _trace(room: _Room, chunks: Iterable[Chunk]) -> None:
-    for chunk in chunks:
-        for identity, seq in identities(chunk):
-            detail = {"correlation_id": identity, "room": room.view.room, "seq": seq, "readers": len(room.readers)}
+def _trace(room: _Room, batches: Iterable[EventBatch]) -> None:
+    for batch in batches:
+        for identity, seq in identities(batch):
+            detail = {"correlation_id": identity, "room": room.replica.room, "seq": seq, "readers": len(room.readers)}
             log.debug("fan-out", extra=detail)

@@ -1,20 +1,20 @@
 """What a gateway knows of a room that somebody here follows: its head, and its latest events. No I/O.
 
-Events come in chunks, each the JSON of a client frame, and go out as they came: nothing is decoded on the way. The
-view's promise is that what `offer` returns is gap-free, in order, and each seq once.
+Events come in batches, each the JSON of a client frame, and go out as they came: nothing is decoded on the way. The
+replica's promise is that what `offer` returns is gap-free, in order, and each seq once.
 """
 
 import sys
 from collections import OrderedDict, deque
 
-from warren_gateway.delivery.batch import Chunk, trim, weight
+from warren_gateway.delivery.batch import EventBatch, trim, weight
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
 RING_BYTES = 1536 * 1024
 """That they take, as `weight` counts it: 512 KiB of them as they came."""
-PENDING_CHUNKS = 64
-"""Chunks kept beyond a hole; if more come, they are read from the store with the hole."""
+PENDING_BATCHES = 64
+"""Batches kept beyond a hole; if more come, they are read from the store with the hole."""
 PENDING_BYTES = 1024 * 1024
 """The same in bytes."""
 
@@ -25,28 +25,28 @@ class ReplayBuffers:
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
         self.bytes = 0
-        self._views: OrderedDict[RoomView, None] = OrderedDict()
+        self._replicas: OrderedDict[RoomReplica, None] = OrderedDict()
 
-    def used(self, view: "RoomView") -> None:
+    def used(self, replica: "RoomReplica") -> None:
         """Somebody has come, or something: this one goes last."""
-        self._views[view] = None
-        self._views.move_to_end(view)
+        self._replicas[replica] = None
+        self._replicas.move_to_end(replica)
 
     def resized(self, by: int) -> None:
         """A ring has become larger or smaller by so many bytes."""
         self.bytes += by
-        while by > 0 and self.bytes > self.limit and self._views:
-            view = next(iter(self._views))
-            if not view.forget_oldest():
-                del self._views[view]
+        while by > 0 and self.bytes > self.limit and self._replicas:
+            replica = next(iter(self._replicas))
+            if not replica.forget_oldest():
+                del self._replicas[replica]
 
-    def forget(self, view: "RoomView") -> None:
+    def forget(self, replica: "RoomReplica") -> None:
         """The room is followed no more."""
-        view.detach()
-        self._views.pop(view, None)
+        replica.detach()
+        self._replicas.pop(replica, None)
 
 
-class RoomView:
+class RoomReplica:
     """A room's head, ring and readers. `head` is None until the store has told it."""
 
     def __init__(self, room: str, buffers: ReplayBuffers | None = None) -> None:
@@ -57,16 +57,16 @@ class RoomView:
         self.seen = 0
         """The highest seq heard of: above `head` there is something to fetch."""
         self._buffers = ReplayBuffers() if buffers is None else buffers
-        self._ring: deque[Chunk] = deque()
+        self._ring: deque[EventBatch] = deque()
         self._ring_bytes = 0
-        self._pending: list[Chunk] = []
+        self._pending: list[EventBatch] = []
 
     @property
     def behind(self) -> bool:
-        """Whether events are known to exist that the view does not have."""
+        """Whether events are known to exist that the replica does not have."""
         return self.head is not None and self.seen > self.head
 
-    def load(self, epoch: str, head: int, number: int) -> list[Chunk]:
+    def load(self, epoch: str, head: int, number: int) -> list[EventBatch]:
         """Set where the room stands, as the store says; return what arrived meanwhile and follows."""
         self.epoch, self.head, self.number = epoch, head, number
         self.seen = max(self.seen, head)
@@ -82,7 +82,7 @@ class RoomView:
         self.seen = max(self.head or 0, head)
 
     def forget_oldest(self) -> bool:
-        """Give up the oldest chunk of the ring; return whether there was one."""
+        """Give up the oldest batch of the ring; return whether there was one."""
         if not self._ring:
             return False
         self._resize(-weight(self._ring.popleft()))
@@ -102,64 +102,64 @@ class RoomView:
         self._ring_bytes += by
         self._buffers.resized(by)
 
-    def offer(self, chunk: Chunk) -> list[Chunk]:
-        """Take a chunk; return what now follows the head, trimmed of what was known. After a hole: nothing."""
-        self.seen = max(self.seen, chunk.last)
-        if self.head is None or chunk.first > self.head + 1:
-            self._wait(chunk)
+    def offer(self, batch: EventBatch) -> list[EventBatch]:
+        """Take a batch; return what now follows the head, trimmed of what was known. After a hole: nothing."""
+        self.seen = max(self.seen, batch.last)
+        if self.head is None or batch.first > self.head + 1:
+            self._wait(batch)
             return []
-        return self._append(chunk) + self._drain()
+        return self._append(batch) + self._drain()
 
     def reaches(self, since: int) -> bool:
         """Whether all that is known of what follows `since` is here."""
         return self.head is None or since >= self.head or (bool(self._ring) and self._ring[0].first <= since + 1)
 
-    def replay(self, since: int, limit: int) -> list[Chunk] | None:
+    def replay(self, since: int, limit: int) -> list[EventBatch] | None:
         """Return the events after `since`, up to about `limit` bytes; None if the ring does not reach back so far."""
         if self.head is None or since >= self.head:
             return []
         if not self.reaches(since):
             return None
         self._buffers.used(self)
-        found: list[Chunk] = []
-        for chunk in self._ring:
-            if chunk.last > since:
-                found.append(trim(chunk, since))
-                limit -= len(chunk.body)
+        found: list[EventBatch] = []
+        for batch in self._ring:
+            if batch.last > since:
+                found.append(trim(batch, since))
+                limit -= len(batch.body)
                 if limit <= 0:
                     break
         return found
 
-    def _wait(self, chunk: Chunk) -> None:
-        """Keep a chunk until what is before it is there."""
-        waiting = sum(len(each.body) for each in self._pending) + len(chunk.body)
-        if len(self._pending) >= PENDING_CHUNKS or waiting > PENDING_BYTES:
+    def _wait(self, batch: EventBatch) -> None:
+        """Keep a batch until what is before it is there."""
+        waiting = sum(len(each.body) for each in self._pending) + len(batch.body)
+        if len(self._pending) >= PENDING_BATCHES or waiting > PENDING_BYTES:
             self._pending.clear()
-        self._pending.append(chunk)
+        self._pending.append(batch)
 
-    def _drain(self) -> list[Chunk]:
+    def _drain(self) -> list[EventBatch]:
         """Apply what waited beyond the hole, as far as it reaches now."""
         if not self._pending:
             return []
-        waiting, self._pending = sorted(self._pending, key=lambda chunk: chunk.first), []
-        applied: list[Chunk] = []
-        for chunk in waiting:
-            if self.head is not None and chunk.first <= self.head + 1:
-                applied += self._append(chunk)
+        waiting, self._pending = sorted(self._pending, key=lambda batch: batch.first), []
+        applied: list[EventBatch] = []
+        for batch in waiting:
+            if self.head is not None and batch.first <= self.head + 1:
+                applied += self._append(batch)
             else:
-                self._pending.append(chunk)
+                self._pending.append(batch)
         return applied
 
-    def _append(self, chunk: Chunk) -> list[Chunk]:
-        if self.head is None or chunk.last <= self.head:
+    def _append(self, batch: EventBatch) -> list[EventBatch]:
+        if self.head is None or batch.last <= self.head:
             return []
-        chunk = trim(chunk, self.head)
-        self.head, self.number = chunk.last, chunk.number
-        self._ring.append(chunk)
+        batch = trim(batch, self.head)
+        self.head, self.number = batch.last, batch.number
+        self._ring.append(batch)
         self._buffers.used(self)
-        self._resize(weight(chunk))
+        self._resize(weight(batch))
         while self._ring and (
             self._ring_bytes > RING_BYTES or self._ring[-1].last - self._ring[0].first >= RING_EVENTS
         ):
             self.forget_oldest()
-        return [chunk]
+        return [batch]

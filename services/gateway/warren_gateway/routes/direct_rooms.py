@@ -11,7 +11,7 @@ from warren.contract.wire import Strict
 from warren_gateway.auth.tokens import User
 from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.changes import Change, common_fields, ensure, target_of
-from warren_gateway.http.dependencies import AfterUser, Changer, Here, IdempotencyKey, Me, PageSize, Somebody
+from warren_gateway.http.dependencies import AfterUser, Changer, Context, IdempotencyKey, Me, PageSize, Somebody
 from warren_gateway.http.errors import READING, responses
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -38,46 +38,46 @@ class BlocksResponse(BaseModel):
 
 
 @router.post("/direct", responses=responses(*READING, Code.FORBIDDEN, Code.NOT_FOUND))
-async def direct(body: DirectRequest, user: Changer, here: Here, key: IdempotencyKey = None) -> DirectResponse:
+async def direct(body: DirectRequest, user: Changer, context: Context, key: IdempotencyKey = None) -> DirectResponse:
     """Make the direct room of oneself and somebody who has ever signed in, or find the one there is."""
     other = target_of(body.user, user)
     room = direct_room(user.id, other)
-    found = await ensure(here, c.CreateDirect(**common_fields(user, room, key), user=other))
+    found = await ensure(context, c.CreateDirect(**common_fields(user, room, key), user=other))
     if found.seq is None:
-        await ensure(here, c.Show(**_own(user, None), user=other))
+        await ensure(context, c.Show(**_own(user, None), user=other))
     return DirectResponse(room=room, user=other)
 
 
 @router.put("/direct/{user}/hidden", responses=responses(*READING, Code.NOT_FOUND))
-async def hide(user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def hide(user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Leave a direct room out of one's list, until the next message in it."""
     other = target_of(user, caller)
-    room = await here.asker.ask(q.RoomAccess(room=direct_room(caller.id, other), user=caller.id), q.Access)
-    return await ensure(here, c.Hide(**_own(caller, key), user=other, upto=room.number))
+    room = await context.asker.ask(q.RoomAccess(room=direct_room(caller.id, other), user=caller.id), q.Access)
+    return await ensure(context, c.Hide(**_own(caller, key), user=other, upto=room.number))
 
 
 @router.delete("/direct/{user}/hidden", responses=responses(*READING))
-async def show(user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def show(user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Have a direct room in one's list again."""
-    return await ensure(here, c.Show(**_own(caller, key), user=target_of(user, caller)))
+    return await ensure(context, c.Show(**_own(caller, key), user=target_of(user, caller)))
 
 
 @router.put("/people/{user}/block", responses=responses(*READING, Code.NOT_FOUND))
-async def block(user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def block(user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Let somebody reach one no more. They are not told."""
-    return await ensure(here, c.Block(**_own(caller, key), user=target_of(user, caller)))
+    return await ensure(context, c.Block(**_own(caller, key), user=target_of(user, caller)))
 
 
 @router.delete("/people/{user}/block", responses=responses(*READING))
-async def unblock(user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def unblock(user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Let somebody reach one again."""
-    return await ensure(here, c.Unblock(**_own(caller, key), user=target_of(user, caller)))
+    return await ensure(context, c.Unblock(**_own(caller, key), user=target_of(user, caller)))
 
 
 @router.get("/blocks", responses=responses(*READING))
-async def blocks(user: Me, here: Here, after: AfterUser = "", limit: PageSize = q.PAGE_LIMIT) -> BlocksResponse:
+async def blocks(user: Me, context: Context, after: AfterUser = "", limit: PageSize = q.PAGE_LIMIT) -> BlocksResponse:
     """List whom one has blocked."""
-    answer = await here.asker.ask(q.Blocks(user=user.id, after=after, limit=limit), q.PeopleAnswer)
+    answer = await context.asker.ask(q.Blocks(user=user.id, after=after, limit=limit), q.PeopleAnswer)
     return BlocksResponse(people=answer.people, more=answer.more)
 
 

@@ -13,7 +13,7 @@ from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId,
 from warren.contract.wire import Strict
 
 from warren_gateway.http.bodies import JsonRoute
-from warren_gateway.http.dependencies import Here, IdempotencyKey, Me, PageSize, Room, Sender, SignedIn
+from warren_gateway.http.dependencies import Context, IdempotencyKey, Me, PageSize, Room, Sender, SignedIn
 from warren_gateway.http.errors import OF_A_ROOM, ProblemError, accepted, responses
 from warren_gateway.rooms.names import resolve
 
@@ -97,28 +97,32 @@ async def no_guest() -> None:
 
 
 @guests.post("/guest", responses=responses(Code.INVALID, Code.NOT_FOUND, Code.TOO_MANY))
-async def guest(body: GuestRequest, here: Here) -> GuestResponse:
+async def guest(body: GuestRequest, context: Context) -> GuestResponse:
     """Give a token to whoever asks (guest mode)."""
-    if here.guests is None:
+    if context.guests is None:
         raise ProblemError(Code.NOT_FOUND, "tokens come from elsewhere: there are no guests")
-    token, user = here.guests.issue(body.name)
-    here.sign_ins.note(user)
+    token, user = context.guests.issue(body.name)
+    context.sign_ins.note(user)
     identity = Identity(id=user.id, name=user.name)
-    return GuestResponse(token=token, user=identity, expires_in=here.guests.token_seconds)
+    return GuestResponse(token=token, user=identity, expires_in=context.guests.token_seconds)
 
 
 @router.get("/me", responses=responses(Code.UNAUTHORIZED, Code.TOO_MANY))
-async def me(user: SignedIn, here: Here) -> MeResponse:
+async def me(user: SignedIn, context: Context) -> MeResponse:
     """Say whose token it is, for how many seconds, and what one connection may do."""
     expires_in = max(0, int(user.expires - time.time()))
     return MeResponse(
-        id=user.id, name=user.name, limits=here.limits.told, expires_in=expires_in, landing=here.settings.landing_room
+        id=user.id,
+        name=user.name,
+        limits=context.limits.told,
+        expires_in=expires_in,
+        landing=context.settings.landing_room,
     )
 
 
 @router.post("/rooms/{room}/messages", status_code=201, responses=responses(*OF_A_ROOM))
 async def send(
-    room: Room, body: MessageRequest, user: Sender, here: Here, key: IdempotencyKey = None
+    room: Room, body: MessageRequest, user: Sender, context: Context, key: IdempotencyKey = None
 ) -> StoredResponse:
     """Say something; answered once it is stored. Without a key every request is a message of its own."""
     command = Send(
@@ -130,7 +134,7 @@ async def send(
         text=body.text,
         reply_to=body.reply_to,
     )
-    stored = accepted(await here.submitter.call(command))
+    stored = accepted(await context.submitter.call(command))
     return StoredResponse(room=room, seq=stored.seq, number=stored.number, key=command.key)
 
 
@@ -138,7 +142,7 @@ async def send(
 async def history(
     room: Annotated[RoomRef, Path()],
     user: Me,
-    here: Here,
+    context: Context,
     before: Annotated[Seq | None, Query()] = None,
     after: Annotated[Cursor | None, Query()] = None,
     limit: PageSize = 50,
@@ -148,7 +152,7 @@ async def history(
     if before is not None and after is not None:
         raise ProblemError(Code.INVALID, "before or after, not both")
     query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit, notes=notes)
-    answer = await here.asker.ask(query, q.Page)
+    answer = await context.asker.ask(query, q.Page)
     return PageResponse(**answer.model_dump(exclude={"type"}))
 
 
@@ -156,11 +160,11 @@ async def history(
 async def events(
     room: Annotated[RoomRef, Path()],
     user: Me,
-    here: Here,
+    context: Context,
     after: Annotated[Cursor, Query()] = 0,
     limit: Annotated[int, Query(ge=1, le=q.RANGE_LIMIT)] = q.RANGE_LIMIT,
 ) -> LogResponse:
     """Read the log itself after a seq, as it was written: messages, and who did what to whom."""
     query = q.EventRange(room=resolve(room, user.id), user=user.id, after=after, limit=limit)
-    answer = await here.asker.ask(query, q.Range)
+    answer = await context.asker.ask(query, q.Range)
     return LogResponse(epoch=answer.epoch, head=answer.head, events=answer.events)

@@ -7,12 +7,11 @@ from pydantic import BaseModel
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.ids import MYSELF
-from warren.contract.presence import Here as HereStatus
-from warren.contract.presence import Status
+from warren.contract.presence import OnlineStatus, Status
 from warren.contract.wire import Timestamp, utc_now
 
 from warren_gateway.http.bodies import JsonRoute
-from warren_gateway.http.dependencies import Here, Me, PageSize, Room, Somebody, Typist
+from warren_gateway.http.dependencies import Context, Me, PageSize, Room, Somebody, Typist
 from warren_gateway.http.errors import OF_A_ROOM, READING, ProblemError, responses
 from warren_gateway.rooms.names import resolve
 from warren_gateway.rooms.permissions import may_write
@@ -31,7 +30,7 @@ class Presence(BaseModel):
 
     user: str
     name: str
-    status: HereStatus
+    status: OnlineStatus
 
 
 class RoomPresence(BaseModel):
@@ -55,41 +54,41 @@ class UserStatus(BaseModel):
 @router.get("/people", responses=responses(*READING))
 async def people(
     user: Me,
-    here: Here,
+    context: Context,
     q_: Annotated[str, Query(alias="q", min_length=1, max_length=128)],
     limit: PageSize = 20,
 ) -> PeopleResponse:
     """Find people by the beginning of their id, their name, or a word of it."""
-    answer = await here.asker.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)
+    answer = await context.asker.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)
     return PeopleResponse(people=answer.people)
 
 
 @router.get("/users/{user}", responses=responses(*READING, Code.NOT_FOUND))
-async def user_status(user: Somebody, caller: Me, here: Here) -> UserStatus:
+async def user_status(user: Somebody, caller: Me, context: Context) -> UserStatus:
     """Say whether somebody is connected, to who shares a room with them."""
     other = caller.id if user == MYSELF else user
-    found = await here.asker.ask(q.Acquaintance(user=caller.id, other=other), q.Acquainted)
-    sighting = await here.live.sighting(other)
+    found = await context.asker.ask(q.Acquaintance(user=caller.id, other=other), q.Acquainted)
+    sighting = await context.live.sighting(other)
     return UserStatus(user=other, name=found.name, status=sighting.status, last_seen=sighting.last_seen)
 
 
 @router.get("/rooms/{room}/presence", responses=responses(*OF_A_ROOM))
-async def room_presence(room: Room, user: Me, here: Here) -> RoomPresence:
+async def room_presence(room: Room, user: Me, context: Context) -> RoomPresence:
     """Say who is in a room now, to its members."""
-    access = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
+    access = await context.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     if not access.member:
         raise ProblemError(Code.FORBIDDEN, "only members may do this")
-    roster = await here.live.roster(room)
-    named = roster.people
+    snapshot = await context.live.snapshot(room)
+    named = snapshot.people
     present = None if named is None else [Presence(**person.model_dump()) for person in named]
-    return RoomPresence(room=room, online=roster.count.online, away=roster.count.away, people=present)
+    return RoomPresence(room=room, online=snapshot.count.online, away=snapshot.count.away, people=present)
 
 
 @router.post("/rooms/{room}/typing", status_code=204, responses=responses(*OF_A_ROOM))
-async def typing(room: Room, user: Typist, here: Here) -> Response:
+async def typing(room: Room, user: Typist, context: Context) -> Response:
     """Show the room's other members that one is typing; to be said again every 3 seconds while it goes on."""
-    access = await here.hub.access(resolve(room, user.id), user.id)
+    access = await context.registry.access(resolve(room, user.id), user.id)
     if not may_write(access, utc_now()):
         raise ProblemError(Code.FORBIDDEN, "only who may write there may type")
-    await here.live.typing(room, user.id, user.name)
+    await context.live.typing(room, user.id, user.name)
     return Response(status_code=204)

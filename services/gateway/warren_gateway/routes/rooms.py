@@ -16,7 +16,7 @@ from warren.contract.wire import Strict, Timestamp
 from warren_gateway.auth.tokens import User
 from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.changes import Change, common_fields, ensure, target_of
-from warren_gateway.http.dependencies import AfterUser, Changer, Here, IdempotencyKey, Me, PageSize, Room, Somebody
+from warren_gateway.http.dependencies import AfterUser, Changer, Context, IdempotencyKey, Me, PageSize, Room, Somebody
 from warren_gateway.http.errors import OF_A_ROOM, READING, accepted, responses
 from warren_gateway.rooms.names import resolve
 
@@ -113,62 +113,64 @@ class MembersResponse(BaseModel):
 
 
 @router.get("/rooms", responses=responses(*READING))
-async def rooms(user: Me, here: Here) -> RoomsResponse:
+async def rooms(user: Me, context: Context) -> RoomsResponse:
     """List the rooms one is a member of."""
-    answer = await here.asker.ask(q.MyRooms(user=user.id), q.RoomList)
+    answer = await context.asker.ask(q.MyRooms(user=user.id), q.RoomList)
     return RoomsResponse(rooms=answer.rooms)
 
 
 @router.get("/directory", responses=responses(*READING))
 async def directory(
     user: Me,
-    here: Here,
+    context: Context,
     after: Annotated[str, Query(max_length=64)] = "",
     limit: PageSize = q.PAGE_LIMIT,
 ) -> DirectoryResponse:
     """List public rooms."""
-    answer = await here.asker.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
+    answer = await context.asker.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
     return DirectoryResponse(rooms=answer.rooms, more=answer.more)
 
 
 @router.post("/rooms", status_code=201, responses=responses(*READING, Code.FORBIDDEN, Code.EXISTS))
-async def create_room(body: RoomRequest, user: Changer, here: Here, key: IdempotencyKey = None) -> RoomResponse:
+async def create_room(body: RoomRequest, user: Changer, context: Context, key: IdempotencyKey = None) -> RoomResponse:
     """Make a room and become its owner."""
     room = body.room or _unguessable(user, key)
     title = body.title or room
     command = c.CreateRoom(**common_fields(user, room, key), kind=body.kind, title=title)
-    stored = accepted(await here.submitter.call(command))
+    stored = accepted(await context.submitter.call(command))
     return RoomResponse(room=room, kind=body.kind, title=title, seq=stored.seq)
 
 
 @router.get("/rooms/{room}", responses=responses(*OF_A_ROOM))
-async def room_details(room: Annotated[RoomRef, Path()], user: Me, here: Here) -> RoomDetails:
+async def room_details(room: Annotated[RoomRef, Path()], user: Me, context: Context) -> RoomDetails:
     """Say what a room is and what one may do there."""
-    found = await here.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
+    found = await context.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     return RoomDetails(room=room, **found.model_dump(mode="json", exclude={"type", "epoch"}))
 
 
 @router.patch("/rooms/{room}", responses=responses(*OF_A_ROOM))
-async def change_room(room: Room, body: RoomChange, user: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def change_room(
+    room: Room, body: RoomChange, user: Changer, context: Context, key: IdempotencyKey = None
+) -> Change:
     """Rename the room (moderators), archive or restore it (owners)."""
     common = common_fields(user, room, key)
     if body.title is not None:
-        return await ensure(here, c.Rename(**common, title=body.title))
-    return await ensure(here, c.Archive(**common) if body.archived else c.Restore(**common))
+        return await ensure(context, c.Rename(**common, title=body.title))
+    return await ensure(context, c.Archive(**common) if body.archived else c.Restore(**common))
 
 
 @router.get("/rooms/{room}/members", responses=responses(*OF_A_ROOM))
 async def members(
     room: Room,
     user: Me,
-    here: Here,
+    context: Context,
     state: Annotated[q.MemberState, Query()] = "member",
     after: AfterUser = "",
     limit: PageSize = q.PAGE_LIMIT,
 ) -> MembersResponse:
     """List the room's members (for members), or who is invited or banned (for moderators)."""
     query = q.Members(room=room, user=user.id, state=state, after=after, limit=limit)
-    answer = await here.asker.ask(query, q.MemberPage)
+    answer = await context.asker.ask(query, q.MemberPage)
     return MembersResponse(members=answer.members, more=answer.more, watched_by=answer.watched_by)
 
 
@@ -177,26 +179,28 @@ async def put_member(
     room: Room,
     user: Somebody,
     caller: Changer,
-    here: Here,
+    context: Context,
     body: MemberRequest | None = None,
     key: IdempotencyKey = None,
 ) -> Change:
     """Join (`me`), invite somebody, or give somebody a role; being so already is fine."""
     common, target = common_fields(caller, room, key), target_of(user, caller)
     if body is not None and body.role is not None:
-        return await ensure(here, c.SetRole(**common, user=target, role=body.role))
+        return await ensure(context, c.SetRole(**common, user=target, role=body.role))
     if target == caller.id:
-        return await ensure(here, c.Join(**common))
-    return await ensure(here, c.Invite(**common, user=target))
+        return await ensure(context, c.Join(**common))
+    return await ensure(context, c.Invite(**common, user=target))
 
 
 @router.delete("/rooms/{room}/members/{user}", responses=responses(*OF_A_ROOM))
-async def delete_member(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def delete_member(
+    room: Room, user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None
+) -> Change:
     """Leave or decline (`me`), or remove somebody or their invitation (moderators)."""
     common, target = common_fields(caller, room, key), target_of(user, caller)
     if target == caller.id:
-        return await ensure(here, c.Leave(**common))
-    return await ensure(here, c.Remove(**common, user=target))
+        return await ensure(context, c.Leave(**common))
+    return await ensure(context, c.Remove(**common, user=target))
 
 
 @router.put("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
@@ -204,19 +208,19 @@ async def ban(
     room: Room,
     user: Somebody,
     caller: Changer,
-    here: Here,
+    context: Context,
     body: MeasureRequest | None = None,
     key: IdempotencyKey = None,
 ) -> Change:
     """Keep somebody out of the room (moderators)."""
     measure = (body or MeasureRequest()).model_dump()
-    return await ensure(here, c.Ban(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
+    return await ensure(context, c.Ban(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
 
 
 @router.delete("/rooms/{room}/bans/{user}", responses=responses(*OF_A_ROOM))
-async def unban(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def unban(room: Room, user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Let somebody come back (moderators)."""
-    return await ensure(here, c.Unban(**common_fields(caller, room, key), user=target_of(user, caller)))
+    return await ensure(context, c.Unban(**common_fields(caller, room, key), user=target_of(user, caller)))
 
 
 @router.put("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
@@ -224,19 +228,19 @@ async def mute(
     room: Room,
     user: Somebody,
     caller: Changer,
-    here: Here,
+    context: Context,
     body: MeasureRequest | None = None,
     key: IdempotencyKey = None,
 ) -> Change:
     """Keep somebody from writing (moderators; in a direct room each the other)."""
     measure = (body or MeasureRequest()).model_dump()
-    return await ensure(here, c.Mute(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
+    return await ensure(context, c.Mute(**common_fields(caller, room, key), user=target_of(user, caller), **measure))
 
 
 @router.delete("/rooms/{room}/mutes/{user}", responses=responses(*OF_A_ROOM))
-async def unmute(room: Room, user: Somebody, caller: Changer, here: Here, key: IdempotencyKey = None) -> Change:
+async def unmute(room: Room, user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Let somebody write again (moderators; in a direct room who muted the other)."""
-    return await ensure(here, c.Unmute(**common_fields(caller, room, key), user=target_of(user, caller)))
+    return await ensure(context, c.Unmute(**common_fields(caller, room, key), user=target_of(user, caller)))
 
 
 def _unguessable(user: User, key: Key | None) -> str:

@@ -12,7 +12,7 @@ from warren.contract.codes import Close
 from warren.contract.frames import Bye, Joined, Left, ServerFrame
 
 from warren_gateway import metrics
-from warren_gateway.delivery.batch import Chunk, Frame
+from warren_gateway.delivery.batch import EventBatch, Frame
 from warren_gateway.transports.cursors import Cursors
 
 COMMENT = b":\n\n"
@@ -43,7 +43,7 @@ def _event(kind: str, body: bytes) -> bytes:
     return b"event: %s\ndata: %s\n" % (kind.encode(), body)
 
 
-class Stream:
+class SseTransport:
     """One client's events. `bound`: bytes that may wait for it; who lets more pile up is cut.
 
     Each event that moves the client's place carries the cursor of all rooms behind it.
@@ -85,7 +85,7 @@ class Stream:
     def put(self, frame: Frame) -> None:
         """Write a frame that goes to many."""
         event = frame.encoded(encode)
-        if isinstance(frame, Chunk):
+        if isinstance(frame, EventBatch):
             self._cursors.moved(frame.room, frame.last)
             event += self._id
         self._write(event + b"\n")

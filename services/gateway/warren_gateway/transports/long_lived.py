@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from starlette.types import Receive
 from warren.contract.codes import Code
 from warren.contract.ids import Cursor, RoomRef
-from warren.contract.presence import Here as HereStatus
+from warren.contract.presence import OnlineStatus
 from warren.contract.wire import Strict
 from warren.supervise import contained
 from warren.untrusted import first_error, shown, unknown_field
@@ -19,8 +19,8 @@ from warren.untrusted import first_error, shown, unknown_field
 from warren_gateway import metrics
 from warren_gateway.auth.tokens import User
 from warren_gateway.connections.protocol import CROWDED_MS
-from warren_gateway.context import Gateway
-from warren_gateway.http.dependencies import Here, Me
+from warren_gateway.context import AppContext
+from warren_gateway.http.dependencies import Context, Me
 from warren_gateway.http.errors import ProblemError
 from warren_gateway.rooms.names import actual
 from warren_gateway.transports.cursors import Cursors, Place
@@ -60,33 +60,34 @@ class Following(Strict):
     """The rooms to follow, and whether anybody is at the device."""
 
     cursors: Annotated[dict[RoomRef, RoomCursor], one_by_one(RoomCursor)] = Field(min_length=1)
-    status: HereStatus = "online"
+    status: OnlineStatus = "online"
 
 
-def places(cursors: Mapping[str, RoomCursor], user: User, here: Gateway) -> Cursors:
+def places(cursors: Mapping[str, RoomCursor], user: User, context: AppContext) -> Cursors:
     """Return where the client is. Raises ProblemError for more rooms than one connection may follow, or just now."""
-    if len(cursors) > here.settings.rooms_per_connection:
-        raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
+    if len(cursors) > context.settings.rooms_per_connection:
+        raise ProblemError(Code.INVALID, f"more than {context.settings.rooms_per_connection} rooms")
     found = Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
-    pay_for(found, user, here)
+    pay_for(found, user, context)
     return found
 
 
-def pay_for(cursors: Cursors, user: User, here: Gateway) -> None:
+def pay_for(cursors: Cursors, user: User, context: AppContext) -> None:
     """Take what it costs to ask the store how somebody stands and what they missed. Raises ProblemError.
 
     Who goes on at the places of their last poll pays nothing, unless what follows is no longer kept here.
     """
     unknown = sum(
-        not here.hub.knows(actual(room, user.id), user.id, place.since) for room, place in cursors.places.items()
+        not context.registry.knows(actual(room, user.id), user.id, place.since)
+        for room, place in cursors.places.items()
     )
     if not unknown:
         return
     now = time.monotonic()
-    if wait := here.people.joins.wait(user.id, now):
+    if wait := context.people.joins.wait(user.id, now):
         metrics.LIMITED.labels("join").inc()
         raise ProblemError(Code.TOO_MANY, "too many rooms to look for", wait)
-    here.people.joins.charge(user.id, unknown, now)
+    context.people.joins.charge(user.id, unknown, now)
 
 
 @contextmanager
@@ -106,9 +107,9 @@ async def _watch(receive: Receive, gone: Callable[[], None]) -> None:
         gone()
 
 
-async def _stayer(user: Me, here: Here) -> User:
+async def _stayer(user: Me, context: Context) -> User:
     """Return who is asking, at the price of a read, if there is a place among their connections."""
-    if here.people.connections.is_full(user.id):
+    if context.people.connections.is_full(user.id):
         metrics.LIMITED.labels("connection").inc()
         raise ProblemError(Code.TOO_MANY, "too many connections", CROWDED_MS / 1_000)
     return user

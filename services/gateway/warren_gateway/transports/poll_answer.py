@@ -15,8 +15,8 @@ from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
 from warren.contract.sizes import SERVER_FRAME_LIMIT, size
 
-from warren_gateway.delivery.batch import Chunk, Frame
-from warren_gateway.presence.roster import Roster
+from warren_gateway.delivery.batch import EventBatch, Frame
+from warren_gateway.presence.snapshot import PresenceSnapshot
 from warren_gateway.transports.cursors import Cursors, Place
 
 ROOM_BYTES = 400
@@ -31,14 +31,14 @@ TYPISTS = 100
 """People of one room who are shown typing in one answer, and replies that are shown as they grow."""
 
 News = dict[str, Any]
-Known = Callable[[str], Roster | None]
+Known = Callable[[str], PresenceSnapshot | None]
 """Tells who is in a room, as far as that is known."""
 
 
-class Answer:
+class PollTransport:
     """What has come of one poll so far.
 
-    `presence`: which of its rosters the client has, by token, for those rooms where it wants to see who is there.
+    `presence`: which of its snapshots the client has, by token, for those rooms where it wants to see who is there.
     """
 
     name = "polling"
@@ -80,7 +80,7 @@ class Answer:
 
     def put(self, frame: Frame) -> None:
         """Take a frame that goes to many."""
-        if isinstance(frame, Chunk):
+        if isinstance(frame, EventBatch):
             self._take(frame)
         elif frame.room in self._presence:
             self._pass(frame)
@@ -128,14 +128,14 @@ class Answer:
         if frame.reset or frame.room in self._unread:
             self._news(frame.room)
 
-    def _take(self, chunk: Chunk) -> None:
+    def _take(self, batch: EventBatch) -> None:
         if self._full:
             return
-        events = from_json(chunk.body)["events"]
-        found = events if self._fits(chunk.body) else self._first_of(events)
+        events = from_json(batch.body)["events"]
+        found = events if self._fits(batch.body) else self._first_of(events)
         if found:
-            self._cursors.moved(chunk.room, found[-1]["seq"])
-            self._news(chunk.room).setdefault("events", []).extend(found)
+            self._cursors.moved(batch.room, found[-1]["seq"])
+            self._news(batch.room).setdefault("events", []).extend(found)
         if len(found) < len(events):
             self._full = True
             self._ready.set()
@@ -174,14 +174,14 @@ class Answer:
 
     def _told(self, room: str, token: str) -> str:
         """Tell who is in a room, if the client does not know and there is room; return what it knows then."""
-        if (roster := self._outdated(room)) is None or not self._fits(roster.whole.body):
+        if (snapshot := self._outdated(room)) is None or not self._fits(snapshot.whole.body):
             return token
-        self._rooms.setdefault(room, {})["presence"] = from_json(roster.whole.body)
-        return roster.token
+        self._rooms.setdefault(room, {})["presence"] = from_json(snapshot.whole.body)
+        return snapshot.token
 
-    def _outdated(self, room: str) -> Roster | None:
-        roster = self._known(room) if room in self._shown else None
-        return None if roster is None or roster.token == self._presence[room] else roster
+    def _outdated(self, room: str) -> PresenceSnapshot | None:
+        snapshot = self._known(room) if room in self._shown else None
+        return None if snapshot is None or snapshot.token == self._presence[room] else snapshot
 
     def _is_over(self, room: str) -> bool:
         news = self._rooms.get(room, {})

@@ -7,16 +7,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from warren.contract.ids import RoomRef
-from warren.contract.presence import Here as HereStatus
-from warren.contract.presence import Presence
+from warren.contract.presence import OnlineStatus, Presence
 from warren.contract.wire import Strict
 
 from warren_gateway.connections.limits import address_of
 from warren_gateway.http.bodies import JsonRoute
-from warren_gateway.http.dependencies import Here
+from warren_gateway.http.dependencies import Context
 from warren_gateway.http.errors import READING, responses
 from warren_gateway.transports.long_lived import RoomCursor, Stayer, held, one_by_one, places
-from warren_gateway.transports.poll_answer import Answer
+from warren_gateway.transports.poll_answer import PollTransport
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
@@ -42,7 +41,7 @@ class PollRequest(Strict):
 
     cursors: Annotated[dict[RoomRef, PollCursor], one_by_one(PollCursor)] = Field(min_length=1)
     wait: float = Field(default=WAIT, ge=0, le=WAIT_LIMIT)
-    status: HereStatus = "online"
+    status: OnlineStatus = "online"
 
 
 class Ended(BaseModel):
@@ -98,20 +97,20 @@ class PollResponse(BaseModel):
 
 
 @router.post("/poll", response_model=PollResponse, responses=responses(*READING))
-async def poll(body: PollRequest, user: Stayer, here: Here, request: Request) -> JSONResponse:
+async def poll(body: PollRequest, user: Stayer, context: Context, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
-    cursors = places(body.cursors, user, here)
+    cursors = places(body.cursors, user, context)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
-    answer = Answer(cursors, presence, here.live.known)
-    with here.serving(answer, address_of(request.scope), one_way=True, linger=LINGER) as client:
-        client.admit(user)
-        client.follow(cursors.joins, body.status)
+    answer = PollTransport(cursors, presence, context.live.known)
+    with context.serving(answer, address_of(request.scope), one_way=True, linger=LINGER) as connection:
+        connection.admit(user)
+        connection.follow(cursors.joins, body.status)
 
         def gone() -> None:
-            client.close(LINGER)
+            connection.close(LINGER)
             answer.hurry()
 
         with held(request.receive, gone):
-            await client.settled()
+            await connection.settled()
             await answer.wait(min(body.wait, user.expires - time.time()))
     return JSONResponse(answer.body())

@@ -11,18 +11,18 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from warren.contract.codes import Code
 from warren.contract.ids import RoomRef
-from warren.contract.presence import Here as HereStatus
+from warren.contract.presence import OnlineStatus
 
 from warren_gateway.auth.tokens import User
 from warren_gateway.connections.limits import address_of
-from warren_gateway.context import Gateway
+from warren_gateway.context import AppContext
 from warren_gateway.delivery.subscriber import CLOSE_GRACE
 from warren_gateway.http.bodies import JsonRoute
-from warren_gateway.http.dependencies import Here
+from warren_gateway.http.dependencies import Context
 from warren_gateway.http.errors import READING, ProblemError, responses
 from warren_gateway.http.listener import EXTENSION, Listener
 from warren_gateway.transports.cursors import CURSOR_PATTERN, Cursors
-from warren_gateway.transports.event_stream import Stream
+from warren_gateway.transports.event_stream import SseTransport
 from warren_gateway.transports.long_lived import Following, Stayer, held, pay_for, places
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -42,10 +42,10 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, here: Gateway, user: User, cursors: Cursors, status: HereStatus) -> None:
+    def __init__(self, context: AppContext, user: User, cursors: Cursors, status: OnlineStatus) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
-        self._here = here
+        self._context = context
         self._user = user
         self._cursors = cursors
         self._status = status
@@ -54,18 +54,18 @@ class EventStream(Response):
         """Serve the stream."""
         listener: Listener = scope["extensions"][EXTENSION]
         abort_later = partial(asyncio.get_running_loop().call_later, CLOSE_GRACE, listener.abort)
-        stream = Stream(listener, self._cursors, self._here.settings.outbox_bytes, abort_later)
+        stream = SseTransport(listener, self._cursors, self._context.settings.outbox_bytes, abort_later)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         stream.begin()
-        with self._here.serving(stream, address_of(scope), one_way=True) as client:
-            client.admit(self._user)
-            client.follow(self._cursors.joins, self._status)
+        with self._context.serving(stream, address_of(scope), one_way=True) as connection:
+            connection.admit(self._user)
+            connection.follow(self._cursors.joins, self._status)
             with held(receive, stream.gone):
-                await _last(stream, self._here.limits.keep_alive)
+                await _last(stream, self._context.limits.keep_alive)
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _last(stream: Stream, keep_alive: int) -> None:
+async def _last(stream: SseTransport, keep_alive: int) -> None:
     """Return when the stream is over, and keep what lies between here and the client from thinking that it is dead."""
     while not stream.over.is_set():
         with contextlib.suppress(TimeoutError):
@@ -87,26 +87,26 @@ _AS_A_STREAM: dict[str, Any] = {
 @router.get("/sse", **_AS_A_STREAM)
 async def sse(
     user: Stayer,
-    here: Here,
+    context: Context,
     room: Annotated[list[RoomRef], FailFast(), Query(min_length=1)],
     cursor: Annotated[CursorText | None, Query()] = None,
-    status: HereStatus = "online",
+    status: OnlineStatus = "online",
     last_event_id: Annotated[CursorText | None, Header()] = None,
 ) -> EventStream:
     """Follow rooms, from where `Last-Event-ID` or `cursor` says that the client is."""
-    if len(room) > here.settings.rooms_per_connection:
-        raise ProblemError(Code.INVALID, f"more than {here.settings.rooms_per_connection} rooms")
+    if len(room) > context.settings.rooms_per_connection:
+        raise ProblemError(Code.INVALID, f"more than {context.settings.rooms_per_connection} rooms")
     if len(set(room)) < len(room):
         raise ProblemError(Code.INVALID, "a room is named twice")
     try:
         cursors = Cursors.parse(room, last_event_id or cursor)
     except ValueError as error:
         raise ProblemError(Code.INVALID, str(error)) from error
-    pay_for(cursors, user, here)
-    return EventStream(here, user, cursors, status)
+    pay_for(cursors, user, context)
+    return EventStream(context, user, cursors, status)
 
 
 @router.post("/sse", **_AS_A_STREAM)
-async def follow(body: Following, user: Stayer, here: Here) -> EventStream:
+async def follow(body: Following, user: Stayer, context: Context) -> EventStream:
     """Follow rooms, likewise: a body holds more rooms than an address, and stands in no log."""
-    return EventStream(here, user, places(body.cursors, user, here), body.status)
+    return EventStream(context, user, places(body.cursors, user, context), body.status)

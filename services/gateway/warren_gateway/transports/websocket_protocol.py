@@ -61,7 +61,7 @@ class Socket(WebSocketsSansIOProtocol):
         """Begin to count, from the first byte on."""
         super().connection_made(transport)
         self.pace = Bucket.of(self.frames_rate, time.monotonic())
-        """Shared with the session, which takes from it for each message."""
+        """Shared with the protocol, which takes from it for each message."""
 
     def handle_connect(self, event: Any) -> None:
         """Make the socket known to the application."""

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from warren.contract.ids import shown
-from warren.contract.presence import Count, Here, Presence, Present, Status
+from warren.contract.presence import Count, OnlineStatus, Presence, Present, Status
 
 LARGE = 200
 """More people present than this are counted, not named …"""
@@ -23,7 +23,7 @@ class Person:
     name: str
     status: Status = "offline"
     told: Status = "offline"
-    gateways: dict[str, Here] = field(default_factory=dict)
+    gateways: dict[str, OnlineStatus] = field(default_factory=dict)
     """Where they are connected."""
     left_at: float | None = None
     """When one of the connections ended, if none has come since: the last one, as long as that is not shown."""
@@ -58,7 +58,7 @@ class Room:
         """Whether there is nobody in it, and everybody knows."""
         return self.empty and not (self.asked or self._fresh)
 
-    def attend(self, gateway: str, user: str, name: str, status: Here) -> None:
+    def attend(self, gateway: str, user: str, name: str, status: OnlineStatus) -> None:
         """Somebody is here by way of this gateway."""
         person = self.people.get(user)
         if person is None:

@@ -8,7 +8,7 @@ from warren.contract.sizes import SERVER_BODY_LIMIT
 from warren_gateway.delivery.batch import Frame
 
 
-class Roster:
+class PresenceSnapshot:
     """The people of one room as the presence service tells them.
 
     `term` names one life of the room's shard: versions of different terms have nothing to do with each other.

@@ -28,13 +28,13 @@ from warren_gateway.broker.bucket_queue import BucketQueue
 from warren_gateway.delivery.batch import Frame
 from warren_gateway.delivery.subscriber import Subscriber
 from warren_gateway.delivery.turns import unhurried
-from warren_gateway.presence.attendance import Attendance, Visitor
-from warren_gateway.presence.roster import Roster
+from warren_gateway.presence.announcer import ConnectionPresence, PresenceAnnouncer
+from warren_gateway.presence.snapshot import PresenceSnapshot
 
 log = logging.getLogger(__name__)
 
 LENGTH = 5_000
-"""Messages that may wait for a gateway that lags; older ones go, and the rosters are asked for again."""
+"""Messages that may wait for a gateway that lags; older ones go, and the snapshots are asked for again."""
 TICK = 0.1
 """Seconds for which joins and leaves gather."""
 ASK_AGAIN = 1.0
@@ -52,12 +52,12 @@ more and it holds for 6."""
 
 @dataclass(slots=True)
 class _Room:
-    """A room's roster, and who is shown it."""
+    """A room's snapshot, and who is shown it."""
 
-    roster: Roster
+    snapshot: PresenceSnapshot
     watchers: set[Subscriber] = field(default_factory=set)
     told: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set and replaced when the roster is told."""
+    """Set and replaced when the snapshot is told."""
     idle: bool = False
     """Nobody watched it when it was last looked at; if so next time too, it goes."""
 
@@ -74,15 +74,15 @@ async def _nobody(room: str, user: str) -> bool:
     return False
 
 
-class Live:
+class PresenceClient:
     """Presence and typing of one gateway, whose process `gateway` names as no other."""
 
     def __init__(self, gateway: str) -> None:
         self._publisher = Publisher(confirm=False)
-        self._attendance = Attendance(gateway)
+        self._announcer = PresenceAnnouncer(gateway)
         self._queue = BucketQueue(LIVE, LENGTH, self._sink, self._connected, fanout=CONTROL)
         self._rooms: dict[str, _Room] = {}
-        self._visitors: dict[Subscriber, Visitor] = {}
+        self._presences: dict[Subscriber, ConnectionPresence] = {}
         self._searches: dict[str, asyncio.Future[p.Sighting]] = {}
         self._typing = Buckets(TYPING)
         self._parts = Buckets(PARTS)
@@ -113,59 +113,59 @@ class Live:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_WITHIN):
                 await self._announce()
-                await self._say(CONTROL, "", p.Goodbye(gateway=self._attendance.gateway))
+                await self._say(CONTROL, "", p.Goodbye(gateway=self._announcer.gateway))
 
     def open(self, reader: Subscriber, name: str) -> None:
         """Take note that somebody is connected; `name` is what others see."""
-        visitor = self._visitors.get(reader)
-        if visitor is None:
-            self._visitors[reader] = self._attendance.open(reader.user, name)
+        presence = self._presences.get(reader)
+        if presence is None:
+            self._presences[reader] = self._announcer.open(reader.user, name)
             self._work.set()
         else:
-            visitor.name = name
+            presence.name = name
 
     def close(self, reader: Subscriber, linger: float = 0.0) -> None:
         """Take note that the connection has ended; for others it has only after `linger` seconds."""
-        visitor = self._visitors.pop(reader, None)
-        if visitor is None:
+        presence = self._presences.pop(reader, None)
+        if presence is None:
             return
-        for name in visitor.rooms:
+        for name in presence.rooms:
             self._unwatch(name, reader)
         if linger:
-            asyncio.get_running_loop().call_later(linger, self._gone, visitor)
+            asyncio.get_running_loop().call_later(linger, self._gone, presence)
         else:
-            self._gone(visitor)
+            self._gone(presence)
 
     def enter(self, name: str, reader: Subscriber) -> None:
         """A member follows a room: they are present there, and are shown who else is."""
-        visitor = self._visitors.get(reader)
-        if visitor is None:
+        presence = self._presences.get(reader)
+        if presence is None:
             return
         room = self._follow(name)
         room.watchers.add(reader)
-        if room.roster.synced:
-            reader.show(room.roster.whole)
-        self._attendance.enter(visitor, name)
+        if room.snapshot.synced:
+            reader.show(room.snapshot.whole)
+        self._announcer.enter(presence, name)
         self._work.set()
 
     def exit(self, name: str, reader: Subscriber, *, ended: bool = False) -> None:
         """They do not follow it any more; `ended`: nor are they a member."""
-        visitor = self._visitors.get(reader)
-        if visitor is not None:
+        presence = self._presences.get(reader)
+        if presence is not None:
             self._unwatch(name, reader)
-            self._attendance.exit(visitor, name, time.monotonic(), ended=ended)
+            self._announcer.exit(presence, name, time.monotonic(), ended=ended)
             self._work.set()
 
     def end(self, name: str, user: str) -> None:
         """Somebody is no member of a room any more: nor are they there between two polls."""
-        self._attendance.end(name, user, time.monotonic())
+        self._announcer.end(name, user, time.monotonic())
         self._work.set()
 
-    def report(self, reader: Subscriber, status: p.Here) -> None:
+    def report(self, reader: Subscriber, status: p.OnlineStatus) -> None:
         """Take note whether anybody is at the device."""
-        visitor = self._visitors.get(reader)
-        if visitor is not None:
-            self._attendance.report(visitor, status)
+        presence = self._presences.get(reader)
+        if presence is not None:
+            self._announcer.report(presence, status)
             self._work.set()
 
     async def typing(self, room: str, user: str, name: str) -> None:
@@ -173,21 +173,21 @@ class Live:
         if not self._typing.take(room, time.monotonic()):
             await self._say(LIVE, event_key(room), p.IsTyping(room=room, user=user, name=name))
 
-    def known(self, name: str) -> Roster | None:
+    def known(self, name: str) -> PresenceSnapshot | None:
         """Return who is in a room, as far as that is known here."""
         room = self._rooms.get(name)
-        return room.roster if room is not None and room.roster.synced else None
+        return room.snapshot if room is not None and room.snapshot.synced else None
 
-    async def roster(self, name: str) -> Roster:
+    async def snapshot(self, name: str) -> PresenceSnapshot:
         """Return who is in a room. Raises Unavailable."""
         room = self._follow(name)
         try:
             async with asyncio.timeout(TOLD_WITHIN):
-                while not room.roster.synced:
+                while not room.snapshot.synced:
                     await room.told.wait()
         except TimeoutError as error:
             raise Unavailable("nobody tells who is there") from error
-        return room.roster
+        return room.snapshot
 
     async def sighting(self, user: str) -> p.Sighting:
         """Return somebody's status over all rooms. Raises Unavailable."""
@@ -195,7 +195,7 @@ class Live:
         if search is None:
             search = self._searches[user] = asyncio.get_running_loop().create_future()
             self._queue.follow(inbox_room(user))
-            self._attendance.seek(user)
+            self._announcer.seek(user)
             self._work.set()
         try:
             async with asyncio.timeout(TOLD_WITHIN):
@@ -207,16 +207,16 @@ class Live:
                 del self._searches[user]
                 self._queue.unfollow(inbox_room(user))
 
-    def _gone(self, visitor: Visitor) -> None:
-        self._attendance.close(visitor, time.monotonic())
+    def _gone(self, presence: ConnectionPresence) -> None:
+        self._announcer.close(presence, time.monotonic())
         self._work.set()
 
     def _follow(self, name: str) -> _Room:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = _Room(Roster(name))
+            room = self._rooms[name] = _Room(PresenceSnapshot(name))
             self._queue.follow(name)
-            self._attendance.ask(name)
+            self._announcer.ask(name)
             self._work.set()
         room.idle = False
         return room
@@ -229,8 +229,8 @@ class Live:
     def _connected(self) -> None:
         """Nobody knows what was told while there was no queue."""
         for name, room in self._rooms.items():
-            room.roster.synced = False
-            self._attendance.ask(name)
+            room.snapshot.synced = False
+            self._announcer.ask(name)
         self._work.set()
 
     def _sink(self, message: DeliveredMessage) -> None:
@@ -249,12 +249,12 @@ class Live:
             _refuse(message, first_error(error))
 
     def _control(self, said: p.AnyControl) -> None:
-        if isinstance(said, p.Resync) and said.gateway in (None, self._attendance.gateway):
-            self._attendance.resync(said.shard)
+        if isinstance(said, p.Resync) and said.gateway in (None, self._announcer.gateway):
+            self._announcer.resync(said.shard)
             if said.gateway is None:
                 # Of rooms that have nobody left since, the new holder of the shard knows nothing: it does when asked.
                 for name in filter(lambda name: shard(name) == said.shard, self._rooms):
-                    self._attendance.ask(name)
+                    self._announcer.ask(name)
             self._work.set()
 
     def _heard(self, message: DeliveredMessage, said: p.AnyLive) -> None:
@@ -301,13 +301,13 @@ class Live:
         room = self._rooms.get(frame.room)
         if room is None:
             return
-        if room.roster.take(term, frame):
+        if room.snapshot.take(term, frame):
             # One that is too large for a client says what has come of it instead, which stands by itself.
             fits = len(body) <= SERVER_BODY_LIMIT
-            self._show(Frame(frame.room, body, kind=frame.type) if fits else room.roster.whole, room.watchers)
-        elif not room.roster.synced:
+            self._show(Frame(frame.room, body, kind=frame.type) if fits else room.snapshot.whole, room.watchers)
+        elif not room.snapshot.synced:
             metrics.PRESENCE_LOST.inc()
-            self._attendance.ask(frame.room)
+            self._announcer.ask(frame.room)
             self._work.set()
         told, room.told = room.told, asyncio.Event()
         told.set()
@@ -327,29 +327,29 @@ class Live:
         """Announce what has changed, and ask, once what is asked for can come."""
         with contextlib.suppress(Unavailable):
             await self._queue.bind_all()
-        messages = self._attendance.announcements(time.monotonic())
+        messages = self._announcer.announcements(time.monotonic())
         await asyncio.gather(*(self._publish(message) for message in messages))
 
     async def _publish(self, message: p.Announcement) -> None:
         metrics.ANNOUNCED.inc(len(message.changes))
         if not await self._say(PRESENCE, shard_key(message.shard), message):
-            self._attendance.resync(message.shard)
+            self._announcer.resync(message.shard)
             self._work.set()
 
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(ASK_AGAIN)
             async for name, room in unhurried(self._rooms.items()):
-                if not room.roster.synced:
-                    self._attendance.ask(name)
+                if not room.snapshot.synced:
+                    self._announcer.ask(name)
             for user in self._searches:
-                self._attendance.seek(user)
-            if not self._attendance.idle:
+                self._announcer.seek(user)
+            if not self._announcer.idle:
                 self._work.set()
 
     async def _beat(self) -> None:
         while True:
-            heartbeat = p.Heartbeat(gateway=self._attendance.gateway, seqs=self._attendance.seqs)
+            heartbeat = p.Heartbeat(gateway=self._announcer.gateway, seqs=self._announcer.seqs)
             await self._say(CONTROL, "", heartbeat)
             await asyncio.sleep(p.HEARTBEAT)
 
@@ -365,8 +365,8 @@ class Live:
                 del self._rooms[name]
                 self._queue.unfollow(name)
             room.idle = not room.watchers
-            if room.roster.synced:
-                self._attendance.check(room.roster.known)
+            if room.snapshot.synced:
+                self._announcer.check(room.snapshot.known)
         self._work.set()
         await self._queue.tidy()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from warren.contract.ids import RoomId, UserId, inbox_room
-from warren.contract.presence import GRACE, Announcement, Here, Known
+from warren.contract.presence import GRACE, Announcement, Known, OnlineStatus
 from warren.contract.presence import Attendance as Change
 from warren.contract.topology import SHARDS, shard
 
@@ -16,12 +16,12 @@ Place = tuple[RoomId, UserId]
 
 
 @dataclass(eq=False, slots=True)
-class Visitor:
+class ConnectionPresence:
     """One connection, wherever it is."""
 
     user: UserId
     name: str
-    status: Here = "online"
+    status: OnlineStatus = "online"
     rooms: set[RoomId] = field(default_factory=set)
 
 
@@ -43,7 +43,7 @@ class _Line:
         return not (self.full or self.changed or self.ask or self.known or self.sought)
 
 
-class Attendance:
+class PresenceAnnouncer:
     """The people of one gateway. `gateway` names this process, and no other ever.
 
     All connections of a person in a room count as one, and are announced when what they make together has changed.
@@ -52,7 +52,7 @@ class Attendance:
 
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
-        self._places: dict[Place, set[Visitor]] = {}
+        self._places: dict[Place, set[ConnectionPresence]] = {}
         self._recent: dict[Place, tuple[float, Change]] = {}
         """Who has gone within the grace, when and how, the latest last: a full announcement says so."""
         self._lines = [_Line() for _ in range(SHARDS)]
@@ -67,54 +67,54 @@ class Attendance:
         """Whether there is nothing to announce."""
         return all(line.idle for line in self._lines)
 
-    def open(self, user: UserId, name: str) -> Visitor:
+    def open(self, user: UserId, name: str) -> ConnectionPresence:
         """Take note of a new connection."""
-        visitor = Visitor(user, name)
-        self.enter(visitor, inbox_room(user))
-        return visitor
+        presence = ConnectionPresence(user, name)
+        self.enter(presence, inbox_room(user))
+        return presence
 
-    def close(self, visitor: Visitor, now: float) -> None:
+    def close(self, presence: ConnectionPresence, now: float) -> None:
         """Take note that the connection has ended."""
-        for room in tuple(visitor.rooms):
-            self.exit(visitor, room, now)
+        for room in tuple(presence.rooms):
+            self.exit(presence, room, now)
 
-    def enter(self, visitor: Visitor, room: RoomId) -> None:
+    def enter(self, presence: ConnectionPresence, room: RoomId) -> None:
         """Take note that the connection follows the room."""
-        place = (room, visitor.user)
+        place = (room, presence.user)
         before = self._shown(place)
-        visitor.rooms.add(room)
-        self._places.setdefault(place, set()).add(visitor)
+        presence.rooms.add(room)
+        self._places.setdefault(place, set()).add(presence)
         self._recent.pop(place, None)
         self._change_from(before, place)
 
-    def exit(self, visitor: Visitor, room: RoomId, now: float, *, ended: bool = False) -> None:
+    def exit(self, presence: ConnectionPresence, room: RoomId, now: float, *, ended: bool = False) -> None:
         """Take note that the connection does not follow the room any more; `ended`: nor is the person a member."""
-        if room not in visitor.rooms:
+        if room not in presence.rooms:
             return
-        place = (room, visitor.user)
+        place = (room, presence.user)
         before = self._shown(place)
-        visitor.rooms.discard(room)
+        presence.rooms.discard(room)
         here = self._places[place]
-        here.discard(visitor)
+        here.discard(presence)
         if here:
             self._change_from(before, place)
             return
         del self._places[place]
-        last = _change(place, visitor.name, "ended" if ended else "gone")
+        last = _change(place, presence.name, "ended" if ended else "gone")
         self._change(place, last)
         self._recent[place] = (now, last)
 
     def end(self, room: RoomId, user: UserId, now: float) -> None:
         """Take note that somebody is no member of the room any more, on whichever connection."""
-        for visitor in tuple(self._places.get((room, user), ())):
-            self.exit(visitor, room, now, ended=True)
+        for presence in tuple(self._places.get((room, user), ())):
+            self.exit(presence, room, now, ended=True)
 
-    def report(self, visitor: Visitor, status: Here) -> None:
+    def report(self, presence: ConnectionPresence, status: OnlineStatus) -> None:
         """Take note whether anybody is at the device."""
-        before = {room: self._shown((room, visitor.user)) for room in visitor.rooms}
-        visitor.status = status
+        before = {room: self._shown((room, presence.user)) for room in presence.rooms}
+        presence.status = status
         for room, shown in before.items():
-            self._change_from(shown, (room, visitor.user))
+            self._change_from(shown, (room, presence.user))
 
     def ask(self, room: RoomId) -> None:
         """Have the room's state told."""
@@ -198,8 +198,8 @@ class Attendance:
 
     def _present(self, place: Place) -> Change:
         here = self._places[place]
-        name = min(visitor.name for visitor in here)
-        return _change(place, name, "online" if any(visitor.status == "online" for visitor in here) else "away")
+        name = min(presence.name for presence in here)
+        return _change(place, name, "online" if any(presence.status == "online" for presence in here) else "away")
 
 
 def _change(place: Place, name: str, status: Literal["online", "away", "gone", "ended"]) -> Change:
