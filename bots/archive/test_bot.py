@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warren.bot.api.chat import Stretch
+from warren.bot.api.chat import LogPage
 from warren.bot.testing import Dialogue
 
 from bots.archive import files
@@ -132,9 +132,9 @@ async def test_a_log_with_a_hole_is_never_written(settings: Settings) -> None:
         talk.bot.policy = type(talk.bot.policy)(tries=2, first_wait=0.001, longest_wait=0.001)
         whole = talk.rooms.read
 
-        async def holey(room: str, after: int, limit: int = 500) -> Stretch:
+        async def holey(room: str, after: int, limit: int = 500) -> LogPage:
             found = await whole(room, after, limit)
-            return Stretch(found.epoch, found.head, [event for event in found.events if event["seq"] != 2])
+            return LogPage(found.epoch, found.head, [event for event in found.events if event["seq"] != 2])
 
         talk.rooms.read = holey  # type: ignore[method-assign]
         for number in range(4):

@@ -1,6 +1,6 @@
 """Presence without a broker: gateways, replicas, and queues that lag, lose and repeat, beside what is true.
 
-What decides is the services' own; what carries is played here, as `presence/live.py` and `keeper.py` drive it. Nothing
+What decides is the services' own; what carries is played here, as `presence/client.py` and `service.py` drive it. Nothing
 waits: `World.run` lets time pass.
 """
 

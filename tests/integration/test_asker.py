@@ -9,10 +9,10 @@ import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from harness.bus import WITHIN
 from harness.stack import Stack
-from warren.broker.asker import Asker
-from warren.broker.mailbox import Mailbox
+from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter, by_shard
+from warren.broker.reply_queue import ReplyQueue
+from warren.broker.rpc_client import RpcClient
 from warren.contract.queries import Directory, DirectoryPage
 from warren.contract.topology import QUERY_KEY
 
@@ -40,7 +40,7 @@ async def came(connection: AbstractConnection) -> "asyncio.Queue[AbstractIncomin
 
 
 @asynccontextmanager
-async def served(connection: AbstractConnection, mailbox: Mailbox) -> AsyncIterator[None]:
+async def served(connection: AbstractConnection, mailbox: ReplyQueue) -> AsyncIterator[None]:
     """Let answers come on this connection meanwhile."""
     opened = asyncio.Event()
     serving = asyncio.create_task(mailbox.serve(connection, opened.set))
@@ -63,19 +63,19 @@ async def test_what_got_lost_is_asked_once_more(
     connection: AbstractConnection, came: "asyncio.Queue[AbstractIncomingMessage]", lost: str
 ) -> None:
     publisher = Publisher(confirm=False)
-    asker = Asker(publisher, EXCHANGE)
-    mailbox = Mailbox(Submitter(publisher, by_shard), asker)
+    rpc = RpcClient(publisher, EXCHANGE)
+    mailbox = ReplyQueue(CommandClient(publisher, by_shard), rpc)
     publishing = asyncio.create_task(publisher.serve(connection))
     try:
         async with asyncio.timeout(WITHIN):
             async with served(connection, mailbox):
-                asking = asyncio.create_task(asker.ask(Directory(), DirectoryPage))
+                asking = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
                 first = await came.get()
                 if lost == "query":
                     await answer(connection, await came.get())
                     assert await asking == ANSWER
                     return
-            assert asker.reply_to is None
+            assert rpc.reply_to is None
             async with served(connection, mailbox):
                 again = await came.get()
                 assert again.reply_to not in (None, first.reply_to)

@@ -106,7 +106,7 @@ async def working(stack: Stack, store: Store) -> AsyncIterator[None]:
     publisher = Publisher()
     async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
         serving = asyncio.create_task(publisher.serve(connection))
-        works = [serving, asyncio.create_task(courier.Courier(store, publisher).run())]
+        works = [serving, asyncio.create_task(courier.NotificationOutbox(store, publisher).run())]
         try:
             yield
         finally:

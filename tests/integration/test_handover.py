@@ -18,7 +18,7 @@ from pymongo import monitoring
 from warren.contract.commands import Accepted, CreateRoom, Join, Remove, Send
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
-from warren_persistence.domain.judge import RoomCommand
+from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.plan import Plan, plan_batch
 from warren_persistence.domain.room import NOBODY, Room
 from warren_persistence.log.store import Store
@@ -77,8 +77,8 @@ async def load(store: Store, name: str) -> Room:
     """Return the room as a writer loads it."""
     room = (await store.load_rooms([name]))[name]
     people = [(name, user) for user in ("ann", "eve")]
-    standings = await store.standings(people)
-    room.members = {user: standings.get((place, user), NOBODY) for place, user in people}
+    memberships = await store.memberships(people)
+    room.members = {user: memberships.get((place, user), NOBODY) for place, user in people}
     return room
 
 

@@ -13,25 +13,25 @@ import pytest
 from aio_pika.abc import AbstractConnection
 from harness.bus import WITHIN
 from harness.stack import Stack
-from warren.broker.asker import Asker
-from warren.broker.mailbox import Mailbox
+from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
+from warren.broker.reply_queue import ReplyQueue
+from warren.broker.rpc_client import RpcClient
 from warren.broker.shards import Shards
-from warren.broker.submitter import Submitter, by_shard
 from warren.contract.topology import EVENTS, shard_queue
 from warren_gateway.broker.bucket_queue import BucketQueue
 from warren_persistence.queries.reader import Reader
-from warren_presence.keeper import Keeper
+from warren_presence.service import PresenceService
 
 Nobody = cast(Any, None)
 PUBLISHER = Publisher()
 SERVE: dict[str, Callable[[AbstractConnection], Awaitable[None]]] = {
     "shards": Shards("test", shard_queue, 1, lambda *_: None, lambda _: None, count=1).serve,
-    "mailbox": Mailbox(Submitter(PUBLISHER, by_shard), Asker(PUBLISHER)).serve,
+    "mailbox": ReplyQueue(CommandClient(PUBLISHER, by_shard), RpcClient(PUBLISHER)).serve,
     "publisher": PUBLISHER.serve,
     "events": BucketQueue(EVENTS, 1, lambda _: None, lambda: None).serve,
     "queries": Reader(Nobody, PUBLISHER, "epoch", frozenset()).serve,
-    "presence": Keeper("test", Nobody).serve,
+    "presence": PresenceService("test", Nobody).serve,
 }
 
 

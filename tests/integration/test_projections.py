@@ -18,7 +18,7 @@ from warren.contract.commands import Refused
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable, translated
-from warren_persistence.domain.judge import judge
+from warren_persistence.domain.decide import decide
 from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
 from warren_persistence.log.store import PORTION, Store, connect
 
@@ -47,13 +47,13 @@ def lived(seed: int) -> tuple[Room, list[tuple[str, LogEvent, int]]]:
     chance = random.Random(seed)
     scene, commands = new_scene("public")
     room, log = Room(scene.room), list[tuple[str, LogEvent, int]]()
-    standings = list(scene.people)
+    memberships = list(scene.people)
     for _ in range(150):
         if not commands:
-            command, target, actor = chance.choice(UPON), chance.choice(standings), chance.choice(standings)
+            command, target, actor = chance.choice(UPON), chance.choice(memberships), chance.choice(memberships)
             extra = Cell("public", chance.choice([command, "join", "leave", "send"]), target, actor, "")
             commands.append(scene.command(extra))
-        event = judge(room, commands.pop(0), utc_now())
+        event = decide(room, commands.pop(0), utc_now())
         if not isinstance(event, Refused):
             apply(room, event)
             log.append((room.name, event, room.number))
@@ -63,8 +63,8 @@ def lived(seed: int) -> tuple[Room, list[tuple[str, LogEvent, int]]]:
 async def looked_up(store: Store, room: Room) -> Room:
     """Return the room as the store has it, with the people that the other one knows."""
     found = (await store.load_rooms([room.name]))[room.name]
-    standings = await store.standings([(room.name, user) for user in room.members])
-    found.members = {user: standings.get((room.name, user), NOBODY) for user in room.members}
+    memberships = await store.memberships([(room.name, user) for user in room.members])
+    found.members = {user: memberships.get((room.name, user), NOBODY) for user in room.members}
     return found
 
 
@@ -193,9 +193,9 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
         store = replicas[0]
         room = (await store.load_rooms(["garden"]))["garden"]
         assert (room.kind, room.archived, room.owners, room.head, room.number) == ("private", False, 1, 3, 1)
-        standings = await store.standings([("garden", "ann"), ("garden", "bob")])
-        assert [standings["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
-        assert [found["read"] for found in await store.memberships("bob", 10)] == [1]
+        memberships = await store.memberships([("garden", "ann"), ("garden", "bob")])
+        assert [memberships["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
+        assert [found["read"] for found in await store.rooms_of("bob", 10)] == [1]
         assert await store.names(["bob"]) == {"bob": "N"}
         # And once is enough.
         await replicas[1].project([])

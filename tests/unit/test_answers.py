@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 import pytest
 from harness.arbitrary import IDS, JUNK, mangled
 from hypothesis import given, settings
-from warren.broker.asker import Asker
+from warren.broker.command_client import CommandClient, as_a_bot
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter, as_a_bot
+from warren.broker.rpc_client import RpcClient
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Commands, Refused, Send
 from warren.contract.queries import MyRooms, RoomList
@@ -35,8 +35,8 @@ def send(identity: str) -> Send:
     return Send(id=identity, room="a", sender="bot.a", name="a", key="k", text="t")
 
 
-def submitting(broker: Taking) -> Submitter:
-    submitter = Submitter(cast(Publisher, broker), as_a_bot)
+def submitting(broker: Taking) -> CommandClient:
+    submitter = CommandClient(cast(Publisher, broker), as_a_bot)
     submitter.reply_to = "bot.a.0"
     return submitter
 
@@ -100,12 +100,12 @@ async def test_whoever_cannot_take_an_answer_keeps_nobody_else_waiting() -> None
 )
 async def test_an_answer_that_makes_no_sense_is_none(body: bytes) -> None:
     broker = Taking()
-    asker = Asker(cast(Publisher, broker))
-    asker.reply_to = "gateway.0"
-    asking = asyncio.create_task(asker.ask(MyRooms(user="ann"), RoomList))
+    rpc = RpcClient(cast(Publisher, broker))
+    rpc.reply_to = "gateway.0"
+    asking = asyncio.create_task(rpc.ask(MyRooms(user="ann"), RoomList))
     await broker.came.wait()
-    asker.answered("nobody's", body)
-    asker.answered(None, body)
-    asker.answered(broker.taken[0][1]["correlation_id"], body)
+    rpc.answered("nobody's", body)
+    rpc.answered(None, body)
+    rpc.answered(broker.taken[0][1]["correlation_id"], body)
     with pytest.raises(Unavailable):
         await asking

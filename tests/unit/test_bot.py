@@ -11,7 +11,7 @@ from warren.bot.api.definition import Policy
 from warren.bot.testing import Dialogue, Rooms
 from warren.contract import commands as c
 from warren.contract.ids import inbox_room
-from warren_persistence.domain.judge import event_type
+from warren_persistence.domain.decide import event_type
 
 HASTY = Policy(timeout=0.05, tries=3, first_wait=0.001, longest_wait=0.002, patience=0.05)
 

@@ -9,12 +9,12 @@ from warren.bot.api.position import Position
 from warren.bot.api.state import Memory
 from warren.bot.runtime.engine import Engine
 from warren.bot.runtime.follower import Follower
-from warren.bot.runtime.worker_pool import Desk
+from warren.bot.runtime.worker_pool import WorkerPool
 from warren.bot.testing import Rooms
 
 
 async def test_rooms_go_side_by_side_and_each_in_order() -> None:
-    desk, done, gate = Desk(8), list[str](), asyncio.Event()
+    desk, done, gate = WorkerPool(8), list[str](), asyncio.Event()
 
     async def work(name: str, *, waits: bool = False) -> None:
         if waits:
@@ -32,7 +32,7 @@ async def test_rooms_go_side_by_side_and_each_in_order() -> None:
 
 
 async def test_what_a_lost_connection_brought_does_not_pile_up_behind_something_slow() -> None:
-    desk, done, gate = Desk(8), list[int](), asyncio.Event()
+    desk, done, gate = WorkerPool(8), list[int](), asyncio.Event()
     current = [0]
 
     async def slow() -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from warren.bot.broker.rate_limiter import Pace
+from warren.bot.broker.rate_limiter import RateLimiter
 from warren.rates import Rate
 
 
 async def test_whoever_comes_later_speaks_later() -> None:
-    pace, came, spoke = Pace(Rate(1_000, 1)), list[int](), list[int]()
+    pace, came, spoke = RateLimiter(Rate(1_000, 1)), list[int](), list[int]()
 
     async def speak(number: int) -> None:
         for _ in range(3):
@@ -20,7 +20,7 @@ async def test_whoever_comes_later_speaks_later() -> None:
 
 
 async def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
-    pace = Pace(Rate(100, 1))
+    pace = RateLimiter(Rate(100, 1))
     await pace.turn()
     waiting = [asyncio.create_task(pace.turn()) for _ in range(3)]
     await asyncio.sleep(0)

@@ -11,11 +11,11 @@ import pytest
 from warren.bot import Bot, Message, Policy, Timer, Unavailable, Voice
 from warren.bot.api.event import Event
 from warren.bot.api.state import Change, Memory
-from warren.bot.api.timers import Due, key_of, next_due, overdue, timer_id, value_of
+from warren.bot.api.timers import DueTimer, key_of, next_due, overdue, timer_id, value_of
 from warren.bot.logs import Lines
 from warren.bot.runtime.engine import Engine
-from warren.bot.runtime.scheduler import Alarm
-from warren.bot.runtime.worker_pool import Desk
+from warren.bot.runtime.scheduler import Scheduler
+from warren.bot.runtime.worker_pool import WorkerPool
 from warren.bot.testing import Dialogue, Rooms
 
 HASTY = Policy(tries=2, first_wait=0.001, longest_wait=0.002)
@@ -152,9 +152,9 @@ def test_timers_are_kept_in_the_file(tmp_path: Path) -> None:
     memory.close()
 
 
-def put(memory: Memory, moment: datetime, room: str = "room", text: str = "x") -> Due:
+def put(memory: Memory, moment: datetime, room: str = "room", text: str = "x") -> DueTimer:
     data = {"type": "message", "seq": 1, "sender": "ann", "name": "Ann", "text": text}
-    due = Due(room, data, timer_id(moment, f"{room}{text}"), "ring", 1)
+    due = DueTimer(room, data, timer_id(moment, f"{room}{text}"), "ring", 1)
     memory.keep({key_of(due.id): value_of(due)})
     return due
 
@@ -171,8 +171,8 @@ async def alarming(bot: Bot, memory: Memory, rooms: Rooms, act: Callable[[Engine
     async def bury(event: Event, handler: str, reason: str) -> None:
         raise AssertionError((event, handler, reason))
 
-    engine, desk = Engine(bot, rooms, memory, bury), Desk(8)
-    alarm = asyncio.create_task(Alarm(engine, memory, desk, lambda: rooms.now).run())
+    engine, desk = Engine(bot, rooms, memory, bury), WorkerPool(8)
+    alarm = asyncio.create_task(Scheduler(engine, memory, desk, lambda: rooms.now).run())
     try:
         await act(engine)
     finally:

@@ -8,7 +8,7 @@ import pytest
 from aiormq.exceptions import AuthenticationError
 from pamqp import frame
 from warren.broker.errors import Unavailable, Useless, translated
-from warren.broker.link import refusal
+from warren.broker.supervised_connection import refusal
 
 
 def raised(error: BaseException) -> Callable[[], None]:

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 import pytest
+from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter, by_shard
 from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
 from warren.rates import Rate
@@ -74,7 +74,7 @@ def client(line: Line, hub: RoomRegistry) -> Connection:
     publisher = Publisher(confirm=False)
     session = ClientProtocol(LIMITS, people, time.monotonic())
     live = PresenceClient("test/1")
-    found = Connection(line, session, "127.0.0.1", None, hub, live, Submitter(publisher, by_shard))  # type: ignore[arg-type]
+    found = Connection(line, session, "127.0.0.1", None, hub, live, CommandClient(publisher, by_shard))  # type: ignore[arg-type]
     found.admit(User("ann", "Ann", time.time() + 3_600))
     return found
 

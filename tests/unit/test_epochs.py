@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
-from warren.broker.asker import Asker
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import RpcClient
 from warren.contract.queries import Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
@@ -53,7 +53,7 @@ class Reader:
 
 
 async def joined(monkeypatch: pytest.MonkeyPatch, store: Store, reader: Reader) -> None:
-    hub = RoomRegistry(cast(Asker, store), PresenceClient("test/1"), 2**20)
+    hub = RoomRegistry(cast(RpcClient, store), PresenceClient("test/1"), 2**20)
 
     async def bound(_: str) -> None:
         return

@@ -7,11 +7,11 @@ import pytest
 from pamqp.commands import Basic
 from warren.broker.shards import Lease
 from warren_persistence.bots import admission as gate
-from warren_persistence.bots.admission import Gate
-from warren_persistence.bots.forwarder import Relay
+from warren_persistence.bots.admission import AdmissionControl
+from warren_persistence.bots.forwarder import Forwarder
 from warren_persistence.commands import batch
 from warren_persistence.commands.batch import Batch, Decoded, Poison, Trust, decode
-from warren_persistence.commands.delivery_queue import Delivery, Inbox
+from warren_persistence.commands.delivery_queue import Delivery, DeliveryQueue
 
 BODY = b'{"commands":[]}'
 TRUST = Trust(frozenset({"gateway"}), own="persistence")
@@ -37,7 +37,7 @@ def test_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "parse", broken)
-    found = Relay(Inbox(), Gate(TRUST), Nobody, Nobody)._open(delivery("bot.a"))
+    found = Forwarder(DeliveryQueue(), AdmissionControl(TRUST), Nobody, Nobody)._open(delivery("bot.a"))
     assert found.poison == [Poison(BODY, "failed: RecursionError('nobody foresaw it')", "bot.a")]
     assert found.commands == []
 

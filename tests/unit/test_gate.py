@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Basic
-from warren.broker.submitter import MESSAGE_LIMIT
+from warren.broker.command_client import MESSAGE_LIMIT
 from warren.contract.commands import COMMANDS_LIMIT
 from warren.contract.topology import shard
 from warren.rates import Rate
-from warren_persistence.bots.admission import BODY_LIMIT, Gate, Opened, Sender, parcels
+from warren_persistence.bots.admission import BODY_LIMIT, AdmissionControl, Opened, Sender, shard_batches
 from warren_persistence.commands.batch import PUBLISHER, Trust, publisher_of
 
 TRUST = Trust(frozenset({"gateway"}), own="persistence")
@@ -27,8 +27,8 @@ def body(*commands: object) -> bytes:
     return json.dumps({"commands": commands}).encode()
 
 
-def gate(burst: float = 10, per_second: float = 1) -> Gate:
-    return Gate(TRUST, Rate(per_second, burst))
+def gate(burst: float = 10, per_second: float = 1) -> AdmissionControl:
+    return AdmissionControl(TRUST, Rate(per_second, burst))
 
 
 def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
@@ -40,7 +40,7 @@ def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
 
 @pytest.mark.parametrize("mailbox", ["bot.b.0123456789abcdef", "bot.a", "warren.dead", "gateway.x", "bot.ab.0", None])
 def test_answers_go_to_nobody_else(mailbox: str | None) -> None:
-    assert gate().open(body(command()), "bot.a", mailbox, 0).sender.mailbox is None
+    assert gate().open(body(command()), "bot.a", mailbox, 0).sender.reply_queue is None
 
 
 def test_beyond_its_pace_the_rest_of_a_message_is_refused_and_the_next_ones_are_not_read() -> None:
@@ -149,7 +149,7 @@ def test_parcels_are_of_one_sender_and_one_shard_and_keep_the_order(said: list[t
     for user, rooms in said:
         commands = [command(str(next(numbers)), room, user) for room in rooms]
         opened.append(gate(burst=1e9).open(body(*commands), user, f"{user}.x", 0))
-    found = parcels(opened)
+    found = shard_batches(opened)
     for number, line in found.items():
         for parcel in line:
             assert 0 < len(parcel.commands) <= MESSAGE_LIMIT

@@ -7,8 +7,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from warren.broker.asker import Asker
 from warren.broker.publisher import Publisher
+from warren.broker.rpc_client import RpcClient
 from warren_gateway.delivery.batch import COPIES, EventBatch, Frame, pack, weight
 from warren_gateway.delivery.turns import PORTION
 from warren_gateway.presence.client import PresenceClient
@@ -42,7 +42,7 @@ async def calls(work: Callable[[], Awaitable[None]]) -> tuple[int, int]:
 def make() -> tuple[RoomRegistry, PresenceClient]:
     publisher = Publisher(confirm=False)
     live = PresenceClient("test/1")
-    return RoomRegistry(Asker(publisher), live, 64 * MIB), live
+    return RoomRegistry(RpcClient(publisher), live, 64 * MIB), live
 
 
 async def swept(rooms: int) -> tuple[int, int]:

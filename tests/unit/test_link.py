@@ -11,13 +11,13 @@ from harness.peer import Fault, Peer
 from pamqp import commands as spec
 from pamqp.base import Frame
 from warren.broker import consumer
-from warren.broker.asker import Asker
-from warren.broker.link import Link
-from warren.broker.mailbox import Mailbox
+from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher, lane
+from warren.broker.reply_queue import ReplyQueue
+from warren.broker.rpc_client import RpcClient
 from warren.broker.shards import Shards
-from warren.broker.submitter import Submitter, by_shard
+from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.topology import COMMANDS, SHARDS, shard_key
 
 WITHIN = 30.0
@@ -35,8 +35,8 @@ def nodes_of(urls: str) -> Nodes:
     return nodes
 
 
-def link(urls: str, serve: Serve) -> Link:
-    return Link(nodes_of(urls), "test", serve)
+def link(urls: str, serve: Serve) -> SupervisedConnection:
+    return SupervisedConnection(nodes_of(urls), "test", serve)
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -50,7 +50,7 @@ async def end(task: asyncio.Task[None]) -> None:
 
 def mailbox() -> Serve:
     publisher = Publisher()
-    return Mailbox(Submitter(publisher, by_shard), Asker(publisher)).serve
+    return ReplyQueue(CommandClient(publisher, by_shard), RpcClient(publisher)).serve
 
 
 def shards() -> Serve:
@@ -119,8 +119,8 @@ async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
         nodes.patience = 4 * PATIENCE  # long enough for a few knocks
         nodes.all.sort(key=lambda node: node.url != bad.url)
         links = [
-            Link(nodes, "asks", Publisher().serve, lambda shard: ("warren.presence", str(shard))),
-            Link(nodes, "does not", mailbox()),
+            SupervisedConnection(nodes, "asks", Publisher().serve, lambda shard: ("warren.presence", str(shard))),
+            SupervisedConnection(nodes, "does not", mailbox()),
         ]
         tasks = [asyncio.create_task(one.run()) for one in links]
         await bad.visited(2, asked=4)

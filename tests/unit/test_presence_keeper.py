@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from warren.broker.shards import Lease
 from warren.contract.presence import LEASE, Announcement
 from warren_presence.domain.shard import Shard
-from warren_presence.keeper import FAILED_PAUSE, Keeper
+from warren_presence.service import FAILED_PAUSE, PresenceService
 
 BROKEN, WHOLE = 3, 4
 """Shards."""
@@ -25,7 +25,7 @@ def takeovers() -> float:
 
 
 @pytest.fixture
-async def replica(monkeypatch: pytest.MonkeyPatch) -> Keeper:
+async def replica(monkeypatch: pytest.MonkeyPatch) -> PresenceService:
     """Return one to which it happens that nobody foresaw, as long as that is so."""
     announce = Shard.announce
 
@@ -35,18 +35,18 @@ async def replica(monkeypatch: pytest.MonkeyPatch) -> Keeper:
         announce(shard, said, now)
 
     monkeypatch.setattr(Shard, "announce", failing)
-    found = Keeper("test", cast(Any, None))
+    found = PresenceService("test", cast(Any, None))
     found._clock = cast(Any, SimpleNamespace(now=100.0))
     return found
 
 
-def announced(replica: Keeper, number: int, gateway: str) -> None:
+def announced(replica: PresenceService, number: int, gateway: str) -> None:
     said = Announcement(gateway=gateway, shard=number, seq=1, full=True, changes=[])
     message = SimpleNamespace(body=said.model_dump_json().encode(), delivery_tag=1)
     replica._take(Lease(number, cast(Any, Channel)), cast(Any, message))
 
 
-async def test_what_it_fails_at_is_not_asked_for_again_at_once(replica: Keeper) -> None:
+async def test_what_it_fails_at_is_not_asked_for_again_at_once(replica: PresenceService) -> None:
     """Else every gateway would announce all it has, the failing part included, as fast as the broker carries it."""
     before = takeovers()
     for _ in range(100):
@@ -63,7 +63,7 @@ async def test_what_it_fails_at_is_not_asked_for_again_at_once(replica: Keeper) 
 
 
 async def test_one_that_fails_when_a_gateway_is_silent_leaves_the_others(
-    replica: Keeper, monkeypatch: pytest.MonkeyPatch
+    replica: PresenceService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end, ended = Shard.end, []
 

@@ -8,10 +8,10 @@ from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.commands import Refused
 from warren.contract.ids import direct_room, inbox_room, new_id
+from warren_persistence.domain.decide import decide
 from warren_persistence.domain.facts import NO_FACTS, Facts
-from warren_persistence.domain.judge import judge
 from warren_persistence.domain.notices import concerned
-from warren_persistence.domain.rights import may_read
+from warren_persistence.domain.policy import may_read
 from warren_persistence.domain.room import Room, apply
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
@@ -28,13 +28,13 @@ def played(name: str, *, last: bool = False) -> tuple[Scene, Room]:
 
 
 def done(room: Room, command: c.AnyCommand, now: datetime = NOW) -> None:
-    event = judge(room, command, now)
+    event = decide(room, command, now)
     assert not isinstance(event, Refused), (command, event)
     apply(room, event)
 
 
 def verdict(room: Room, command: c.AnyCommand, now: datetime = NOW, facts: Facts = NO_FACTS) -> str:
-    found = judge(room, command, now, facts)
+    found = decide(room, command, now, facts)
     return found.code if isinstance(found, Refused) else "ok"
 
 
@@ -44,7 +44,7 @@ def judged(cell: Cell) -> str:
         return verdict(room, scene.command(cell), facts=Facts(blocks={scene.block} if scene.block else set()))
     if cell.scene in ("inbox", "unknown"):  # rooms that the reader treats apart
         return "ok" if cell.actor == "owner" else "not_found"
-    why = may_read(room.kind, room.standing(scene.people[cell.actor], NOW))
+    why = may_read(room.kind, room.membership(scene.people[cell.actor], NOW))
     return why[0] if why else "ok"
 
 
@@ -73,7 +73,7 @@ def test_a_ban_ends() -> None:
     assert verdict(room, c.Join(**by(room, member)), end - timedelta(milliseconds=1)) == Code.FORBIDDEN
     assert verdict(room, c.Join(**by(room, member)), end) == "ok"
     assert verdict(room, c.Unban(**by(room, owner), user=member), end) == Code.EXISTS
-    assert may_read("public", room.standing(member, end)) is None
+    assert may_read("public", room.membership(member, end)) is None
 
 
 def test_a_mute_ends_and_outlasts_the_membership() -> None:
@@ -102,7 +102,7 @@ def test_a_ban_takes_the_role_and_the_membership_for_good() -> None:
     done(room, c.Unban(**by(room, owner), user=moderator))
     assert verdict(room, c.Send(**by(room, moderator), text="hi")) == Code.FORBIDDEN
     done(room, c.Join(**by(room, moderator)))
-    assert room.standing(moderator, NOW).role == "member"
+    assert room.membership(moderator, NOW).role == "member"
 
 
 def test_an_invitation_is_taken_back_or_declined() -> None:
@@ -142,7 +142,7 @@ def test_a_direct_room_counts_against_who_opens_it() -> None:
     direct = Room(direct_room("ann", "bob"))
     assert judged_full(direct, c.CreateDirect(**by(direct, "bob"), user="ann"), {"ann"}) == "ok"
     done(direct, c.CreateDirect(**by(direct, "bob"), user="ann"))
-    assert {user: standing.unasked for user, standing in direct.members.items()} == {"ann": NOW, "bob": None}
+    assert {user: membership.unasked for user, membership in direct.members.items()} == {"ann": NOW, "bob": None}
 
 
 def test_a_direct_room_is_that_of_its_two_people_and_there_once() -> None:
@@ -166,12 +166,12 @@ def test_who_is_blocked_is_told_what_they_would_be_of_somebody_who_does_not_exis
     blocked, unknown = Facts(blocks={("bob", "ann")}), Facts(unknown={"bob"})
     room = Room(direct_room("ann", "bob"))
     create = c.CreateDirect(**by(room, "ann"), user="bob")
-    assert judge(room, create, NOW, blocked) == judge(room, create, NOW, unknown)
+    assert decide(room, create, NOW, blocked) == decide(room, create, NOW, unknown)
     assert verdict(room, c.CreateDirect(**by(room, "bob"), user="ann"), facts=blocked) == Code.FORBIDDEN
     done(room, create)
     assert verdict(room, create, facts=blocked) == Code.NOT_FOUND
     send = c.Send(**by(room, "ann"), text="hi")
-    assert judge(room, send, NOW, blocked) == judge(Room("nobodys"), send, NOW)
+    assert decide(room, send, NOW, blocked) == decide(Room("nobodys"), send, NOW)
     assert verdict(room, send) == "ok"
 
 
@@ -203,16 +203,16 @@ def test_a_direct_room_is_hidden_up_to_a_number_and_shown_again() -> None:
         assert verdict(inbox, c.Hide(**by(inbox, "ann"), user="bob", upto=upto)) == Code.EXISTS
     done(inbox, c.Block(**by(inbox, "ann"), user="bob"))
     done(inbox, c.Unblock(**by(inbox, "ann"), user="bob"))
-    assert inbox.standing("bob", NOW).hidden == 12
+    assert inbox.membership("bob", NOW).hidden == 12
     done(inbox, show)
-    assert inbox.standing("bob", NOW).hidden is None
+    assert inbox.membership("bob", NOW).hidden is None
     assert verdict(inbox, c.Hide(**by(inbox, "eve"), user="bob", upto=1)) == Code.NOT_FOUND
 
 
 def test_nobody_is_told_of_what_one_decides_about_them() -> None:
     inbox = Room(inbox_room("ann"))
     for command in (c.Block(**by(inbox, "ann"), user="bob"), c.Hide(**by(inbox, "ann"), user="bob", upto=1)):
-        event = judge(inbox, command, NOW)
+        event = decide(inbox, command, NOW)
         assert not isinstance(event, Refused)
         assert concerned(event) is None
 
@@ -233,7 +233,7 @@ def test_what_one_may_not_know_is_refused_in_the_words_for_what_does_not_exist()
         for cell in TABLE:
             if cell.scene == name and cell.actor == "stranger" and cell.command not in ("read", "create"):
                 command = scene.command(cell)
-                assert judge(room, command, NOW) == judge(Room("nobodys"), command, NOW), cell
+                assert decide(room, command, NOW) == decide(Room("nobodys"), command, NOW), cell
 
 
 def by(room: Room, sender: str) -> c.Common:
@@ -241,5 +241,5 @@ def by(room: Room, sender: str) -> c.Common:
 
 
 def judged_full(room: Room, command: c.AnyCommand, full: set[str]) -> str:
-    found = judge(room, command, NOW, Facts(full=full))
+    found = decide(room, command, NOW, Facts(full=full))
     return found.code if isinstance(found, Refused) else "ok"

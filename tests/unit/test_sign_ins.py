@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from warren.broker.asker import Asker, QueryDenied
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.codes import Code
 from warren.contract.queries import Denied, Noted, SignIns
 from warren_gateway.auth.sign_ins import SignInLog
@@ -43,7 +43,7 @@ class Register:
 
 @asynccontextmanager
 async def working(register: Register) -> AsyncIterator[SignInLog]:
-    log = SignInLog(cast("Asker", register))
+    log = SignInLog(cast("RpcClient", register))
     task = asyncio.create_task(log.run())
     try:
         yield log
@@ -109,7 +109,7 @@ async def test_what_is_remembered_and_what_waits_has_a_bound(monkeypatch: pytest
     monkeypatch.setattr("warren_gateway.auth.sign_ins.TOLD", 3)
     monkeypatch.setattr("warren_gateway.auth.sign_ins.WAITING", 5)
     register = Register()
-    log = SignInLog(cast("Asker", register))
+    log = SignInLog(cast("RpcClient", register))
     for number in range(20):
         log.note(user("Ann", of=f"ann{number}"))
     task = asyncio.create_task(log.run())

@@ -191,7 +191,7 @@ async def test_nobody_is_late_with_a_hello_until_it_would_have_been_read(monkeyp
     gateway, transport = AppContext(Settings(secret=SecretStr("s" * 32))), Mock(spec=Transport)
     transport.name = "websocket"
     looks: asyncio.Queue[None] = asyncio.Queue()
-    monkeypatch.setattr(gateway.submitter, "expire", lambda: looks.put_nowait(None))
+    monkeypatch.setattr(gateway.command_client, "expire", lambda: looks.put_nowait(None))
     with gateway.serving(transport, "127.0.0.1"):
         ticking = asyncio.create_task(gateway.ticks())
         await looks.get()

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 from prometheus_client import REGISTRY
+from warren.broker.command_client import CommandClient
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
 from warren_gateway.rooms.landing import landing
@@ -43,7 +43,7 @@ async def test_a_query_that_fails_is_counted_and_answered() -> None:
 
 async def test_a_room_to_land_in_that_cannot_be_asked_for_is_counted() -> None:
     before = failures("landing")
-    async with landing(cast(Submitter, None), "general", "General"):
+    async with landing(cast(CommandClient, None), "general", "General"):
         for _ in range(3):
             await asyncio.sleep(0)
         assert failures("landing") == before + 1

@@ -13,13 +13,13 @@ from warren.contract.commands import COMMAND, Accepted, Ban, CreateRoom, Join, L
 from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
 from warren.contract.topology import bot_key, public_key
 from warren_persistence.domain.content import content_of
-from warren_persistence.domain.judge import RoomCommand, event_of, judge
+from warren_persistence.domain.decide import RoomCommand, decide, event_of
 from warren_persistence.domain.plan import BOTS_LIMIT, Plan, Stored, copies, key_of, plan_batch, runs
-from warren_persistence.domain.room import NOBODY, LogEvent, Room, Standing, apply
+from warren_persistence.domain.room import NOBODY, LogEvent, Membership, Room, apply
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 _IDS = count()
-OWNER, MEMBER = Standing("member", "owner"), Standing("member", "member")
+OWNER, MEMBER = Membership("member", "owner"), Membership("member", "member")
 property_test = settings(max_examples=200, deadline=None)
 
 
@@ -73,12 +73,12 @@ def code(verdict: LogEvent | Refused) -> str:
     ids=lambda value: value.type if isinstance(value, Send | CreateRoom | Join) else None,
 )
 def test_what_becomes_of_a_command(state: Room, command: RoomCommand, expected: str) -> None:
-    assert code(judge(state, command, NOW)) == expected
+    assert code(decide(state, command, NOW)) == expected
 
 
 def test_a_refusal_names_its_command_and_changes_nothing() -> None:
     state, command = room(), send("eve")
-    verdict = judge(state, command, NOW)
+    verdict = decide(state, command, NOW)
     assert isinstance(verdict, Refused)
     assert verdict.id == command.id
     assert state == room()
@@ -86,7 +86,7 @@ def test_a_refusal_names_its_command_and_changes_nothing() -> None:
 
 def test_an_event_is_the_rooms_next_and_carries_what_was_said() -> None:
     command = send(reply_to=2)
-    event = judge(room(), command, NOW)
+    event = decide(room(), command, NOW)
     assert event == Message(
         seq=6, id=command.id, sender="ann", name="ann", key="k", at=NOW, number=4, text="k!", reply_to=2
     )
@@ -95,7 +95,7 @@ def test_an_event_is_the_rooms_next_and_carries_what_was_said() -> None:
 def test_a_message_alone_counts_as_one() -> None:
     state = Room("a")
     for command in (create(), join("bob"), send("bob")):
-        event = judge(state, command, NOW)
+        event = decide(state, command, NOW)
         assert not isinstance(event, Refused)
         apply(state, event)
     assert (state.head, state.number) == (3, 1)
@@ -105,7 +105,7 @@ def test_a_message_alone_counts_as_one() -> None:
 
 def test_an_unknown_and_a_hidden_room_are_refused_in_the_same_words() -> None:
     for command in (send("eve"), join("eve")):
-        hidden, unknown = judge(room("private"), command, NOW), judge(Room("a"), command, NOW)
+        hidden, unknown = decide(room("private"), command, NOW), decide(Room("a"), command, NOW)
         assert hidden == unknown
 
 
@@ -242,7 +242,7 @@ def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], 
 def test_events_go_to_the_bots_that_are_in_the_room_at_their_place_and_to_no_other() -> None:
     """One message may carry what happened before a bot is removed and its removal, and nothing after it."""
     state = room("private")
-    state.members["bot.echo"] = Standing("invited")
+    state.members["bot.echo"] = Membership("invited")
     remove = Remove(id="i", room="a", sender="ann", name="ann", key="r", user="bot.echo")
     commands: list[RoomCommand] = [
         send(key="k1"),
@@ -300,7 +300,7 @@ def test_a_room_full_of_bots_has_so_many_keys_and_no_more() -> None:
 
 
 def test_the_first_event_of_a_room_is_its_creation() -> None:
-    event = judge(Room("a"), create(kind="private"), NOW)
+    event = decide(Room("a"), create(kind="private"), NOW)
     assert isinstance(event, RoomCreated)
     assert (event.seq, event.kind, event.title, event.sender) == (1, "private", "T", "ann")
 

@@ -11,8 +11,8 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from fastapi import FastAPI
 from warren.broker.errors import until_lost
-from warren.broker.link import Link
 from warren.broker.nodes import Nodes
+from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.topology import PRESENCE, shard_key
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _freeze()
-        async with background(*tasks), landing(gateway.submitter, settings.landing_room, settings.landing_title):
+        async with background(*tasks), landing(gateway.command_client, settings.landing_room, settings.landing_title):
             await _until(checks)
             yield
             await gateway.live.goodbye()
@@ -134,10 +134,10 @@ def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     app.add_middleware(Parting, leaving=lambda: gateway.draining)
 
 
-def _checks(gateway: AppContext, links: list[Link]) -> Checks:
+def _checks(gateway: AppContext, links: list[SupervisedConnection]) -> Checks:
     keys = gateway.key_set
     checks = {
-        "broker": lambda: all(link.up for link in links) and gateway.mailbox.open,
+        "broker": lambda: all(link.up for link in links) and gateway.reply_queue.open,
         "storing": gateway.storing.hold,
         "reading": gateway.reading.hold,
         "serving": lambda: not gateway.draining,
@@ -153,7 +153,7 @@ def _peers(settings: Settings, checks: Checks) -> Peers | None:
     )
 
 
-def _links(gateway: AppContext) -> list[Link]:
+def _links(gateway: AppContext) -> list[SupervisedConnection]:
     nodes, replica = Nodes(gateway.settings.amqp_url), gateway.settings.replica
 
     async def publishing(connection: AbstractConnection) -> None:
@@ -163,8 +163,10 @@ def _links(gateway: AppContext) -> list[Link]:
 
     # Publishing has a connection of its own: a broker that throttles publishers must not stop events and answers.
     return [
-        Link(nodes, f"gateway/{replica}/publish", publishing, lambda shard: (PRESENCE, shard_key(shard))),
-        Link(nodes, f"gateway/{replica}/answers", gateway.mailbox.serve),
-        Link(nodes, f"gateway/{replica}/events", gateway.registry.feed.serve),
-        Link(nodes, f"gateway/{replica}/live", gateway.live.serve),
+        SupervisedConnection(
+            nodes, f"gateway/{replica}/publish", publishing, lambda shard: (PRESENCE, shard_key(shard))
+        ),
+        SupervisedConnection(nodes, f"gateway/{replica}/answers", gateway.reply_queue.serve),
+        SupervisedConnection(nodes, f"gateway/{replica}/events", gateway.registry.feed.serve),
+        SupervisedConnection(nodes, f"gateway/{replica}/live", gateway.live.serve),
     ]

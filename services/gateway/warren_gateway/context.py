@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from warren.broker.mailbox import Mailbox
+from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter, by_shard
+from warren.broker.reply_queue import ReplyQueue
 from warren.contract.codes import Close
 from warren.contract.commands import Accepted, Refused
 from warren.contract.topology import SHARDS
@@ -28,7 +28,7 @@ from warren_gateway.connections.limits import AddressLimits, PersonLimits
 from warren_gateway.connections.protocol import ClientProtocol, SessionLimits
 from warren_gateway.delivery.subscriber import TRANSPORTS, Transport
 from warren_gateway.delivery.turns import unhurried
-from warren_gateway.health.condition import Commands, ObservedAsker, Outcomes
+from warren_gateway.health.condition import Commands, ObservedRpcClient, Outcomes
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
 
@@ -55,18 +55,18 @@ class AppContext:
         """Who hands out tokens; nobody if they come from elsewhere."""
         self.confirmed = Publisher(channels=SHARDS)
         self.unconfirmed = Publisher(confirm=False)
-        self.submitter = Submitter(self.confirmed, by_shard, self._observe)
-        self.storing = Commands(lambda: self.submitter.waited)
+        self.command_client = CommandClient(self.confirmed, by_shard, self._observe)
+        self.storing = Commands(lambda: self.command_client.waited)
         self.reading = Outcomes()
-        self.asker = ObservedAsker(self.unconfirmed, self.reading)
-        self.sign_ins = SignInLog(self.asker)
+        self.rpc = ObservedRpcClient(self.unconfirmed, self.reading)
+        self.sign_ins = SignInLog(self.rpc)
         keys = self.key_set or Secret(secret)
         second = None if settings.second_secret is None else settings.second_secret.get_secret_value()
         self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
-        self.mailbox = Mailbox(self.submitter, self.asker)
+        self.reply_queue = ReplyQueue(self.command_client, self.rpc)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.live = PresenceClient(f"{settings.replica}/{secrets.token_hex(4)}")
-        self.registry = RoomRegistry(self.asker, self.live, settings.replay_bytes)
+        self.registry = RoomRegistry(self.rpc, self.live, settings.replay_bytes)
         self._connections: dict[Connection, None] = {}
         """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
@@ -101,7 +101,7 @@ class AppContext:
         what the transport takes from for each frame that the client does not see.
         """
         protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, pace)
-        connection = Connection(transport, protocol, address, self.auth, self.registry, self.live, self.submitter)
+        connection = Connection(transport, protocol, address, self.auth, self.registry, self.live, self.command_client)
         self._connections[connection] = None
         if self._closed:
             connection.dismiss()
@@ -149,8 +149,8 @@ class AppContext:
         """
         now = time.monotonic()
         while True:
-            self.submitter.expire()
-            metrics.PENDING.set(len(self.submitter))
+            self.command_client.expire()
+            metrics.PENDING.set(len(self.command_client))
             metrics.REPLAY_BYTES.set(self.registry.replay_bytes)
             held: Counter[str] = Counter()
             async for connection in unhurried(self._connections):

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from aio_pika.abc import AbstractConnection
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import until_lost
-from warren.broker.link import Link
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher
 from warren.broker.shards import Shards
+from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.topology import BOT_QUEUE, SHARDS, presence_queue, shard_queue
 from warren.contract.users import login_of
 from warren.ops.health import Checks
@@ -20,15 +20,15 @@ from warren.ops.serve import background
 from warren.supervise import endless
 from warren.throttle import LogThrottle
 
-from warren_persistence.bots.admission import Gate
-from warren_persistence.bots.forwarder import AT_ONCE, PASS_ON_WITHIN, Relay
+from warren_persistence.bots.admission import AdmissionControl
+from warren_persistence.bots.forwarder import AT_ONCE, PASS_ON_WITHIN, Forwarder
 from warren_persistence.commands.batch import Trust
-from warren_persistence.commands.delivery_queue import PREFETCH, Inbox
+from warren_persistence.commands.delivery_queue import PREFETCH, DeliveryQueue
 from warren_persistence.config import Settings
 from warren_persistence.log.store import connect
 from warren_persistence.publishing.events import TRY_WITHIN, UNCONFIRMED, EventPublisher
-from warren_persistence.publishing.notifications import Courier
-from warren_persistence.publishing.outcomes import Outlet
+from warren_persistence.publishing.notifications import NotificationOutbox
+from warren_persistence.publishing.outcomes import OutcomePublisher
 from warren_persistence.queries.reader import Reader
 from warren_persistence.writer.writer import Writer
 
@@ -44,7 +44,7 @@ class Persistence:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = connect(settings.mongo_url)
-        self._links: list[Link] = []
+        self._links: list[SupervisedConnection] = []
         self._store_up = False
 
     @asynccontextmanager
@@ -66,17 +66,17 @@ class Persistence:
         replica = self._settings.replica
         confirmed, unconfirmed = Publisher(channels=SHARDS), Publisher(confirm=False)
         fan_out = Publisher(window=UNCONFIRMED, timeout=TRY_WITHIN)
-        inbox = Inbox()
+        delivery_queue = DeliveryQueue()
         gateways = frozenset(self._settings.gateway_users.split(","))
         trust = Trust(gateways, own=login_of(self._settings.amqp_url))
-        courier = Courier(self._store, confirmed)
+        notifications = NotificationOutbox(self._store, confirmed)
         everything = self._settings.reading_everything
-        outlet = Outlet(EventPublisher(fan_out, epoch, everything), confirmed, unconfirmed, replica)
-        writer = Writer(self._store, inbox, outlet, courier, trust, self._settings.rooms_per_person)
-        shards = Shards(replica, shard_queue, PREFETCH, inbox.put, writer.lost)
+        outcomes = OutcomePublisher(EventPublisher(fan_out, epoch, everything), confirmed, unconfirmed, replica)
+        writer = Writer(self._store, delivery_queue, outcomes, notifications, trust, self._settings.rooms_per_person)
+        shards = Shards(replica, shard_queue, PREFETCH, delivery_queue.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
-        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), Inbox()
-        relay = Relay(from_bots, Gate(trust), passing, outlet)
+        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), DeliveryQueue()
+        forwarder = Forwarder(from_bots, AdmissionControl(trust), passing, outcomes)
         bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)
 
         async def publishing(connection: AbstractConnection) -> None:
@@ -86,14 +86,16 @@ class Persistence:
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.
         nodes = Nodes(self._settings.amqp_url)
-        publish = Link(nodes, f"persistence/{replica}/publish", publishing, lambda shard: ("", presence_queue(shard)))
+        publish = SupervisedConnection(
+            nodes, f"persistence/{replica}/publish", publishing, lambda shard: ("", presence_queue(shard))
+        )
         # And so have events: a broker stops reading from a connection when one queue does not take what it publishes.
-        events = Link(nodes, f"persistence/{replica}/events", fan_out.serve)
+        events = SupervisedConnection(nodes, f"persistence/{replica}/events", fan_out.serve)
         taking = [
-            Link(nodes, f"persistence/{replica}/commands", shards.serve),
-            Link(nodes, f"persistence/{replica}/queries", reader.serve),
-            Link(nodes, f"persistence/{replica}/bots", bots.serve),
-            Link(nodes, f"persistence/{replica}/bots-queries", reader.serve_bots),
+            SupervisedConnection(nodes, f"persistence/{replica}/commands", shards.serve),
+            SupervisedConnection(nodes, f"persistence/{replica}/queries", reader.serve),
+            SupervisedConnection(nodes, f"persistence/{replica}/bots", bots.serve),
+            SupervisedConnection(nodes, f"persistence/{replica}/bots-queries", reader.serve_bots),
         ]
         self._links = [publish, events, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.
@@ -103,8 +105,8 @@ class Persistence:
             outer.create_task(endless(self._watch_store()))
             async with asyncio.TaskGroup() as inner:
                 inner.create_task(endless(writer.run()))
-                inner.create_task(endless(courier.run()))
-                inner.create_task(endless(relay.run()))
+                inner.create_task(endless(notifications.run()))
+                inner.create_task(endless(forwarder.run()))
                 for link in taking:
                     inner.create_task(endless(link.run()))
 

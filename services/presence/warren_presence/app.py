@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from warren.broker.link import Link
 from warren.broker.nodes import Nodes
+from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.topology import PRESENCE, shard_key
 from warren.ops.health import Checks
 from warren.ops.serve import background
 
 from warren_presence.config import Settings
-from warren_presence.keeper import Keeper
 from warren_presence.seen import LastSeen
+from warren_presence.service import PresenceService
 from warren_presence.store import connect
 
 MEASURE_EVERY = 5.0
@@ -24,25 +24,25 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
     """Work in the background. MongoDB is no check: presence goes on without it."""
     store = connect(settings.mongo_url)
     seen = LastSeen(store)
-    keeper = Keeper(settings.replica, seen)
-    link = Link(
+    service = PresenceService(settings.replica, seen)
+    link = SupervisedConnection(
         Nodes(settings.amqp_url),
         f"presence/{settings.replica}",
-        keeper.serve,
+        service.serve,
         lambda shard: (PRESENCE, shard_key(shard)),
     )
     try:
         async with background(
             asyncio.create_task(link.run(), name="presence"),
             asyncio.create_task(seen.run(), name="last seen"),
-            asyncio.create_task(_measure(keeper), name="gauges"),
+            asyncio.create_task(_measure(service), name="gauges"),
         ):
             yield {"broker": lambda: link.up}
     finally:
         store.close()
 
 
-async def _measure(keeper: Keeper) -> None:
+async def _measure(service: PresenceService) -> None:
     while True:
         await asyncio.sleep(MEASURE_EVERY)
-        keeper.measure()
+        service.measure()

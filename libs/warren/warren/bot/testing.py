@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, Self
 
-from warren.bot.api.chat import Refusal, Stretch
+from warren.bot.api.chat import LogPage, Refusal
 from warren.bot.api.event import Event
 from warren.bot.api.state import Memory
 from warren.bot.api.timers import next_due, overdue
@@ -75,10 +75,10 @@ class Rooms:
         """Take note of what was shown."""
         self.shown.append(frame)
 
-    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> Stretch:
+    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> LogPage:
         """Return what follows in a room's log."""
         log = self.logs[room]
-        return Stretch(EPOCH, len(log), log[after : after + limit])
+        return LogPage(EPOCH, len(log), log[after : after + limit])
 
     def add(self, room: str, event: dict[str, Any]) -> dict[str, Any]:
         """Put an event into a room's log."""

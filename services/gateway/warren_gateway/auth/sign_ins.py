@@ -5,9 +5,9 @@ import logging
 import time
 from collections import OrderedDict
 
-from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.queries import SIGN_INS_LIMIT, Noted, Person, SignIns
 from warren.rates import Buckets, Rate
 
@@ -28,8 +28,8 @@ RENAMES = Rate(1 / 60, 5)
 class SignInLog:
     """Who has signed in by way of this gateway, and whom the persistence service has yet to be told of."""
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, rpc: RpcClient) -> None:
+        self._rpc = rpc
         self._told: OrderedDict[str, User] = OrderedDict()
         self._waiting: OrderedDict[str, User] = OrderedDict()
         self._renames = Buckets(RENAMES)
@@ -61,7 +61,7 @@ class SignInLog:
 
     async def _tell(self, portion: list[User]) -> None:
         people = [Person(user=user.id, name=user.name) for user in portion]
-        await self._asker.ask(SignIns(people=people), Noted)
+        await self._rpc.ask(SignIns(people=people), Noted)
         for user in portion:
             self._told[user.id] = user
             if self._waiting.get(user.id) is user:

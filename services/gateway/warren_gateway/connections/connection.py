@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
-from warren.broker.asker import QueryDenied
+from warren.broker.command_client import CommandClient
 from warren.broker.errors import Unavailable
-from warren.broker.submitter import Submitter
+from warren.broker.rpc_client import QueryDenied
 from warren.contract import commands as c
 from warren.contract.codes import Close, Code
 from warren.contract.frames import Bye, Error, Join, Left, Send, ServerFrame
@@ -65,7 +65,7 @@ class Connection:
 
     def __init__(
         self, transport: Transport, protocol: ClientProtocol, address: str, auth: Authenticator,
-        registry: RoomRegistry, live: PresenceClient, submitter: Submitter,
+        registry: RoomRegistry, live: PresenceClient, command_client: CommandClient,
     ) -> None:  # fmt: skip
         self.transport = transport
         self._protocol = protocol
@@ -73,7 +73,7 @@ class Connection:
         self._auth = auth
         self._registry = registry
         self._live = live
-        self._submitter = submitter
+        self._command_client = command_client
         self._tasks = Tasks("connection", self._end_failed)
         self.leaving = False
         """Whether it was sent away."""
@@ -232,7 +232,7 @@ class Connection:
         def done(answer: c.Accepted | c.Refused) -> None:
             self._answered(frame, answer)
 
-        self._submitter.submit(command, done)
+        self._command_client.submit(command, done)
 
     @_guarded
     def _answered(self, frame: Send, answer: c.Accepted | c.Refused) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel
-from warren.broker.asker import Asker
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
+from warren.broker.rpc_client import RpcClient
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
 from warren.ops.health import Results
@@ -66,7 +66,7 @@ class Commands(Outcomes):
         return self._waited() < STALLED_AFTER and super().hold()
 
 
-class ObservedAsker(Asker):
+class ObservedRpcClient(RpcClient):
     """An asker that takes note of what comes of its queries."""
 
     def __init__(self, publisher: Publisher, outcomes: Outcomes) -> None:

@@ -26,7 +26,7 @@ async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
     user = command.user if isinstance(command, c.Upon) else command.sender
     try:
-        stored = accepted(await context.submitter.call(command))
+        stored = accepted(await context.command_client.call(command))
     except ProblemError as problem:
         if problem.code not in fine:
             raise

@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from warren.broker.asker import QueryDenied
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import QueryDenied
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, Refused
 from warren.rates import seconds

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from warren.broker.backoff import backoff, pause
-from warren.broker.submitter import Submitter
+from warren.broker.command_client import CommandClient
 from warren.contract.bots import bot_user
 from warren.contract.codes import TEMPORARY, Code
 from warren.contract.commands import Accepted, CreateRoom
@@ -22,11 +22,11 @@ WAIT_CAP = 30.0
 
 
 @asynccontextmanager
-async def landing(submitter: Submitter, room: str | None, title: str) -> AsyncIterator[None]:
+async def landing(command_client: CommandClient, room: str | None, title: str) -> AsyncIterator[None]:
     """See to it beside the caller that the room is there, if there shall be one; no matter how long that takes."""
     tasks = Tasks("landing")
     if room:
-        tasks.start(_make(submitter, room, title))
+        tasks.start(_make(command_client, room, title))
     try:
         yield
     finally:
@@ -34,10 +34,10 @@ async def landing(submitter: Submitter, room: str | None, title: str) -> AsyncIt
         await tasks.done()
 
 
-async def _make(submitter: Submitter, room: str, title: str) -> None:
+async def _make(command_client: CommandClient, room: str, title: str) -> None:
     """Return once the room is there: made now or before, by a gateway or by anybody else."""
     for wait in backoff(cap=WAIT_CAP):
-        answer = await submitter.call(
+        answer = await command_client.call(
             CreateRoom(id=new_id(), room=room, sender=OWNER, name="Warren", key=KEY, kind="public", title=title)
         )
         # With a seq it was made under this key before, when its title was to be another.

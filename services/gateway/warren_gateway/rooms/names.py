@@ -1,6 +1,6 @@
 """What clients call a room, and what it is called between the services."""
 
-from warren.broker.asker import QueryDenied
+from warren.broker.rpc_client import QueryDenied
 from warren.contract.codes import Code
 from warren.contract.ids import INBOX, inbox_room, is_inbox
 from warren.contract.queries import Denied

@@ -6,9 +6,9 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from warren.broker.asker import QueryDenied
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import QueryDenied
 from warren.contract.queries import Access
 from warren.supervise import Tasks
 

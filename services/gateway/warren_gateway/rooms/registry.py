@@ -6,9 +6,9 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable
 
-from warren.broker.asker import Asker, QueryDenied
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
+from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.frames import REPLAY_LIMIT, Joined, Left
 from warren.contract.ids import shown
 from warren.contract.queries import RANGE_LIMIT, Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
@@ -79,8 +79,8 @@ class _Room:
 class RoomRegistry:
     """All room views of one gateway. `replay_bytes`: what their rings hold together."""
 
-    def __init__(self, asker: Asker, live: PresenceClient, replay_bytes: int) -> None:
-        self._asker = asker
+    def __init__(self, rpc: RpcClient, live: PresenceClient, replay_bytes: int) -> None:
+        self._rpc = rpc
         self._live = live
         live.judge = self.may_write
         self._rooms: dict[str, _Room] = {}
@@ -208,7 +208,7 @@ class RoomRegistry:
         room.wake()
 
     async def _ask(self, name: str, user: str) -> Access:
-        return await self._asker.ask(RoomAccess(room=name, user=user), Access)
+        return await self._rpc.ask(RoomAccess(room=name, user=user), Access)
 
     def _remembered(self, name: str, user: str, since: int | None) -> Access | None:
         """Return what is known of somebody who comes back, if it holds to the replica's head: polls come all the time.
@@ -285,7 +285,7 @@ class RoomRegistry:
         """Subscribe first, then read the store, then apply what arrived meanwhile."""
         name = room.replica.room
         await self.feed.queue.bind(name)
-        answer = await self._asker.ask(Heads(rooms=[name]), HeadsAnswer)
+        answer = await self._rpc.ask(Heads(rooms=[name]), HeadsAnswer)
         head = answer.heads.get(name, Head(head=0, number=0))  # an inbox into which nothing has come yet
         room.last_end = head.head
         with contained("room", lambda: self._give_up(room), room=name):
@@ -369,7 +369,7 @@ class RoomRegistry:
 
     async def _read(self, room: _Room, after: int) -> list[EventBatch]:
         """Return what the store has after a seq that it had once. Raises QueryDenied or Unavailable."""
-        answer = await self._asker.ask(EventRange(room=room.replica.room, after=after, limit=RANGE_LIMIT), Range)
+        answer = await self._rpc.ask(EventRange(room=room.replica.room, after=after, limit=RANGE_LIMIT), Range)
         self._expect(room, answer.epoch)
         if not answer.events or answer.events[0]["seq"] != after + 1:
             if answer.head <= after:
@@ -411,7 +411,7 @@ class RoomRegistry:
         """Compare the heads that are to be compared. Raises QueryDenied or Unavailable: then the rest is, still."""
         while self._doubtful:
             names = list(itertools.islice(self._doubtful, RANGE_LIMIT))
-            answer = await self._asker.ask(Heads(rooms=names), HeadsAnswer)
+            answer = await self._rpc.ask(Heads(rooms=names), HeadsAnswer)
             for name in names:
                 self._doubtful.pop(name, None)
                 room, head = self._rooms.get(name), answer.heads.get(name)

@@ -52,7 +52,7 @@ async def direct(body: DirectRequest, user: Changer, context: Context, key: Idem
 async def hide(user: Somebody, caller: Changer, context: Context, key: IdempotencyKey = None) -> Change:
     """Leave a direct room out of one's list, until the next message in it."""
     other = target_of(user, caller)
-    room = await context.asker.ask(q.RoomAccess(room=direct_room(caller.id, other), user=caller.id), q.Access)
+    room = await context.rpc.ask(q.RoomAccess(room=direct_room(caller.id, other), user=caller.id), q.Access)
     return await ensure(context, c.Hide(**_own(caller, key), user=other, upto=room.number))
 
 
@@ -77,7 +77,7 @@ async def unblock(user: Somebody, caller: Changer, context: Context, key: Idempo
 @router.get("/blocks", responses=responses(*READING))
 async def blocks(user: Me, context: Context, after: AfterUser = "", limit: PageSize = q.PAGE_LIMIT) -> BlocksResponse:
     """List whom one has blocked."""
-    answer = await context.asker.ask(q.Blocks(user=user.id, after=after, limit=limit), q.PeopleAnswer)
+    answer = await context.rpc.ask(q.Blocks(user=user.id, after=after, limit=limit), q.PeopleAnswer)
     return BlocksResponse(people=answer.people, more=answer.more)
 
 

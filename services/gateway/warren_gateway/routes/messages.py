@@ -134,7 +134,7 @@ async def send(
         text=body.text,
         reply_to=body.reply_to,
     )
-    stored = accepted(await context.submitter.call(command))
+    stored = accepted(await context.command_client.call(command))
     return StoredResponse(room=room, seq=stored.seq, number=stored.number, key=command.key)
 
 
@@ -152,7 +152,7 @@ async def history(
     if before is not None and after is not None:
         raise ProblemError(Code.INVALID, "before or after, not both")
     query = q.History(room=resolve(room, user.id), user=user.id, before=before, after=after, limit=limit, notes=notes)
-    answer = await context.asker.ask(query, q.Page)
+    answer = await context.rpc.ask(query, q.Page)
     return PageResponse(**answer.model_dump(exclude={"type"}))
 
 
@@ -166,5 +166,5 @@ async def events(
 ) -> LogResponse:
     """Read the log itself after a seq, as it was written: messages, and who did what to whom."""
     query = q.EventRange(room=resolve(room, user.id), user=user.id, after=after, limit=limit)
-    answer = await context.asker.ask(query, q.Range)
+    answer = await context.rpc.ask(query, q.Range)
     return LogResponse(epoch=answer.epoch, head=answer.head, events=answer.events)

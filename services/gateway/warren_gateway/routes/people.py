@@ -59,7 +59,7 @@ async def people(
     limit: PageSize = 20,
 ) -> PeopleResponse:
     """Find people by the beginning of their id, their name, or a word of it."""
-    answer = await context.asker.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)
+    answer = await context.rpc.ask(q.People(user=user.id, prefix=q_, limit=limit), q.PeopleAnswer)
     return PeopleResponse(people=answer.people)
 
 
@@ -67,7 +67,7 @@ async def people(
 async def user_status(user: Somebody, caller: Me, context: Context) -> UserStatus:
     """Say whether somebody is connected, to who shares a room with them."""
     other = caller.id if user == MYSELF else user
-    found = await context.asker.ask(q.Acquaintance(user=caller.id, other=other), q.Acquainted)
+    found = await context.rpc.ask(q.Acquaintance(user=caller.id, other=other), q.Acquainted)
     sighting = await context.live.sighting(other)
     return UserStatus(user=other, name=found.name, status=sighting.status, last_seen=sighting.last_seen)
 
@@ -75,7 +75,7 @@ async def user_status(user: Somebody, caller: Me, context: Context) -> UserStatu
 @router.get("/rooms/{room}/presence", responses=responses(*OF_A_ROOM))
 async def room_presence(room: Room, user: Me, context: Context) -> RoomPresence:
     """Say who is in a room now, to its members."""
-    access = await context.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
+    access = await context.rpc.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     if not access.member:
         raise ProblemError(Code.FORBIDDEN, "only members may do this")
     snapshot = await context.live.snapshot(room)

@@ -115,7 +115,7 @@ class MembersResponse(BaseModel):
 @router.get("/rooms", responses=responses(*READING))
 async def rooms(user: Me, context: Context) -> RoomsResponse:
     """List the rooms one is a member of."""
-    answer = await context.asker.ask(q.MyRooms(user=user.id), q.RoomList)
+    answer = await context.rpc.ask(q.MyRooms(user=user.id), q.RoomList)
     return RoomsResponse(rooms=answer.rooms)
 
 
@@ -127,7 +127,7 @@ async def directory(
     limit: PageSize = q.PAGE_LIMIT,
 ) -> DirectoryResponse:
     """List public rooms."""
-    answer = await context.asker.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
+    answer = await context.rpc.ask(q.Directory(user=user.id, after=after, limit=limit), q.DirectoryPage)
     return DirectoryResponse(rooms=answer.rooms, more=answer.more)
 
 
@@ -137,14 +137,14 @@ async def create_room(body: RoomRequest, user: Changer, context: Context, key: I
     room = body.room or _unguessable(user, key)
     title = body.title or room
     command = c.CreateRoom(**common_fields(user, room, key), kind=body.kind, title=title)
-    stored = accepted(await context.submitter.call(command))
+    stored = accepted(await context.command_client.call(command))
     return RoomResponse(room=room, kind=body.kind, title=title, seq=stored.seq)
 
 
 @router.get("/rooms/{room}", responses=responses(*OF_A_ROOM))
 async def room_details(room: Annotated[RoomRef, Path()], user: Me, context: Context) -> RoomDetails:
     """Say what a room is and what one may do there."""
-    found = await context.asker.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
+    found = await context.rpc.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     return RoomDetails(room=room, **found.model_dump(mode="json", exclude={"type", "epoch"}))
 
 
@@ -170,7 +170,7 @@ async def members(
 ) -> MembersResponse:
     """List the room's members (for members), or who is invited or banned (for moderators)."""
     query = q.Members(room=room, user=user.id, state=state, after=after, limit=limit)
-    answer = await context.asker.ask(query, q.MemberPage)
+    answer = await context.rpc.ask(query, q.MemberPage)
     return MembersResponse(members=answer.members, more=answer.more, watched_by=answer.watched_by)
 
 

@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from warren.broker.command_client import MESSAGE_LIMIT
 from warren.broker.identity import reply_queue
-from warren.broker.submitter import MESSAGE_LIMIT
 from warren.contract.codes import Code
 from warren.contract.commands import Refused
 from warren.contract.topology import shard
 from warren.rates import Buckets, Rate
 
 from warren_persistence.commands.batch import Poison, Trust, parse
-from warren_persistence.domain.judge import RoomCommand, refuse
+from warren_persistence.domain.decide import RoomCommand, refuse
 
 BOTS = Rate(50, 500)
 """Commands of one bot: more than the library lets it send, and little beside what the writer can do."""
@@ -27,7 +27,7 @@ class Sender:
     """Whose a message is, by the broker's word, and where it wants the answers."""
 
     user: str
-    mailbox: str | None
+    reply_queue: str | None
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Opened:
     dropped: Code | None = None
 
 
-class Gate:
+class AdmissionControl:
     """Lets through what bots may say: so much of each, and nothing of whoever has no name."""
 
     def __init__(self, trust: Trust, rate: Rate = BOTS) -> None:
@@ -81,20 +81,20 @@ class Gate:
 
 
 @dataclass(slots=True)
-class Parcel:
+class ShardBatch:
     """Commands of one sender and one shard, which go on in one message."""
 
     sender: Sender
     commands: list[RoomCommand]
 
 
-def parcels(messages: Iterable[Opened]) -> dict[int, list[Parcel]]:
+def shard_batches(messages: Iterable[Opened]) -> dict[int, list[ShardBatch]]:
     """Return what goes on, by shard and in the order in which it came."""
-    found: defaultdict[int, list[Parcel]] = defaultdict(list)
+    found: defaultdict[int, list[ShardBatch]] = defaultdict(list)
     for message in messages:
         for command in message.commands:
             line = found[shard(command.room)]
             if not line or line[-1].sender != message.sender or len(line[-1].commands) >= MESSAGE_LIMIT:
-                line.append(Parcel(message.sender, []))
+                line.append(ShardBatch(message.sender, []))
             line[-1].commands.append(command)
     return dict(found)

@@ -20,11 +20,11 @@ from warren.contract.topology import BOT_COMMANDS, BOT_QUEUE, COMMANDS, shard_ke
 from warren.supervise import failed
 
 from warren_persistence import metrics
-from warren_persistence.bots.admission import Gate, Opened, Parcel, Sender, parcels
+from warren_persistence.bots.admission import AdmissionControl, Opened, Sender, ShardBatch, shard_batches
 from warren_persistence.commands.batch import PUBLISHER, Poison
-from warren_persistence.commands.delivery_queue import Delivery, Inbox, settle
-from warren_persistence.domain.judge import refuse
-from warren_persistence.publishing.outcomes import Outlet
+from warren_persistence.commands.delivery_queue import Delivery, DeliveryQueue, acknowledge
+from warren_persistence.domain.decide import refuse
+from warren_persistence.publishing.outcomes import OutcomePublisher
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,20 @@ _TRY_EVERY = 0.5
 """Seconds between two tries, at most."""
 
 
-class Relay:
-    """Takes from the inbox, passes on, and says what became of what did not go on."""
+class Forwarder:
+    """Takes deliveries, passes on, and says what became of what did not go on."""
 
-    def __init__(self, inbox: Inbox, gate: Gate, publisher: Publisher, outlet: Outlet) -> None:
-        self._inbox = inbox
-        self._gate = gate
+    def __init__(
+        self,
+        delivery_queue: DeliveryQueue,
+        admission: AdmissionControl,
+        publisher: Publisher,
+        outcomes: OutcomePublisher,
+    ) -> None:
+        self._delivery_queue = delivery_queue
+        self._admission = admission
         self._publisher = publisher
-        self._outlet = outlet
+        self._outcomes = outcomes
         self._full: set[int] = set()
         """Shards that did not take what came last."""
 
@@ -54,21 +60,21 @@ class Relay:
         while True:
             deliveries = await self._take()
             messages = [self._open(delivery) for delivery in deliveries]
-            lines = parcels(messages)
+            lines = shard_batches(messages)
             left = await asyncio.gather(*(self._carry(number, line) for number, line in lines.items()))
-            if await self._tell(deliveries, messages, [parcel for line in left for parcel in line]):
-                settle(deliveries)
+            if await self._tell(deliveries, messages, [shard_batch for line in left for shard_batch in line]):
+                acknowledge(deliveries)
 
     async def _take(self) -> list[Delivery]:
-        deliveries = [await self._inbox.take()]
-        while len(deliveries) < AT_ONCE and (delivery := self._inbox.take_now()) is not None:
+        deliveries = [await self._delivery_queue.take()]
+        while len(deliveries) < AT_ONCE and (delivery := self._delivery_queue.take_now()) is not None:
             deliveries.append(delivery)
         return deliveries
 
     def _open(self, delivery: Delivery) -> Opened:
         properties, body = delivery.message.header.properties, delivery.message.body
         try:
-            opened = self._gate.open(body, properties.user_id, properties.reply_to, time.monotonic())
+            opened = self._admission.open(body, properties.user_id, properties.reply_to, time.monotonic())
         except Exception as error:
             failed("commands", error, queue=BOT_QUEUE)
             user = properties.user_id
@@ -77,7 +83,7 @@ class Relay:
             metrics.BOTS_REFUSED.labels(opened.sender.user, opened.dropped).inc()
         return opened
 
-    async def _carry(self, number: int, line: Sequence[Parcel]) -> Sequence[Parcel]:
+    async def _carry(self, number: int, line: Sequence[ShardBatch]) -> Sequence[ShardBatch]:
         """Publish to one shard, in order; return what its queue did not take, which is never anything but the end."""
         last = time.monotonic() + (0 if number in self._full else PATIENCE)
         waits = backoff(cap=_TRY_EVERY)
@@ -96,26 +102,32 @@ class Relay:
                 passed += 1
         return line[passed:]
 
-    async def _publish(self, number: int, parcel: Parcel) -> None:
+    async def _publish(self, number: int, shard_batch: ShardBatch) -> None:
         await self._publisher.publish(
             COMMANDS,
             shard_key(number),
-            _body(parcel),
+            _body(shard_batch),
             mandatory=True,
             delivery_mode=PERSISTENT,
-            reply_to=parcel.sender.mailbox,
-            headers={PUBLISHER: parcel.sender.user},
+            reply_to=shard_batch.sender.reply_queue,
+            headers={PUBLISHER: shard_batch.sender.user},
         )
 
-    async def _tell(self, deliveries: Sequence[Delivery], messages: Sequence[Opened], left: Sequence[Parcel]) -> bool:
+    async def _tell(
+        self, deliveries: Sequence[Delivery], messages: Sequence[Opened], left: Sequence[ShardBatch]
+    ) -> bool:
         """Say what did not go on, until the broker has that; return whether the deliveries may be acknowledged."""
         answers = _answers(messages, left)
         poison = [one for message in messages for one in message.poison] + list(_unheard(left))
         for wait in backoff():
             try:
                 await asyncio.gather(
-                    *(self._outlet.reply(sender.mailbox, found) for sender, found in answers.items() if sender.mailbox),
-                    *(self._outlet.bury(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
+                    *(
+                        self._outcomes.reply(sender.reply_queue, found)
+                        for sender, found in answers.items()
+                        if sender.reply_queue
+                    ),
+                    *(self._outcomes.bury(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
                 )
             except Unavailable as error:
                 log.warning("bots not told", extra={"error": str(error)})
@@ -130,22 +142,26 @@ class Relay:
         return True
 
 
-def _answers(messages: Iterable[Opened], left: Iterable[Parcel]) -> dict[Sender, list[Refused]]:
+def _answers(messages: Iterable[Opened], left: Iterable[ShardBatch]) -> dict[Sender, list[Refused]]:
     detail = "the room's queue is full; send it again with the same key"
     found: defaultdict[Sender, list[Refused]] = defaultdict(list)
     for message in messages:
         if message.refused:
             found[message.sender] += message.refused
-    for parcel in left:
-        found[parcel.sender] += (refuse(command, Code.UNAVAILABLE, detail) for command in parcel.commands)
+    for shard_batch in left:
+        found[shard_batch.sender] += (refuse(command, Code.UNAVAILABLE, detail) for command in shard_batch.commands)
     return found
 
 
-def _unheard(left: Iterable[Parcel]) -> Iterator[Poison]:
+def _unheard(left: Iterable[ShardBatch]) -> Iterator[Poison]:
     """Return what is not to get lost, as nobody would hear that it is to be sent again."""
     reason = "the room's queue is full, and the sender wants no answer"
-    return (Poison(_body(parcel), reason, parcel.sender.user) for parcel in left if parcel.sender.mailbox is None)
+    return (
+        Poison(_body(shard_batch), reason, shard_batch.sender.user)
+        for shard_batch in left
+        if shard_batch.sender.reply_queue is None
+    )
 
 
-def _body(parcel: Parcel) -> bytes:
-    return Commands(commands=parcel.commands).model_dump_json(exclude_none=True).encode()
+def _body(shard_batch: ShardBatch) -> bytes:
+    return Commands(commands=shard_batch.commands).model_dump_json(exclude_none=True).encode()

@@ -17,7 +17,7 @@ from warren.supervise import failed
 from warren.untrusted import first_error, read
 
 from warren_persistence.commands.delivery_queue import Delivery
-from warren_persistence.domain.judge import RoomCommand, refuse
+from warren_persistence.domain.decide import RoomCommand, refuse
 
 COMMAND_PARTS = 100
 """Commas, brackets and braces of a command outside of its texts: twice as many as there are people to be mentioned."""

@@ -21,7 +21,7 @@ class Delivery:
     message: DeliveredMessage
 
 
-class Inbox:
+class DeliveryQueue:
     """What waits, over all shards, in each shard's order."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Inbox:
         return None
 
 
-def settle(deliveries: Iterable[Delivery]) -> None:
+def acknowledge(deliveries: Iterable[Delivery]) -> None:
     """Acknowledge whole deliveries, in the order they came; those of a closed channel are not ours any more."""
     for delivery in deliveries:
         if delivery.message.delivery_tag is not None:

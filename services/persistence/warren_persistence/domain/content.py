@@ -3,7 +3,7 @@
 from warren.contract import commands as c
 from warren.contract.commands import AnyCommand as RoomCommand
 
-from warren_persistence.domain.judge import event_type
+from warren_persistence.domain.decide import event_type
 from warren_persistence.domain.room import LogEvent
 
 _FIELDS = ("user", "title", "kind", "role", "until", "reason", "text", "reply_to", "upto")

@@ -11,8 +11,8 @@ from warren.contract.events import EndsReading
 from warren.contract.topology import bot_key, public_key
 
 from warren_persistence.domain.content import content_of
+from warren_persistence.domain.decide import RoomCommand, decide
 from warren_persistence.domain.facts import NO_FACTS, Facts
-from warren_persistence.domain.judge import RoomCommand, judge
 from warren_persistence.domain.room import LogEvent, Room, apply
 
 BOTS_LIMIT = 50
@@ -59,7 +59,7 @@ def plan_batch(
     now: datetime,
     facts: Facts = NO_FACTS,
 ) -> Plan:
-    """Judge the commands in order; `rooms` advance as if all was stored.
+    """Decide upon the commands in order; `rooms` advance as if all was stored.
 
     `known`: keys seen before.
     """
@@ -69,7 +69,7 @@ def plan_batch(
         key = key_of(command)
         stored = fresh.get(key) or known.get(key)
         if stored is None:
-            verdict = judge(rooms[command.room], command, now, facts)
+            verdict = decide(rooms[command.room], command, now, facts)
             if isinstance(verdict, Refused):
                 plan.answers.append(verdict)
                 plan.refused.add(command.room)

@@ -9,7 +9,7 @@ from warren.contract.bots import bot_name
 from warren.contract.events import AnyEvent as LogEvent
 from warren.contract.ids import is_inbox
 
-__all__ = ["FOREVER", "NOBODY", "LogEvent", "Room", "Standing", "apply", "member_changes", "room_changes"]
+__all__ = ["FOREVER", "NOBODY", "LogEvent", "Membership", "Room", "apply", "member_changes", "room_changes"]
 
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The end of a ban or mute that has none."""
@@ -17,7 +17,7 @@ State = Literal["none", "invited", "member", "banned"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Membership:
     """What somebody is to a room."""
 
     state: State = "none"
@@ -31,17 +31,17 @@ class Standing:
     hidden: int | None = None
     """To an inbox: how many messages the direct room with them had when its owner hid it."""
 
-    def at(self, now: datetime) -> "Standing":
+    def at(self, now: datetime) -> "Membership":
         """Return it without a ban or mute that has ended by `now`."""
         if self.until is None and self.muted is None:
             return self
         muted = self.muted if self.muted is not None and now < self.muted else None
         if self.state == "banned" and self.until is not None and now >= self.until:
-            return Standing(muted=muted)
+            return Membership(muted=muted)
         return replace(self, muted=muted)
 
 
-NOBODY = Standing()
+NOBODY = Membership()
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Room:
     title: str = ""
     archived: bool = False
     owners: int = 0
-    members: dict[str, Standing] = field(default_factory=dict)
+    members: dict[str, Membership] = field(default_factory=dict)
     """Of those that have been looked up."""
     bots: frozenset[str] = frozenset()
     """The names of all bots among the members."""
@@ -67,7 +67,7 @@ class Room:
         if is_inbox(self.name):
             self.kind = "inbox"
 
-    def standing(self, user: str, now: datetime) -> Standing:
+    def membership(self, user: str, now: datetime) -> Membership:
         """Return what `user` is to the room at `now`."""
         return self.members.get(user, NOBODY).at(now)
 
@@ -108,7 +108,7 @@ def room_changes(event: LogEvent) -> dict[str, Any]:
 
 
 def member_changes(event: LogEvent) -> dict[str, dict[str, Any]]:
-    """Return what the event makes of people: new values of fields of their `Standing`, by user."""
+    """Return what the event makes of people: new values of fields of their `Membership`, by user."""
     match event:
         case e.RoomCreated(kind="direct", user=str(other)):
             return {event.sender: _member("member"), other: {**_member("member"), "unasked": event.at}}

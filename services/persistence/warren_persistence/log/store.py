@@ -27,7 +27,7 @@ from warren.ops.mongo import long_work, translated
 from warren_persistence.domain.content import content_of
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import KeyOf, Stored
-from warren_persistence.domain.room import LogEvent, Room, Standing
+from warren_persistence.domain.room import LogEvent, Membership, Room
 from warren_persistence.projections.folding import folded, terms
 from warren_persistence.projections.updates import known_as, member_updates, people_updates, room_updates
 
@@ -289,11 +289,11 @@ class Store:
             cursor = self._members.find({"_id": {"$in": ids}})
             return {(found["_id"]["room"], found["_id"]["user"]): found async for found in cursor}
 
-    async def standings(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
+    async def memberships(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Membership]:
         """Return what these (room, user) are to each other; who is nothing may be missing."""
         return {pair: standing_of(found) for pair, found in (await self.members(pairs)).items()}
 
-    async def memberships(self, user: str, limit: int) -> list[dict[str, Any]]:
+    async def rooms_of(self, user: str, limit: int) -> list[dict[str, Any]]:
         """Return the documents of a user's memberships: `limit` of the rooms that they opened or entered, and as many
         of the direct rooms that others opened, the newest of those."""
         with translated():
@@ -406,10 +406,10 @@ class Conflict:
     index: int
 
 
-def standing_of(document: dict[str, Any]) -> Standing:
+def standing_of(document: dict[str, Any]) -> Membership:
     """Return what a membership document says."""
     fields = ("role", "until", "muted", "unasked", "hidden")
-    return Standing(document.get("state", "none"), *map(document.get, fields))
+    return Membership(document.get("state", "none"), *map(document.get, fields))
 
 
 def pair_of(room: dict[str, Any]) -> tuple[str, str] | None:

@@ -29,7 +29,7 @@ PORTION = 100
 """Events read, and their notices published, at once."""
 
 
-class Courier:
+class NotificationOutbox:
     """Publishes the notices of stored events. Those of a shard whose queue is full wait; nobody else's do."""
 
     def __init__(self, store: Store, publisher: Publisher) -> None:

@@ -30,7 +30,7 @@ RUN_EVENTS = 32
 """Events in one AMQP message, and so in one client frame."""
 
 
-class Outlet:
+class OutcomePublisher:
     """Publishes with confirms what must arrive (dead letters), and without what is asked for again (answers)."""
 
     def __init__(self, events: EventPublisher, confirmed: Publisher, unconfirmed: Publisher, replica: str) -> None:

@@ -10,8 +10,8 @@ from warren.contract.events import RoomKind
 from warren.contract.ids import RoomId, UserId, inbox_room
 from warren.contract.wire import utc_now
 
-from warren_persistence.domain.rights import NO_SUCH_ROOM, Objection, may_read
-from warren_persistence.domain.room import NOBODY, Standing
+from warren_persistence.domain.policy import NO_SUCH_ROOM, Denial, may_read
+from warren_persistence.domain.room import NOBODY, Membership
 from warren_persistence.log.store import Store, pair_of, standing_of
 
 AT_ONCE = 100
@@ -24,19 +24,19 @@ Pair = tuple[UserId, UserId]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ResolvedAccess:
     """A room as somebody may see it, who stands so towards it."""
 
     kind: RoomKind
     title: str
     head: q.Head
-    standing: Standing
+    membership: Membership
     read: int = 0
     archived: bool = False
     pair: Pair | None = None
 
 
-class Sights:
+class AccessResolver:
     """Looks at rooms. While some are looked at, what comes gathers and is looked at together.
 
     A gateway that starts brings thousands of these at once, each of which would take four reads.
@@ -46,10 +46,10 @@ class Sights:
         """`watchers`: who may read all rooms but others' inboxes, member or not."""
         self._store = store
         self._watchers = watchers
-        self._waiting: dict[Look, asyncio.Future[Sight | q.Denied]] = {}
+        self._waiting: dict[Look, asyncio.Future[ResolvedAccess | q.Denied]] = {}
         self._looking: asyncio.Task[None] | None = None
 
-    async def look(self, room: RoomId, user: UserId) -> Sight | q.Denied:
+    async def look(self, room: RoomId, user: UserId) -> ResolvedAccess | q.Denied:
         """Return the room as `user` may see it, or why not. Raises StoreUnavailable."""
         found = self._waiting.get((room, user))
         if found is None:
@@ -58,7 +58,7 @@ class Sights:
             self._looking = asyncio.create_task(self._look_on())
         return await asyncio.shield(found)
 
-    async def look_all(self, looks: Iterable[Look]) -> dict[Look, Sight | q.Denied]:
+    async def look_all(self, looks: Iterable[Look]) -> dict[Look, ResolvedAccess | q.Denied]:
         """Return what each look shows.
 
         The heads first, then what a dead writer left, then the memberships: so whatever ended one at a seq up to the
@@ -82,7 +82,7 @@ class Sights:
         finally:
             self._looking = None
 
-    async def _look_for(self, batch: dict[Look, asyncio.Future[Sight | q.Denied]]) -> None:
+    async def _look_for(self, batch: dict[Look, asyncio.Future[ResolvedAccess | q.Denied]]) -> None:
         try:
             found = await self.look_all(batch)
         except Exception as error:  # theirs to handle, who asked
@@ -98,20 +98,22 @@ def read_of(member: dict[str, Any] | None) -> int:
     return member.get("read", 0) if member else 0
 
 
-def denied(why: Objection) -> q.Denied:
-    """Return the objection as an answer."""
+def denied(why: Denial) -> q.Denied:
+    """Return a denial as an answer."""
     return q.Denied(code=why[0], detail=why[1])
 
 
 def _sight(
     look: Look, head: q.Head | None, room: dict[str, Any] | None, member: dict[str, Any] | None, watches: bool
-) -> Sight | q.Denied:
+) -> ResolvedAccess | q.Denied:
     name, user = look
     if name == inbox_room(user):
-        return Sight("inbox", "Inbox", head or q.Head(head=0, number=0), Standing("member"))
+        return ResolvedAccess("inbox", "DeliveryQueue", head or q.Head(head=0, number=0), Membership("member"))
     if room is None or head is None:
         return denied(NO_SUCH_ROOM)
-    standing = standing_of(member).at(utc_now()) if member else NOBODY
-    if not watches and (why := may_read(room["kind"], standing)):
+    membership = standing_of(member).at(utc_now()) if member else NOBODY
+    if not watches and (why := may_read(room["kind"], membership)):
         return denied(why)
-    return Sight(room["kind"], room["title"], head, standing, read_of(member), room["archived"], pair_of(room))
+    return ResolvedAccess(
+        room["kind"], room["title"], head, membership, read_of(member), room["archived"], pair_of(room)
+    )

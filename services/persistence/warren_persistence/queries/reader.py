@@ -28,9 +28,9 @@ from warren.supervise import failed
 from warren.untrusted import UnreadableError, first_error, read
 
 from warren_persistence import metrics
-from warren_persistence.domain.room import NOBODY, Standing
+from warren_persistence.domain.room import NOBODY, Membership
 from warren_persistence.log.store import Store, pair_of, standing_of
-from warren_persistence.queries.access import Pair, Sight, Sights, read_of
+from warren_persistence.queries.access import AccessResolver, Pair, ResolvedAccess, read_of
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Reader:
         self._rates = Buckets(ALONE)
         self._in_hand: set[asyncio.Task[None]] = set()
         self._watchers = sorted(map(bot_user, everything))
-        self._sights = Sights(store, frozenset(self._watchers))
+        self._resolver = AccessResolver(store, frozenset(self._watchers))
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
             q.RoomAccess: self._access,
             q.EventRange: self._range,
@@ -166,21 +166,21 @@ class Reader:
         return answer
 
     async def _access(self, query: q.RoomAccess) -> BaseModel:
-        sight = await self._sights.look(query.room, query.user)
-        if isinstance(sight, q.Denied):
-            return sight
+        access = await self._resolver.look(query.room, query.user)
+        if isinstance(access, q.Denied):
+            return access
         return q.Access(
             epoch=self._epoch,
-            kind=sight.kind,
-            title=sight.title,
-            head=sight.head.head,
-            number=sight.head.number,
-            read=sight.read,
-            member=sight.standing.state == "member",
-            role=sight.standing.role,
-            muted=sight.standing.muted,
-            archived=sight.archived,
-            peer=(await self._peers([sight.pair], query.user)).get(sight.pair) if sight.pair else None,
+            kind=access.kind,
+            title=access.title,
+            head=access.head.head,
+            number=access.head.number,
+            read=access.read,
+            member=access.membership.state == "member",
+            role=access.membership.role,
+            muted=access.membership.muted,
+            archived=access.archived,
+            peer=(await self._peers([access.pair], query.user)).get(access.pair) if access.pair else None,
         )
 
     async def _range(self, query: q.EventRange) -> BaseModel:
@@ -188,18 +188,18 @@ class Reader:
         if query.user is None:
             head = (await self._store.heads([query.room])).get(query.room, q.Head(head=0, number=0))
         else:
-            sight = await self._sights.look(query.room, query.user)
-            if isinstance(sight, q.Denied):
-                return sight
-            head = sight.head
+            access = await self._resolver.look(query.room, query.user)
+            if isinstance(access, q.Denied):
+                return access
+            head = access.head
         events = await self._store.range(query.room, query.after, head.head, query.limit)
         return q.Range(epoch=self._epoch, events=first_within(events, SERVER_BODY_LIMIT), head=head.head)
 
     async def _history(self, query: q.History) -> BaseModel:
-        sight = await self._sights.look(query.room, query.user)
-        if isinstance(sight, q.Denied):
-            return sight
-        upto = sight.head.head
+        access = await self._resolver.look(query.room, query.user)
+        if isinstance(access, q.Denied):
+            return access
+        upto = access.head.head
         found = await self._store.messages(query.room, query.before, query.after, upto, query.limit + 1)
         room_for = SERVER_BODY_LIMIT - (NOTES_SHARE if query.notes else 0)
         if query.after is not None:
@@ -226,7 +226,7 @@ class Reader:
         return await self._store.notes(query.room, low, high, q.NOTES_LIMIT + 1)
 
     async def _my_rooms(self, query: q.MyRooms) -> BaseModel:
-        memberships = {found["_id"]["room"]: found for found in await self._store.memberships(query.user, MY_ROOMS)}
+        memberships = {found["_id"]["room"]: found for found in await self._store.rooms_of(query.user, MY_ROOMS)}
         rooms, heads = await asyncio.gather(
             self._store.rooms_by_name(memberships), self._store.heads(list(memberships))
         )
@@ -245,10 +245,10 @@ class Reader:
         names = await self._store.names(others.values()) if others else {}
         return {pair: q.Person(user=other, name=names.get(other, other)) for pair, other in others.items()}
 
-    async def _affairs(self, pairs: Sequence[Pair], user: str) -> dict[Pair, Standing]:
+    async def _affairs(self, pairs: Sequence[Pair], user: str) -> dict[Pair, Membership]:
         """Return what `user` has decided about the other one of each pair."""
         inbox, others = inbox_room(user), {pair: _other(pair, user) for pair in pairs}
-        found = await self._store.standings((inbox, other) for other in others.values())
+        found = await self._store.memberships((inbox, other) for other in others.values())
         return {pair: found.get((inbox, other), NOBODY) for pair, other in others.items()}
 
     async def _directory(self, query: q.Directory) -> BaseModel:
@@ -260,17 +260,17 @@ class Reader:
         if query.user is None:
             heads = await self._store.heads(query.rooms)
         else:
-            seen = await self._sights.look_all((room, query.user) for room in query.rooms)
-            heads = {room: sight.head for (room, _), sight in seen.items() if isinstance(sight, Sight)}
+            seen = await self._resolver.look_all((room, query.user) for room in query.rooms)
+            heads = {room: access.head for (room, _), access in seen.items() if isinstance(access, ResolvedAccess)}
         return q.HeadsAnswer(epoch=self._epoch, heads=heads)
 
     async def _members(self, query: q.Members) -> BaseModel:
-        sight = await self._sights.look(query.room, query.user)
-        if isinstance(sight, q.Denied):
-            return sight
-        if sight.kind == "inbox" or sight.standing.state != "member":
+        access = await self._resolver.look(query.room, query.user)
+        if isinstance(access, q.Denied):
+            return access
+        if access.kind == "inbox" or access.membership.state != "member":
             return q.Denied(code=Code.FORBIDDEN, detail="only members may do this")
-        if query.state != "member" and sight.standing.role not in ("owner", "moderator"):
+        if query.state != "member" and access.membership.role not in ("owner", "moderator"):
             return q.Denied(code=Code.FORBIDDEN, detail="only for the room's moderators")
         now = utc_now()
         found = await self._store.members_of(query.room, query.state, query.after, query.limit + 1, now)
@@ -283,7 +283,7 @@ class Reader:
         return q.PeopleAnswer(people=[q.Person(user=user, name=name) for user, name in found.items()])
 
     async def _acquaintance(self, query: q.Acquaintance) -> BaseModel:
-        mine = [found["_id"]["room"] for found in await self._store.memberships(query.user, MY_ROOMS)]
+        mine = [found["_id"]["room"] for found in await self._store.rooms_of(query.user, MY_ROOMS)]
         mine.append(direct_room(query.user, query.other))  # of those only so many are listed
         # The same reads whoever is asked about, so that it takes as long.
         shared, names = await asyncio.gather(
@@ -320,15 +320,15 @@ def _read(body: bytes) -> Any:
 
 
 def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) -> q.MemberEntry:
-    user, standing = document["_id"]["user"], standing_of(document).at(now)
+    user, membership = document["_id"]["user"], standing_of(document).at(now)
     return q.MemberEntry(
-        user=user, name=names.get(user, user), role=standing.role, muted=standing.muted, banned=standing.until
+        user=user, name=names.get(user, user), role=membership.role, muted=membership.muted, banned=membership.until
     )
 
 
 def _summary(
     room: dict[str, Any], head: q.Head, member: dict[str, Any], peers: Mapping[Pair, q.Person],
-    affairs: Mapping[Pair, Standing],
+    affairs: Mapping[Pair, Membership],
 ) -> q.RoomSummary:  # fmt: skip
     pair = pair_of(room)
     affair = affairs[pair] if pair else NOBODY

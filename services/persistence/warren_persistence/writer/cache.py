@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from warren.contract.topology import shard
 
-from warren_persistence.domain.judge import RoomCommand
+from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.plan import KeyOf, Stored, key_of
 from warren_persistence.domain.room import Room
 

@@ -7,8 +7,8 @@ from warren.contract.commands import Block, CreateDirect, CreateRoom, Join
 from warren.contract.ids import inbox_room, is_direct
 
 from warren_persistence.domain import facts
+from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.facts import Facts
-from warren_persistence.domain.judge import RoomCommand
 from warren_persistence.domain.room import Room
 from warren_persistence.log.store import Store
 
@@ -40,8 +40,8 @@ async def _blocks(store: Store, pairs: set[facts.Block]) -> set[facts.Block]:
     A block is an event of the inbox of who blocks, and so of another log: it holds for what is sent after its answer.
     """
     both = {block for one, other in pairs for block in ((one, other), (other, one))}
-    standings = await store.standings((inbox_room(one), other) for one, other in both)
-    banned = {place for place, standing in standings.items() if standing.state == "banned"}
+    memberships = await store.memberships((inbox_room(one), other) for one, other in both)
+    banned = {place for place, membership in memberships.items() if membership.state == "banned"}
     return {(one, other) for one, other in both if (inbox_room(one), other) in banned}
 
 

@@ -20,15 +20,15 @@ from warren.supervise import failed
 
 from warren_persistence import metrics
 from warren_persistence.commands.batch import Batch, Trust, decode
-from warren_persistence.commands.delivery_queue import Inbox, settle
+from warren_persistence.commands.delivery_queue import DeliveryQueue, acknowledge
 from warren_persistence.domain.content import content_of
-from warren_persistence.domain.judge import RoomCommand, people, refuse
+from warren_persistence.domain.decide import RoomCommand, people, refuse
 from warren_persistence.domain.notices import concerned
 from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
 from warren_persistence.domain.room import NOBODY
 from warren_persistence.log.store import Store
-from warren_persistence.publishing.notifications import Courier
-from warren_persistence.publishing.outcomes import Outlet
+from warren_persistence.publishing.notifications import NotificationOutbox
+from warren_persistence.publishing.outcomes import OutcomePublisher
 from warren_persistence.writer.cache import Cache
 from warren_persistence.writer.facts import facts_of
 
@@ -41,15 +41,21 @@ RETRY_CAP = 2.0
 
 
 class Writer:
-    """Takes from the inbox, commits, and passes on to the outlet."""
+    """Takes deliveries, commits, and has what became of them published."""
 
     def __init__(
-        self, store: Store, inbox: Inbox, outlet: Outlet, courier: Courier, trust: Trust, rooms_limit: int
+        self,
+        store: Store,
+        delivery_queue: DeliveryQueue,
+        outcomes: OutcomePublisher,
+        notifications: NotificationOutbox,
+        trust: Trust,
+        rooms_limit: int,
     ) -> None:
         self._store = store
-        self._inbox = inbox
-        self._outlet = outlet
-        self._courier = courier
+        self._delivery_queue = delivery_queue
+        self._outcomes = outcomes
+        self._notifications = notifications
         self._trust = trust
         self._rooms_limit = rooms_limit
         self._cache = Cache()
@@ -68,7 +74,7 @@ class Writer:
     async def _write(self, batch: Batch) -> None:
         await self._pass(batch, batch.redelivered())
         batch.drop_dead()
-        settle(part.delivery for part in batch.parts)
+        acknowledge(part.delivery for part in batch.parts)
 
     async def _pass(self, batch: Batch, doubted: set[str]) -> None:
         """Store and tell, by halves if that fails in a way that nobody foresaw: what fails alone holds nobody up.
@@ -92,7 +98,7 @@ class Writer:
             if await self._store_works():
                 batch.bury(f"failed: {error!r}")
                 refused = refuse(command, Code.UNAVAILABLE, "it could not be stored; the operator is told")
-                await self._outlet.tell(batch, Plan(answers=[refused]))
+                await self._outcomes.tell(batch, Plan(answers=[refused]))
                 return
             metrics.RETRIES.inc()
             await pause(next(waits))
@@ -128,21 +134,21 @@ class Writer:
         with within(batch.spans, "commit"):
             plan = await self._commit(batch, doubted)
         metrics.COMMIT.observe(time.perf_counter() - started)
-        if await self._outlet.tell(batch, plan) and any(concerned(event) for _, event, _ in plan.new):
-            self._courier.wake()
+        if await self._outcomes.tell(batch, plan) and any(concerned(event) for _, event, _ in plan.new):
+            self._notifications.wake()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""
         self._cache.forget_shard(shard)
 
     async def _take(self) -> Batch:
-        batch = Batch([decode(await self._inbox.take(), self._trust)])
+        batch = Batch([decode(await self._delivery_queue.take(), self._trust)])
         size = len(batch.parts[0].commands)
-        while size < BATCH_LIMIT and (delivery := self._inbox.take_now()) is not None:
+        while size < BATCH_LIMIT and (delivery := self._delivery_queue.take_now()) is not None:
             batch.parts.append(decode(delivery, self._trust))
             size += len(batch.parts[-1].commands)
         metrics.BATCH.observe(size)
-        metrics.BACKLOG.set(len(self._inbox))
+        metrics.BACKLOG.set(len(self._delivery_queue))
         return batch
 
     async def _commit(self, batch: Batch, doubted: set[str]) -> Plan:
@@ -227,9 +233,9 @@ class Writer:
         if missing:
             rooms = await self._store.load_rooms(sorted(missing))
             wanted = [(room, user) for room, user in pairs if room in missing]
-            standings = await self._store.standings(wanted)
+            memberships = await self._store.memberships(wanted)
             for room, user in wanted:
-                rooms[room].members[user] = standings.get((room, user), NOBODY)
+                rooms[room].members[user] = memberships.get((room, user), NOBODY)
             self._cache.add_rooms(rooms, len(pairs))
         return missing
 

@@ -19,7 +19,7 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogPage:
     """Consecutive events of a room's log, oldest first, and where the log ends."""
 
     epoch: str
@@ -36,5 +36,5 @@ class Chat(Protocol):
     async def show(self, frame: IsTyping | PartialReply) -> None:
         """Show what does not last; it may get lost."""
 
-    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> Stretch:
+    async def read(self, room: str, after: int, limit: int = RANGE_LIMIT) -> LogPage:
         """Read a room's log after a seq, so many events at most. Raises Refusal or Unavailable."""

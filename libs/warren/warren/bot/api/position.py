@@ -1,10 +1,10 @@
-"""Where a bot stands in each room's log: what comes is taken once and in order, and a hole is noticed. No I/O."""
+"""Where a bot stands in each room's log: what comes is taken once and in order, and a gap is noticed. No I/O."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
-class Hole(Exception):
+class Gap(Exception):
     """Events before these are missing: read the log after `after` first."""
 
     def __init__(self, after: int) -> None:
@@ -20,7 +20,7 @@ class Position:
     seq: int | None = None
 
     def fresh(self, epoch: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return those events that come next. Raises Hole if some before them are missing.
+        """Return those events that come next. Raises Gap if some before them are missing.
 
         Another epoch is another log (a database was restored): what comes of it is taken from where it begins.
         """
@@ -28,5 +28,5 @@ class Position:
             return events
         found = [event for event in events if event["seq"] > self.seq]
         if found and found[0]["seq"] > self.seq + 1:
-            raise Hole(self.seq)
+            raise Gap(self.seq)
         return found

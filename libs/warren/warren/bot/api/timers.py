@@ -23,7 +23,7 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Due(Event):
+class DueTimer(Event):
     """A timer, with the event about which it was set. `handler` is called; `given`: what else it needs.
 
     `id` begins with the moment at which it is due, and follows from what set it: the same again is the same timer.
@@ -43,7 +43,7 @@ class Due(Event):
         return Event(self.room, {**self.data, "timer": {"id": self.id, "given": self.given}})
 
     @classmethod
-    def of_letter(cls, room: str, handler: str, data: dict[str, Any]) -> "Due | None":
+    def of_letter(cls, room: str, handler: str, data: dict[str, Any]) -> "DueTimer | None":
         """Return the timer that was given up, or None if what was given up was no timer."""
         found = data.get("timer")
         event = {name: value for name, value in data.items() if name != "timer"}
@@ -62,18 +62,18 @@ def key_of(timer: str) -> str:
     return PREFIX + timer
 
 
-def value_of(due: Due) -> dict[str, Any]:
+def value_of(due: DueTimer) -> dict[str, Any]:
     """Return what is kept of a timer."""
     return {"room": due.room, "data": due.data, "handler": due.handler, "given": due.given}
 
 
-def overdue(memory: Memory, now: datetime, most: int = LOOK) -> list[Due]:
+def overdue(memory: Memory, now: datetime, most: int = LOOK) -> list[DueTimer]:
     """Return the timers that are due, in the order in which they became so."""
     found = memory.span(PREFIX, f"{PREFIX}{rfc3339(now)}{_LAST}", most)
-    return [Due(id=key.removeprefix(PREFIX), **value) for key, value in found]
+    return [DueTimer(id=key.removeprefix(PREFIX), **value) for key, value in found]
 
 
-def next_due(memory: Memory, now: datetime) -> Due | None:
+def next_due(memory: Memory, now: datetime) -> DueTimer | None:
     """Return the first timer that is not due yet."""
     found = memory.span(f"{PREFIX}{rfc3339(now)}{_LAST}", PREFIX + _LAST, 1)
-    return next((Due(id=key.removeprefix(PREFIX), **value) for key, value in found), None)
+    return next((DueTimer(id=key.removeprefix(PREFIX), **value) for key, value in found), None)

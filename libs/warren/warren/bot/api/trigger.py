@@ -9,10 +9,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.api.chat import Chat, Refusal, Stretch
+from warren.bot.api.chat import Chat, LogPage, Refusal
 from warren.bot.api.event import Event
 from warren.bot.api.state import GONE, Change, State
-from warren.bot.api.timers import Clock, Due, key_of, timer_id, value_of
+from warren.bot.api.timers import Clock, DueTimer, key_of, timer_id, value_of
 from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.ids import TEXT_LIMIT, new_id
@@ -25,8 +25,8 @@ PARTS_EVERY = 0.25
 
 
 @dataclass(slots=True)
-class Deeds:
-    """What one handler does about one event. A deed's key follows from `origin` and how many deeds came before.
+class ActionContext:
+    """What one handler does about one event. The key of an action follows from `origin` and how many came before.
 
     `origin`: the event and the handler, or the timer. So a handler that is run again, after a crash or a failure, says
     again what it said, and nothing is stored twice.
@@ -56,17 +56,17 @@ class Deeds:
 class Trigger(Event):
     """An event that a handler is called with."""
 
-    deeds: Deeds = field(repr=False, compare=False)
+    actions: ActionContext = field(repr=False, compare=False)
 
     @property
     def state(self) -> State:
         """Return what the bot remembers; it is kept when the handler has succeeded, together with where the bot is."""
-        return self.deeds.change
+        return self.actions.change
 
     @property
     def now(self) -> datetime:
         """Return what time it is; `at` is when the event was stored, and the same whenever it is handled again."""
-        return self.deeds.clock()
+        return self.actions.clock()
 
     async def reply(self, text: str) -> int:
         """Answer the event in its room, and return the seq. Raises Refusal."""
@@ -78,11 +78,11 @@ class Trigger(Event):
 
     async def typing(self) -> None:
         """Show that the bot is typing, for some seconds."""
-        await self.deeds.chat.show(IsTyping(room=self.room, user=self.deeds.user, name=self.deeds.name))
+        await self.actions.chat.show(IsTyping(room=self.room, user=self.actions.user, name=self.actions.name))
 
     async def do(self, command: type[c.AnyCommand], room: str | None = None, **fields: Any) -> int:
         """Have something else done (`warren.contract.commands`), and return the seq. Raises Refusal."""
-        accepted = await self.deeds.chat.submit(command(**self.deeds.common(room or self.room), **fields))
+        accepted = await self.actions.chat.submit(command(**self.actions.common(room or self.room), **fields))
         return accepted.seq
 
     def later(self, due: datetime, handler: Callable[..., Any], given: Any = None) -> str:
@@ -91,35 +91,35 @@ class Trigger(Event):
         It is kept as state is: with the handler's success, and beyond the end of the process. What was due while the
         bot was away is done when it is back. `given` (JSON) comes to it as `timer.given`.
         """
-        deeds = self.deeds
-        deeds.timers += 1
-        timer = timer_id(due, f"{deeds.origin}/timer/{deeds.timers}")
-        found = Due(self.room, self.data, timer, handler.__name__, given)
-        deeds.change.set(key_of(timer), value_of(found))
+        actions = self.actions
+        actions.timers += 1
+        timer = timer_id(due, f"{actions.origin}/timer/{actions.timers}")
+        found = DueTimer(self.room, self.data, timer, handler.__name__, given)
+        actions.change.set(key_of(timer), value_of(found))
         return timer
 
     def cancel(self, timer: str) -> bool:
         """Forget a timer; return whether there was one, not done yet."""
         there = self.pending(timer)
-        self.deeds.change.delete(key_of(timer))
+        self.actions.change.delete(key_of(timer))
         return there
 
     def pending(self, timer: str) -> bool:
         """Whether there is such a timer, not done yet."""
-        return self.deeds.change.lookup(key_of(timer)) is not GONE
+        return self.actions.change.lookup(key_of(timer)) is not GONE
 
     async def give_up(self, reason: str, about: Event | None = None) -> None:
         """Put the event, or another one, among the bot's dead letters: the operator can have it handled again."""
-        await self.deeds.bury(reason, about)
+        await self.actions.bury(reason, about)
 
-    async def read(self, after: int, limit: int = 500) -> Stretch:
+    async def read(self, after: int, limit: int = 500) -> LogPage:
         """Read the room's log after a seq, 500 events at most. Raises Refusal or Unavailable."""
-        return await self.deeds.chat.read(self.room, after, limit)
+        return await self.actions.chat.read(self.room, after, limit)
 
     async def before(self, count: int) -> list[Event]:
         """Return the messages before this event, oldest first: so many at most, and of the last 500 events alone."""
-        stretch = await self.read(max(0, self.seq - 501))
-        events = [Event(self.room, data) for data in stretch.events if data["seq"] < self.seq]
+        page = await self.read(max(0, self.seq - 501))
+        events = [Event(self.room, data) for data in page.events if data["seq"] < self.seq]
         return [event for event in events if event.type == "message"][-count:] if count else []
 
     @asynccontextmanager
@@ -130,8 +130,8 @@ class Trigger(Event):
         await stream.finish()
 
     async def _say(self, room: str, text: str, reply_to: int | None) -> int:
-        common = self.deeds.common(room)
-        return (await self.deeds.chat.submit(c.Send(**common, text=text, reply_to=reply_to))).seq
+        common = self.actions.common(room)
+        return (await self.actions.chat.submit(c.Send(**common, text=text, reply_to=reply_to))).seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Stream:
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
-        self._common = trigger.deeds.common(trigger.room)
+        self._common = trigger.actions.common(trigger.room)
         self._text = ""
         self._shown = 0.0
 
@@ -222,9 +222,9 @@ class Stream:
         """Store it. Nothing written is nothing said."""
         if self._text.strip():
             reply_to = self._trigger.seq if self._trigger.type == "message" else None
-            await self._trigger.deeds.chat.submit(c.Send(**self._common, text=self._text, reply_to=reply_to))
+            await self._trigger.actions.chat.submit(c.Send(**self._common, text=self._text, reply_to=reply_to))
 
     async def _show(self) -> None:
-        deeds, key = self._trigger.deeds, self._common["key"]
-        frame = Partial(room=self._trigger.room, user=deeds.user, name=deeds.name, key=key, text=self._text)
-        await deeds.chat.show(frame)
+        actions, key = self._trigger.actions, self._common["key"]
+        frame = Partial(room=self._trigger.room, user=actions.user, name=actions.name, key=key, text=self._text)
+        await actions.chat.show(frame)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
-from warren.bot.api.chat import Chat, Stretch
+from warren.bot.api.chat import Chat, LogPage
 from warren.contract import commands as c
 from warren.contract.ids import new_id
 
@@ -29,7 +29,7 @@ class Voice:
         """Have something else done, and return the seq. Raises Refusal or Unavailable."""
         return await self._submit(command(**self._common(room, key, None), **fields))
 
-    async def read(self, room: str, after: int) -> Stretch:
+    async def read(self, room: str, after: int) -> LogPage:
         """Read a room's log after a seq, 500 events at most. Raises Refusal or Unavailable."""
         return await self._chat.read(room, after)
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from aio_pika.abc import AbstractConnection
 from pydantic_core import to_json
 
-from warren.bot.api.chat import Refusal, Stretch
+from warren.bot.api.chat import LogPage, Refusal
 from warren.bot.api.event import Event
-from warren.bot.broker.rate_limiter import Pace
-from warren.broker.asker import Asker, QueryDenied
+from warren.bot.broker.rate_limiter import RateLimiter
 from warren.broker.backoff import backoff, pause
+from warren.broker.command_client import CommandClient, as_a_bot
 from warren.broker.dead import about, dead_letter
 from warren.broker.errors import Unavailable, until_lost
-from warren.broker.mailbox import Mailbox
 from warren.broker.publisher import Publisher
-from warren.broker.submitter import Submitter, as_a_bot
+from warren.broker.reply_queue import ReplyQueue
+from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract import commands as c
 from warren.contract import queries as q
 from warren.contract.bots import BOT_PREFIX, bot_dead_exchange
@@ -40,11 +40,11 @@ class BrokerChat:
         self._name = name
         self._confirmed = Publisher()
         self._unconfirmed = Publisher(confirm=False)
-        self._submitter = Submitter(self._confirmed, as_a_bot)
-        self._asker = Asker(self._unconfirmed, BOT_QUERIES)
-        self._mailbox = Mailbox(self._submitter, self._asker)
+        self._command_client = CommandClient(self._confirmed, as_a_bot)
+        self._rpc = RpcClient(self._unconfirmed, BOT_QUERIES)
+        self._reply_queue = ReplyQueue(self._command_client, self._rpc)
         self._ready = asyncio.Event()
-        self._pace = Pace(PACE)
+        self._rate_limiter = RateLimiter(PACE)
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Speak on this connection until it goes away."""
@@ -52,7 +52,7 @@ class BrokerChat:
             async with asyncio.TaskGroup() as group:
                 group.create_task(until_lost(self._confirmed.serve(connection)))
                 group.create_task(until_lost(self._unconfirmed.serve(connection)))
-                group.create_task(until_lost(self._mailbox.serve(connection, self._ready.set)))
+                group.create_task(until_lost(self._reply_queue.serve(connection, self._ready.set)))
         finally:
             self._ready.clear()
 
@@ -64,14 +64,14 @@ class BrokerChat:
         """Let what waits for an answer notice the time, until cancelled."""
         while True:
             await asyncio.sleep(TICK)
-            self._submitter.expire()
+            self._command_client.expire()
 
     async def submit(self, command: c.AnyCommand) -> c.Accepted:
         """Have something done. Raises Refusal or Unavailable."""
-        await self._pace.turn()
+        await self._rate_limiter.turn()
         detail = ""
         for _, wait in zip(range(TRIES), backoff(), strict=False):
-            answer = await self._submitter.call(command)
+            answer = await self._command_client.call(command)
             if isinstance(answer, c.Accepted):
                 return answer
             if answer.seq is not None:  # a handler that says something else when it runs again has been heard already
@@ -86,14 +86,14 @@ class BrokerChat:
         """Show what does not last."""
         await self._unconfirmed.publish(LIVE, event_key(frame.room), frame.model_dump_json().encode())
 
-    async def read(self, room: str, after: int, limit: int = q.RANGE_LIMIT) -> Stretch:
+    async def read(self, room: str, after: int, limit: int = q.RANGE_LIMIT) -> LogPage:
         """Read a room's log. Raises Refusal or Unavailable."""
         try:
             query = q.EventRange(room=room, user=self._user, after=after, limit=limit)
-            answer = await self._asker.ask(query, q.Range)
+            answer = await self._rpc.ask(query, q.Range)
         except QueryDenied as denied:
             raise Refusal(denied.code, denied.detail) from denied
-        return Stretch(answer.epoch, answer.head, answer.events)
+        return LogPage(answer.epoch, answer.head, answer.events)
 
     async def heads(self, rooms: Sequence[str]) -> dict[str, int]:
         """Return where the logs of these rooms end, of those that the bot may read. Raises Unavailable."""
@@ -101,7 +101,7 @@ class BrokerChat:
         for start in range(0, len(rooms), q.RANGE_LIMIT):
             query = q.Heads(user=self._user, rooms=list(rooms[start : start + q.RANGE_LIMIT]))
             try:
-                answer = await self._asker.ask(query, q.HeadsAnswer)
+                answer = await self._rpc.ask(query, q.HeadsAnswer)
             except QueryDenied as denied:
                 raise Unavailable(str(denied)) from denied
             found |= {room: head.head for room, head in answer.heads.items()}

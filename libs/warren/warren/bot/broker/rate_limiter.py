@@ -7,7 +7,7 @@ from warren.bot import metrics
 from warren.rates import Bucket, Rate
 
 
-class Pace:
+class RateLimiter:
     """Lets so much through; what has to wait does so in the order in which it came."""
 
     def __init__(self, rate: Rate) -> None:

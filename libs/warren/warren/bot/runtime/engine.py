@@ -14,8 +14,8 @@ from warren.bot.api.event import Event
 from warren.bot.api.position import Position
 from warren.bot.api.routes import Route
 from warren.bot.api.state import GONE, Change, Memory
-from warren.bot.api.timers import PREFIX, Clock, Due, key_of
-from warren.bot.api.trigger import INVITED, Deeds, Invitation, Message, Timer, Trigger
+from warren.bot.api.timers import PREFIX, Clock, DueTimer, key_of
+from warren.bot.api.trigger import INVITED, ActionContext, Invitation, Message, Timer, Trigger
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.contract.wire import utc_now
@@ -52,7 +52,7 @@ class Engine:
                 await self._run(route, event, change)
         self._keep(change, room, Position(epoch, event.seq))
 
-    async def ring(self, due: Due) -> None:
+    async def ring(self, due: DueTimer) -> None:
         """Call a timer's handler, unless somebody has cancelled it, and forget it together with keeping the changes."""
         change = Change(self._memory)
         if change.lookup(key_of(due.id)) is GONE:
@@ -64,7 +64,7 @@ class Engine:
     async def repeat(self, room: str, data: dict[str, Any], handler: str) -> None:
         """Run one handler once more for an event that it had given up: an operator has sent it again."""
         event, change = Event(room, data), Change(self._memory)
-        if due := Due.of_letter(room, handler, data):
+        if due := DueTimer.of_letter(room, handler, data):
             await self._call_timer(due, change)
         for route in self._bot.routes.of(event):
             if route.name == handler and due is None:
@@ -76,7 +76,7 @@ class Engine:
         if any(key.startswith(PREFIX) for key in change.changes):
             self.timers.set()
 
-    async def _call_timer(self, due: Due, change: Change) -> None:
+    async def _call_timer(self, due: DueTimer, change: Change) -> None:
         if route := self._bot.timers.named(due.handler):
             await self._run(route, due, change)
         else:
@@ -124,7 +124,7 @@ class Engine:
         where = {"handler": handler, "room": event.room, "seq": event.seq}
         log.error("event given up", extra={**where, "reason": reason})
         metrics.GIVEN_UP.labels(handler).inc()
-        await self._bury(event.letter() if isinstance(event, Due) else event, handler, reason)
+        await self._bury(event.letter() if isinstance(event, DueTimer) else event, handler, reason)
 
     async def _try(self, route: Route, event: Event, change: Change) -> None:
         trigger = self._trigger(route, event, change)
@@ -133,14 +133,14 @@ class Engine:
                 await _call(route, trigger)
 
     def _trigger(self, route: Route, event: Event, change: Change) -> Trigger:
-        origin = event.id if isinstance(event, Due) else f"{event.room}/{event.seq}/{route.name}"
-        deeds = Deeds(
+        origin = event.id if isinstance(event, DueTimer) else f"{event.room}/{event.seq}/{route.name}"
+        actions = ActionContext(
             self._chat, self._bot.user, self._bot.title, event.room, event.seq, origin, change, self._clock,
             lambda reason, about: self._give_up(about or event, route.name, reason),
         )  # fmt: skip
-        if isinstance(event, Due):
-            return Timer(event.room, event.data, deeds, event.due, event.given)
-        return _kind(event)(event.room, event.data, deeds)
+        if isinstance(event, DueTimer):
+            return Timer(event.room, event.data, actions, event.due, event.given)
+        return _kind(event)(event.room, event.data, actions)
 
 
 async def _call(route: Route, trigger: Trigger) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from warren.bot import metrics
 from warren.bot.api.chat import Chat, Refusal
-from warren.bot.api.position import Hole, Position
+from warren.bot.api.position import Gap, Position
 from warren.bot.api.state import Memory
 from warren.bot.runtime.engine import Engine
 from warren.broker.backoff import backoff, pause
@@ -35,8 +35,8 @@ class Follower:
         while not self._stopping():
             try:
                 fresh = self._position(room).fresh(epoch, events)
-            except Hole as hole:
-                await self._fill(room, hole.after, events[0]["seq"], epoch)
+            except Gap as gap:
+                await self._fill(room, gap.after, events[0]["seq"], epoch)
             else:
                 return await self._handle(room, epoch, fresh)
         return False
@@ -44,15 +44,15 @@ class Follower:
     async def catch_up(self, room: str) -> bool:
         """Handle what happened while the bot was away; return whether that is done."""
         while (position := self._position(room)).seq is not None:
-            stretch = await self._read(room, position.seq)
-            if stretch is None or stretch.head <= position.seq:
+            page = await self._read(room, position.seq)
+            if page is None or page.head <= position.seq:
                 return True
-            if position.epoch not in (None, stretch.epoch):
-                log.warning("the room's log is another than before", extra={"room": room, "epoch": stretch.epoch})
-                self._memory.keep({}, room, Position(stretch.epoch, stretch.head))
+            if position.epoch not in (None, page.epoch):
+                log.warning("the room's log is another than before", extra={"room": room, "epoch": page.epoch})
+                self._memory.keep({}, room, Position(page.epoch, page.head))
                 return True
-            metrics.CAUGHT_UP.inc(len(stretch.events))
-            if not await self._handle(room, stretch.epoch, stretch.events):
+            metrics.CAUGHT_UP.inc(len(page.events))
+            if not await self._handle(room, page.epoch, page.events):
                 return False
         return True
 
@@ -73,10 +73,10 @@ class Follower:
 
     async def _fill(self, room: str, after: int, upto: int, epoch: str) -> None:
         """Handle what is missing before `upto`; what cannot be read (any more) is passed over."""
-        stretch = await self._read(room, after)
-        if stretch is None and self._stopping():
+        page = await self._read(room, after)
+        if page is None and self._stopping():
             return  # it could not be read in time, which is no reason to pass over it for ever
-        events = [event for event in stretch.events if event["seq"] < upto] if stretch is not None else []
+        events = [event for event in page.events if event["seq"] < upto] if page is not None else []
         if not events:
             log.warning("events passed over", extra={"room": room, "after": after, "before": upto})
             self._memory.keep({}, room, Position(epoch, upto - 1))

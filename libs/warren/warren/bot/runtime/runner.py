@@ -24,13 +24,13 @@ from warren.bot.broker.chat import BrokerChat
 from warren.bot.runtime.engine import Engine
 from warren.bot.runtime.follower import Follower
 from warren.bot.runtime.leader_lock import our_turn
-from warren.bot.runtime.scheduler import Alarm
-from warren.bot.runtime.worker_pool import Desk, Needed
+from warren.bot.runtime.scheduler import Scheduler
+from warren.bot.runtime.worker_pool import Needed, WorkerPool
 from warren.broker.backoff import backoff, pause
 from warren.broker.consumer import consume, is_open, open_channel, until_closed
 from warren.broker.errors import Unavailable, translated, until_lost
-from warren.broker.link import Link
 from warren.broker.nodes import Nodes
+from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.ids import inbox_room
 from warren.contract.nodes import node_urls
 from warren.contract.topology import EVENTS
@@ -64,9 +64,9 @@ class Runner:
         self._strange = set(bot.rooms)
         self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
-        self._desk = Desk(AT_ONCE)
-        self._alarm = Alarm(self._engine, self._memory, self._desk)
-        self._link = Link(Nodes(amqp_url), bot.user, self._serve)
+        self._workers = WorkerPool(AT_ONCE)
+        self._scheduler = Scheduler(self._engine, self._memory, self._workers)
+        self._link = SupervisedConnection(Nodes(amqp_url), bot.user, self._serve)
 
     async def run(self) -> None:
         """Work until told to stop, and then end what was begun."""
@@ -75,11 +75,11 @@ class Runner:
         voice = Voice(self._chat, self._bot.user, self._bot.title, self._settle)
         tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
         try:
-            done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._desk.failed]  # type: ignore[list-item]
+            done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._workers.failed]  # type: ignore[list-item]
             await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
             self._stop.set()
-            ended = [one for one in (link, ticks, *tasks, self._desk.failed) if one.done()]
-            await self._desk.stop(GRACE)
+            ended = [one for one in (link, ticks, *tasks, self._workers.failed) if one.done()]
+            await self._workers.stop(GRACE)
             await _end(tasks, GRACE)
             for one in ended:
                 one.result()  # raises: nothing of this ends by itself
@@ -116,24 +116,24 @@ class Runner:
         await our_turn(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
         channel = await open_channel(connection, PREFETCH)
         underlay = await channel.get_underlay_channel()
-        self._desk.tidy()  # of the connection before
+        self._workers.tidy()  # of the connection before
         metrics.WAITING.set(0)
 
         def needed() -> bool:
             return is_open(underlay)
 
         for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
-            self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+            self._workers.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
 
         def sink(message: DeliveredMessage) -> None:
             metrics.WAITING.inc()
             room, events = _read(message)
-            self._desk.put(room, lambda: self._take(room, events, message, underlay), needed)
+            self._workers.put(room, lambda: self._take(room, events, message, underlay), needed)
 
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
         async with asyncio.TaskGroup() as group:
-            group.create_task(endless(self._alarm.run()))
+            group.create_task(endless(self._scheduler.run()))
             group.create_task(endless(self._compare_heads(needed)))
             await until_closed(channel)
             raise Unavailable("channel closed")
@@ -144,8 +144,8 @@ class Runner:
         while True:
             await asyncio.sleep(HEADS_EVERY)
             for room in self._follower.behind(heads):
-                if not self._desk.busy(room):
-                    self._desk.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+                if not self._workers.busy(room):
+                    self._workers.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
             try:
                 heads = await self._chat.heads(self._memory.rooms())
             except Unavailable as error:

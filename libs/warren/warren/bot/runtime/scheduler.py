@@ -5,22 +5,22 @@ import contextlib
 from datetime import timedelta
 
 from warren.bot.api.state import Memory
-from warren.bot.api.timers import Clock, Due, next_due, overdue
+from warren.bot.api.timers import Clock, DueTimer, next_due, overdue
 from warren.bot.runtime.engine import Engine
-from warren.bot.runtime.worker_pool import Desk
+from warren.bot.runtime.worker_pool import WorkerPool
 from warren.contract.wire import utc_now
 
 NAP = 10.0
 """Seconds until the clock is looked at again, at most: it may be set, or go on while the machine sleeps."""
 
 
-class Alarm:
+class Scheduler:
     """Has timers' handlers called when they are due: each in its room, after what is being done there."""
 
-    def __init__(self, engine: Engine, memory: Memory, desk: Desk, clock: Clock = utc_now) -> None:
+    def __init__(self, engine: Engine, memory: Memory, workers: WorkerPool, clock: Clock = utc_now) -> None:
         self._engine = engine
         self._memory = memory
-        self._desk = desk
+        self._workers = workers
         self._clock = clock
         self._ringing: set[str] = set()
 
@@ -37,9 +37,9 @@ class Alarm:
         for due in overdue(self._memory, self._clock()):
             if due.id not in self._ringing:
                 self._ringing.add(due.id)
-                self._desk.put(due.room, lambda due=due: self._ring(due))  # type: ignore[misc]
+                self._workers.put(due.room, lambda due=due: self._ring(due))  # type: ignore[misc]
 
-    async def _ring(self, due: Due) -> None:
+    async def _ring(self, due: DueTimer) -> None:
         try:
             await self._engine.ring(due)
         finally:

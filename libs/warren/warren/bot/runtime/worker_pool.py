@@ -8,7 +8,7 @@ Work = Callable[[], Awaitable[None]]
 Needed = Callable[[], bool]
 
 
-class Desk:
+class WorkerPool:
     """What waits and what is being done. Whoever puts work here bounds how much there is: the broker, by prefetch.
 
     What a lost connection has brought is brought again by the next one; so that it does not pile up meanwhile behind

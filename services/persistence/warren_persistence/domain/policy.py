@@ -12,17 +12,17 @@ from warren.contract.events import Role, RoomKind
 from warren.contract.ids import direct_room, inbox_room, is_inbox, is_reserved
 
 from warren_persistence.domain.facts import Facts
-from warren_persistence.domain.room import Room, Standing
+from warren_persistence.domain.room import Membership, Room
 
-Objection = tuple[Code, str]
+Denial = tuple[Code, str]
 """Why not: a code and a sentence."""
 
-NO_SUCH_ROOM: Objection = (Code.NOT_FOUND, "no such room")
-_NOT_A_MEMBER: Objection = (Code.NOT_FOUND, "not a member of this room")
-_OUTSIDE: Objection = (Code.EXISTS, "not a member of this room, as it is")
-_NOBODY: Objection = (Code.NOT_FOUND, "nobody of this id has signed in")
-_BLOCKING: Objection = (Code.FORBIDDEN, "you have blocked them: lift that first")
-_BANNED: Objection = (Code.FORBIDDEN, "banned from this room")
+NO_SUCH_ROOM: Denial = (Code.NOT_FOUND, "no such room")
+_NOT_A_MEMBER: Denial = (Code.NOT_FOUND, "not a member of this room")
+_OUTSIDE: Denial = (Code.EXISTS, "not a member of this room, as it is")
+_NOBODY: Denial = (Code.NOT_FOUND, "nobody of this id has signed in")
+_BLOCKING: Denial = (Code.FORBIDDEN, "you have blocked them: lift that first")
+_BANNED: Denial = (Code.FORBIDDEN, "banned from this room")
 _RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
 _IN_DIRECT_ROOMS = (c.Send, c.Mute, c.Unmute)
 _IN_ARCHIVED_ROOMS = (c.Leave, c.Remove, c.Ban, c.Unban, c.Archive, c.Restore)
@@ -42,16 +42,16 @@ _NEEDED: dict[type[c.AnyCommand], Role] = {
 """The role that a command takes, where membership is not enough."""
 
 
-def may_read(kind: RoomKind, standing: Standing) -> Objection | None:
-    """Return why somebody of this standing may not read a room of this kind that exists."""
+def may_read(kind: RoomKind, membership: Membership) -> Denial | None:
+    """Return why somebody of this membership may not read a room of this kind that exists."""
     if kind == "public":
-        return _BANNED if standing.state == "banned" else None
-    if standing.state == "invited":
+        return _BANNED if membership.state == "banned" else None
+    if membership.state == "invited":
         return (Code.FORBIDDEN, "accept the invitation first")
-    return None if standing.state == "member" else NO_SUCH_ROOM
+    return None if membership.state == "member" else NO_SUCH_ROOM
 
 
-def objection(room: Room, command: c.AnyCommand, now: datetime, facts: Facts) -> Objection | None:
+def denial(room: Room, command: c.AnyCommand, now: datetime, facts: Facts) -> Denial | None:
     """Return why the command may not be done as the room's next."""
     match command:
         case c.Notify():
@@ -62,25 +62,25 @@ def objection(room: Room, command: c.AnyCommand, now: datetime, facts: Facts) ->
             return _on_direct(room, command, facts)
         case c.Block() | c.Unblock() | c.Hide() | c.Show():
             return _on_own_affair(room, command, now, facts)
-    me = room.standing(command.sender, now)
+    me = room.membership(command.sender, now)
     return _on_entry(room, command, me, facts) or _on_command(room, command, me, now, facts)
 
 
-def _on_notice(room: Room, command: c.Notify, now: datetime) -> Objection | None:
+def _on_notice(room: Room, command: c.Notify, now: datetime) -> Denial | None:
     if not is_inbox(room.name):
         return NO_SUCH_ROOM
-    if command.what in _UNASKED and room.standing(command.sender, now).state == "banned":
+    if command.what in _UNASKED and room.membership(command.sender, now).state == "banned":
         return (Code.FORBIDDEN, "blocked")
     return None
 
 
-def _on_create(room: Room, command: c.CreateRoom) -> Objection | None:
+def _on_create(room: Room, command: c.CreateRoom) -> Denial | None:
     if is_reserved(room.name):
         return (Code.INVALID, "ids that begin with me- or dm- are not for rooms made by hand")
     return (Code.EXISTS, "a room of this name exists already") if room.head else None
 
 
-def _on_direct(room: Room, command: c.CreateDirect, facts: Facts) -> Objection | None:
+def _on_direct(room: Room, command: c.CreateDirect, facts: Facts) -> Denial | None:
     if command.user == command.sender:
         return (Code.INVALID, "a direct room takes two people")
     if room.name != direct_room(command.sender, command.user):
@@ -97,18 +97,18 @@ def _on_direct(room: Room, command: c.CreateDirect, facts: Facts) -> Objection |
     return _on_more_rooms(command.sender, facts)
 
 
-def _on_more_rooms(user: str, facts: Facts) -> Objection | None:
+def _on_more_rooms(user: str, facts: Facts) -> Denial | None:
     return (Code.FORBIDDEN, f"{user} is in as many rooms as one may be") if user in facts.full else None
 
 
 def _on_own_affair(
     room: Room, command: c.Block | c.Unblock | c.Hide | c.Show, now: datetime, facts: Facts
-) -> Objection | None:
+) -> Denial | None:
     if room.name != inbox_room(command.sender):
         return NO_SUCH_ROOM
     if command.user == command.sender:
         return (Code.INVALID, "not upon oneself")
-    target = room.standing(command.user, now)
+    target = room.membership(command.user, now)
     match command:
         case c.Block() if target.state != "banned":
             return _NOBODY if command.user in facts.unknown else None
@@ -121,7 +121,7 @@ def _on_own_affair(
     return (Code.EXISTS, "it is so already")
 
 
-def _on_entry(room: Room, command: c.AnyCommand, me: Standing, facts: Facts) -> Objection | None:
+def _on_entry(room: Room, command: c.AnyCommand, me: Membership, facts: Facts) -> Denial | None:
     """Whether this is a room in which the sender can do such a thing at all."""
     if not room.head or is_inbox(room.name) or (room.kind != "public" and me.state not in ("member", "invited")):
         return NO_SUCH_ROOM
@@ -134,7 +134,7 @@ def _on_entry(room: Room, command: c.AnyCommand, me: Standing, facts: Facts) -> 
     return None
 
 
-def _on_direct_entry(room: Room, command: c.AnyCommand, facts: Facts) -> Objection | None:
+def _on_direct_entry(room: Room, command: c.AnyCommand, facts: Facts) -> Denial | None:
     sender, other = command.sender, room.other(command.sender)
     if (other, sender) in facts.blocks:
         return NO_SUCH_ROOM  # who is blocked learns nothing
@@ -143,7 +143,7 @@ def _on_direct_entry(room: Room, command: c.AnyCommand, facts: Facts) -> Objecti
     return _BLOCKING if isinstance(command, c.Send) and (sender, other) in facts.blocks else None
 
 
-def _on_command(room: Room, command: c.AnyCommand, me: Standing, now: datetime, facts: Facts) -> Objection | None:
+def _on_command(room: Room, command: c.AnyCommand, me: Membership, now: datetime, facts: Facts) -> Denial | None:
     match command:
         case c.Send():
             return _on_send(room, command, me)
@@ -163,11 +163,11 @@ def _on_command(room: Room, command: c.AnyCommand, me: Standing, now: datetime, 
         case c.Restore():
             return None if room.archived else (Code.EXISTS, "the room is not archived")
         case c.Invite():
-            return _on_invite(room.standing(command.user, now))
+            return _on_invite(room.membership(command.user, now))
         case c.SetRole():
-            return _on_role(room, command, me, room.standing(command.user, now))
+            return _on_role(room, command, me, room.membership(command.user, now))
         case c.Remove() | c.Ban() | c.Unban() | c.Mute() | c.Unmute():
-            return _on_target(room, command, me, room.standing(command.user, now), now)
+            return _on_target(room, command, me, room.membership(command.user, now), now)
     return None
 
 
@@ -179,7 +179,7 @@ def _needed(room: Room, command: c.AnyCommand) -> Role:
     return _NEEDED.get(type(command), "member")
 
 
-def _on_send(room: Room, command: c.Send, me: Standing) -> Objection | None:
+def _on_send(room: Room, command: c.Send, me: Membership) -> Denial | None:
     if me.state != "member":
         return (Code.FORBIDDEN, "join the room before you write in it")
     if me.muted is not None:
@@ -189,19 +189,19 @@ def _on_send(room: Room, command: c.Send, me: Standing) -> Objection | None:
     return None
 
 
-def _on_leave(room: Room, me: Standing) -> Objection | None:
+def _on_leave(room: Room, me: Membership) -> Denial | None:
     if me.state not in ("member", "invited"):
         return _OUTSIDE
     return None if room.archived else _on_last_owner(room, me)
 
 
-def _on_last_owner(room: Room, me: Standing) -> Objection | None:
+def _on_last_owner(room: Room, me: Membership) -> Denial | None:
     if me.role == "owner" and room.owners <= 1:
         return (Code.FORBIDDEN, "the last owner: make somebody else owner, or archive the room")
     return None
 
 
-def _on_invite(target: Standing) -> Objection | None:
+def _on_invite(target: Membership) -> Denial | None:
     match target.state:
         case "member":
             return (Code.EXISTS, "already a member")
@@ -212,7 +212,7 @@ def _on_invite(target: Standing) -> Objection | None:
     return None
 
 
-def _on_role(room: Room, command: c.SetRole, me: Standing, target: Standing) -> Objection | None:
+def _on_role(room: Room, command: c.SetRole, me: Membership, target: Membership) -> Denial | None:
     if target.state != "member":
         return _NOT_A_MEMBER
     if target.role == command.role:
@@ -222,15 +222,19 @@ def _on_role(room: Room, command: c.SetRole, me: Standing, target: Standing) -> 
     return _on_rank(me, target)
 
 
-def _on_rank(me: Standing, target: Standing) -> Objection | None:
+def _on_rank(me: Membership, target: Membership) -> Denial | None:
     if _RANK[target.role] >= _RANK[me.role]:
         return (Code.FORBIDDEN, "not upon somebody of one's own role or above")
     return None
 
 
 def _on_target(
-    room: Room, command: c.Remove | c.Ban | c.Unban | c.Mute | c.Unmute, me: Standing, target: Standing, now: datetime
-) -> Objection | None:
+    room: Room,
+    command: c.Remove | c.Ban | c.Unban | c.Mute | c.Unmute,
+    me: Membership,
+    target: Membership,
+    now: datetime,
+) -> Denial | None:
     if command.user == command.sender:
         return (Code.INVALID, "not upon oneself")
     if room.kind != "direct" and (low := _on_rank(me, target)):

@@ -37,7 +37,7 @@ class QueryDenied(Exception):
         self.detail = denied.detail
 
 
-class Asker:
+class RpcClient:
     """Request and reply. `exchange`: where queries go; bots have one of their own."""
 
     def __init__(self, publisher: Publisher, exchange: str = QUERIES) -> None:

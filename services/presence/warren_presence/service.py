@@ -59,7 +59,7 @@ class _Held:
 _throttle = LogThrottle()
 
 
-class Keeper:
+class PresenceService:
     """One replica: takes shards over as the broker gives them, and lets go of what another has taken over.
 
     All of it goes over one connection: whoever is cut off from the broker, and so replaced, cannot tell anything any

@@ -37,7 +37,7 @@ Serve = Callable[[AbstractConnection], Awaitable[None]]
 """Works on a connection until it goes away; may raise Unavailable, anything else is a bug and ends the process."""
 
 
-class Link:
+class SupervisedConnection:
     """Keeps one connection open and runs `serve` on it; again, on a new connection, whenever either ends.
 
     This stands in for `aio_pika.connect_robust`, which restores bindings one by one and reuses queue names: here

@@ -10,10 +10,10 @@ from warren.contract.commands import AnyCommand as RoomCommand
 from warren.contract.commands import Refused
 
 from warren_persistence.domain.facts import NO_FACTS, Facts
-from warren_persistence.domain.rights import objection
+from warren_persistence.domain.policy import denial
 from warren_persistence.domain.room import LogEvent, Room
 
-__all__ = ["RoomCommand", "judge", "people", "refuse"]
+__all__ = ["RoomCommand", "decide", "people", "refuse"]
 
 _EVENTS: dict[type[RoomCommand], type[LogEvent]] = {
     c.Rename: e.RoomRenamed,
@@ -37,9 +37,9 @@ _EVENTS: dict[type[RoomCommand], type[LogEvent]] = {
 _SAME = {"user", "title", "role", "until", "reason", "upto"}
 
 
-def judge(room: Room, command: RoomCommand, now: datetime, facts: Facts = NO_FACTS) -> LogEvent | Refused:
+def decide(room: Room, command: RoomCommand, now: datetime, facts: Facts = NO_FACTS) -> LogEvent | Refused:
     """Return the event that the command becomes as the room's next, or why it does not."""
-    why = objection(room, command, now, facts)
+    why = denial(room, command, now, facts)
     return refuse(command, *why) if why else event_of(room, command, now)
 
 
@@ -56,7 +56,7 @@ def event_type(command: RoomCommand) -> str:
 
 
 def people(command: RoomCommand) -> list[str]:
-    """Return the people whose standing in the room the command is judged by."""
+    """Return the people whose membership the command is decided by."""
     return [command.sender, command.user] if isinstance(command, c.Upon) else [command.sender]
 
 
@@ -86,6 +86,6 @@ def event_of(room: Room, command: RoomCommand, now: datetime) -> LogEvent:
             about = command.model_dump(include=_SAME | {"what", "of_room", "of_seq", "kind"})
             return e.Notice(**common, number=room.number + 1, **about)
         case c.Join() | c.Leave():
-            invited = room.standing(command.sender, now).state == "invited" or None
+            invited = room.membership(command.sender, now).state == "invited" or None
             return _EVENTS[type(command)](**common, user=command.sender, invited=invited)
     return _EVENTS[type(command)](**common, **command.model_dump(include=_SAME))

@@ -86,7 +86,7 @@ class _Batch:
                 await self._answered.wait()
 
 
-class Submitter:
+class CommandClient:
     """Publishes commands, in order on each way, and hands each its answer. `way`: where a room's commands go."""
 
     def __init__(self, publisher: Publisher, way: Callable[[str], Way], observe: Observe | None = None) -> None:
