@@ -196,7 +196,7 @@ async def test_who_asked_a_replica_that_stops_is_answered(stack: Stack) -> None:
         try:
             asked = group.create_task(people.ask({"type": "directory"}))
             await until(in_hand)
-            stopping.tell_to_stop()
+            stopping.terminate()
             await until(stopping_to_write)
         finally:
             stack.mongodb.resume()

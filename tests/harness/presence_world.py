@@ -1,7 +1,7 @@
 """Presence without a broker: gateways, replicas, and queues that lag, lose and repeat, beside what is true.
 
-What decides is the services' own; what carries is played here, as `presence/client.py` and `service.py` drive it. Nothing
-waits: `World.run` lets time pass.
+What decides is the services' own; what carries is played here, as `presence/client.py` and `service.py` drive it.
+Nothing waits: `World.run` lets time pass.
 """
 
 import heapq

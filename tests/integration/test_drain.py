@@ -62,7 +62,7 @@ async def members(gateway: Service, place: Place) -> AsyncIterator[list[tuple[Tr
 
 async def told_to_stop(gateway: Service, http: httpx.AsyncClient) -> None:
     """Tell it, and return when it knows."""
-    gateway.tell_to_stop()
+    gateway.terminate()
     async with asyncio.timeout(WITHIN):
         while (await http.get(f"{gateway.url}/readyz")).json()["serving"]:
             pass
@@ -73,7 +73,7 @@ async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
 ) -> None:
     async with asyncio.timeout(WITHIN), members(gateway, place) as clients:
         ends = {asyncio.create_task(client.closed()) for transport, client in clients if transport != "polling"}
-        gateway.tell_to_stop()
+        gateway.terminate()
         done, staying = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         assert {task.result() for task in done} == {4001}
         assert staying
@@ -83,7 +83,7 @@ async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
             assert (await late.join(place.room))["type"] == "joined"  # from a balancer that has not noticed yet
             head = await broker.fill(place.room, place.ann.id, ["still here"])
             assert seqs(await late.events(place.room, head))[-1] == head
-            gateway.tell_to_stop()
+            gateway.terminate()
             assert await late.closed() == 4001
         await asyncio.wait(staying)
         assert {task.result() for task in staying} == {4001}
@@ -102,7 +102,7 @@ async def test_who_is_sent_away_gets_the_answers_to_what_was_sent(
         try:
             await bob.say(type="send", room=place.room, key="last", text="before it goes")
             await told_to_stop(gateway, http)
-            gateway.tell_to_stop()  # no batches any more: all at once
+            gateway.terminate()  # no batches any more: all at once
             await bob.expect("bye")
         finally:
             for writer in stack.persistence:
@@ -113,7 +113,7 @@ async def test_who_is_sent_away_gets_the_answers_to_what_was_sent(
 
 async def test_a_second_signal_ends_it_where_nobody_is_left(gateway: Service, http: httpx.AsyncClient) -> None:
     await told_to_stop(gateway, http)
-    gateway.tell_to_stop()
+    gateway.terminate()
     await asyncio.to_thread(until, lambda: not gateway.answers())
 
 
@@ -130,7 +130,7 @@ async def test_who_has_connected_is_answered_although_it_was_about_to_go(
             exits.callback(writer.close)
             writer.write(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             readers.append(reader)
-        gateway.tell_to_stop()
+        gateway.terminate()
         gateway.resume()
         async with asyncio.timeout(WITHIN):
             answers = [await reader.read() for reader in readers]
@@ -173,7 +173,7 @@ async def test_who_connects_at_the_last_moment_and_speaks_is_not_cut_by_a_proxy(
             for _ in range(LATE):
                 group.create_task(asyncio.to_thread(speak_after_the_end, port))
             await asyncio.to_thread(until, lambda: not_accepted(gateway) == LATE)
-            gateway.tell_to_stop()
+            gateway.terminate()
             gateway.resume()
 
 
@@ -194,7 +194,7 @@ async def test_a_connection_that_a_proxy_has_kept_is_served_until_the_proxy_lets
         reader, writer = await asyncio.open_connection(HOST, gateway.port)
         writer.write(request)
         assert b" 200 " in await reader.readline()
-        gateway.tell_to_stop()
+        gateway.terminate()
         await asyncio.to_thread(until, lambda: not accepts(gateway.port))
         await asyncio.sleep(KEPT)  # not a wait for something: for so long the proxy has had no use for it
         writer.write(request)

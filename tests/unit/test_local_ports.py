@@ -1,11 +1,10 @@
 """The local runner's port table and its refusal of ports in use."""
 
 import socket
-from itertools import pairwise
 
 import pytest
 from warren_local.errors import LocalError
-from warren_local.ports import HOST, MOST_REPLICAS, Ports, free_ports, is_free, require_free
+from warren_local.ports import HOST, MOST_REPLICAS, Ports, require_free
 
 
 def test_ports_count_from_the_base() -> None:
@@ -40,9 +39,3 @@ def test_a_used_port_is_refused_with_the_way_out() -> None:
         port = other.getsockname()[1]
         with pytest.raises(LocalError, match=rf"Port {port} is in use, and gateway-1 needs it\..*--port-base"):
             require_free(port, "gateway-1")
-
-
-def test_free_ports_are_free_and_follow_one_another() -> None:
-    found = free_ports(3)
-    assert all(is_free(port) for port in found)
-    assert all(b - a == 1 for a, b in pairwise(found))

@@ -1,6 +1,5 @@
 """Which port belongs to whom, and whether it is free. Everything listens on loopback."""
 
-import random
 import socket
 from dataclasses import dataclass
 
@@ -75,16 +74,3 @@ def accepts(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0
-
-
-def free_ports(count: int) -> range:
-    """A run of `count` free ports one after another, for tests; RabbitMQ takes three.
-
-    They lie below the range systems give to outgoing connections, so that a server which is killed finds its port
-    free when it comes back.
-    """
-    for _ in range(200):
-        first = random.randrange(10_000, 32_000 - count)
-        if all(is_free(port) for port in range(first, first + count)):
-            return range(first, first + count)
-    raise LocalError(f"No run of {count} free ports was found.")

@@ -104,7 +104,7 @@ class Process:
         self._child.wait()
         self.pidfile.unlink(missing_ok=True)
 
-    def tell_to_stop(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM, and go on."""
         self._signal(signal.SIGTERM)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from warren.bot.api.chat import LogPage, Refusal
 from warren.bot.api.event import Event
@@ -31,22 +31,6 @@ from warren.contract.wire import rfc3339, utc_now
 EPOCH = "memory"
 WITHIN = 10.0
 """Seconds for an answer; a bound, not an expectation."""
-
-
-class Talk(Protocol):
-    """A conversation with a bot, wherever it runs."""
-
-    async def says(self, user: str, text: str, room: str = "room") -> int:
-        """Somebody says something; return its seq."""
-
-    async def joins(self, user: str, room: str = "room") -> int:
-        """Somebody becomes a member; return the event's seq."""
-
-    async def answer(self, room: str = "room") -> str:
-        """Return the next message of the bot in the room."""
-
-    async def quiet(self, room: str = "room") -> bool:
-        """Whether the bot has said nothing more, now that it has handled all that happened."""
 
 
 class Rooms:

@@ -1,6 +1,6 @@
 """What lasts in a room. A room is one log of these, with seq 1, 2, 3 … and no gap."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -195,19 +195,24 @@ AnyEvent = (
 Event = Annotated[AnyEvent, Field(discriminator="type")]
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
 
-EVENT_TYPES = frozenset(str(kind.model_fields["type"].default) for kind in get_args(AnyEvent))
+
+def _types(union: Any) -> frozenset[str]:
+    return frozenset(str(kind.model_fields["type"].default) for kind in get_args(union))
+
+
+EVENT_TYPES = _types(AnyEvent)
 """The types that this version knows. In a roll-out there are others in the logs, which pass through."""
 NUMBERED = frozenset({"message", "notice"})
 """The events that count as something to read."""
 EndsReading = MemberLeft | MemberRemoved | MemberBanned
 """The events after which `user` is shown nothing more, unless they come back."""
-ENDS_READING = frozenset({"member.left", "member.removed", "member.banned"})
+ENDS_READING = _types(EndsReading)
 """Their types."""
 
 
 ChangesStanding = MemberJoined | MemberMuted | MemberUnmuted | RoomArchived | RoomRestored
 """The events after which `user`, or everybody, may do more or less than before, and reads on."""
-CHANGES_STANDING = frozenset({"member.joined", "member.muted", "member.unmuted", "room.archived", "room.restored"})
+CHANGES_STANDING = _types(ChangesStanding)
 """Their types."""
 
 

@@ -2,7 +2,7 @@
 
 ASGI's `send` waits for a slow peer, so a loop over many sockets would wait for the slowest. The transport's own buffer
 is the outbox instead: a frame is encoded once and handed to each socket, and whoever lets more than a bound pile up
-is cut. Here, too, a later fast path finds its place.
+is cut.
 """
 
 import time
