@@ -1,5 +1,6 @@
 """Dead letters: what could not be processed, with the reason; and what an operator does about them."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from warren.broker.connect import connected
 from warren.broker.declare import TIMEOUT
@@ -22,6 +23,13 @@ REASON_LIMIT = 1_000
 """Characters of a reason that are kept."""
 LOOK_LIMIT = 1_000
 """Letters that are looked at in one go, the oldest first."""
+PORTION = 16
+"""Letters that the queue need not know yet to be settled. RabbitMQ's channels keep what is more than 32 to themselves
+for a while, and if they are closed meanwhile it is lost."""
+WITHIN = 10.0
+"""Seconds for the letters to come, and to be back: who looks at the same time could have either wait for ever."""
+LOOK_AGAIN = 0.01
+"""Seconds between two looks whether they are back."""
 
 
 def about(
@@ -61,10 +69,12 @@ class Letters:
     speak for everybody, and would do so for whoever has stolen the bot's login.
     """
 
-    def __init__(self, channel: AbstractChannel, found: list[Letter], bot: str | None) -> None:
+    def __init__(self, channel: AbstractChannel, source: AbstractQueue, found: list[Letter], bot: str | None) -> None:
         self.found = found
         self._channel = channel
+        self._source = source
         self._bot = bot
+        self._due = 0
 
     def select(self, numbers: Iterable[int]) -> list[Letter]:
         """Return the letters of these numbers, all if there are none. Raises LookupError."""
@@ -75,7 +85,7 @@ class Letters:
 
     async def drop(self, letter: Letter) -> None:
         """Be rid of a letter."""
-        await letter.message.ack()
+        await self._settle(letter)
 
     async def replay(self, letter: Letter) -> None:
         """Send a letter's body where it was going, in the name of whoever had sent it, and be rid of it.
@@ -94,18 +104,66 @@ class Letters:
         elif not key:
             raise LookupError(f"letter {letter.number} does not say where it was going")
         await exchange.publish(message, key, timeout=TIMEOUT)
+        await self._settle(letter)
+
+    async def settled(self) -> None:
+        """Wait until the queue knows of all letters that it is rid of.
+
+        Nobody confirms that, but whoever asks for the next one is answered after it.
+        """
+        self._due = 0
+        following = await self._source.get(fail=False, timeout=TIMEOUT)
+        if following is not None:
+            await following.nack()
+
+    async def _settle(self, letter: Letter) -> None:
         await letter.message.ack()
+        self._due += 1
+        if self._due == PORTION:
+            await self.settled()
 
 
 @asynccontextmanager
 async def looking(operator_url: str, bot: str | None = None) -> AsyncIterator[Letters]:
-    """Look at the dead letters of the writers, or of the bot of this name, as the operator. Raises Unavailable."""
+    """Look at the dead letters of the writers, or of the bot of this name, as the operator. Raises Unavailable.
+
+    By a consumer, since what one has held goes back in order, also if it is killed. To RabbitMQ each `basic.get` is a
+    consumer of its own, and more than 32 of those go back in whatever order.
+    """
+    name = bot_dead_queue(bot).name if bot else DEAD
     with translated():
         async with connected(operator_url, OPERATOR.name) as connection:
             channel = await connection.channel()
-            source = await channel.get_queue(bot_dead_queue(bot).name if bot else DEAD, ensure=True)
+            await channel.set_qos(prefetch_count=LOOK_LIMIT, timeout=TIMEOUT)
+            length = min(await _length(channel, name), LOOK_LIMIT)
+            arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+            source = await channel.get_queue(name, ensure=False)
+            await source.consume(arrived.put, timeout=TIMEOUT)
             found: list[Letter] = []
-            with contextlib.suppress(aio_pika.exceptions.QueueEmpty):
-                while len(found) < LOOK_LIMIT:
-                    found.append(Letter(len(found) + 1, await source.get(timeout=TIMEOUT)))
-            yield Letters(channel, found, bot_user(bot) if bot else None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WITHIN):
+                    while len(found) < length:
+                        found.append(Letter(len(found) + 1, await arrived.get()))
+            letters = Letters(channel, source, found, bot_user(bot) if bot else None)
+            try:
+                yield letters
+            finally:
+                await letters.settled()
+                held = arrived.qsize() + sum(not letter.message.processed for letter in found)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WITHIN):
+                        await _put_back(connection, channel, name, held)
+
+
+async def _put_back(connection: AbstractConnection, channel: AbstractChannel, name: str, held: int) -> None:
+    """Close the channel on which so many are held, and wait until they are back: whoever looks next counts them."""
+    length = await _length(channel, name) + held
+    await channel.close()
+    again = await connection.channel()
+    while await _length(again, name) < length:  # noqa: ASYNC110  nobody tells
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+async def _length(channel: AbstractChannel, name: str) -> int:
+    queue = await channel.declare_queue(name, passive=True, timeout=TIMEOUT)
+    return queue.declaration_result.message_count or 0
