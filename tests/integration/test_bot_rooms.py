@@ -16,7 +16,7 @@ from harness.bus import Bus, bus
 from harness.member import bearer, fresh_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
-from unit.test_bots_docs import blocks
+from unit.bot.test_docs import blocks
 from warren.bot import Message
 from warren.broker.bots import declare_bot
 from warren.contract.bots import ANY_ROOM, bot_rooms_exchange

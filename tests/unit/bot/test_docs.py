@@ -6,7 +6,7 @@ from typing import Any
 
 from warren.bot.testing import Dialogue
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "bots.md").read_text()
 README = (ROOT / "README.md").read_text()
 

@@ -18,7 +18,7 @@ from bots.assistant.bot import Settings, assistant, mention_of
 from bots.moderator.bot import Rules
 from bots.remind.bot import SPOKEN, duration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LENGTH = 4_000
 FRAME = 64 * 1024
 PASSES = 25

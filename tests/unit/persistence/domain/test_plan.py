@@ -341,6 +341,6 @@ def test_a_key_is_of_what_was_said_under_it_first(
 
 
 def test_each_command_and_its_event_say_the_same() -> None:
-    for path in (Path(__file__).parent / "golden").glob("command.*.json"):
+    for path in (Path(__file__).parents[2] / "contract" / "golden").glob("command.*.json"):
         command = COMMAND.validate_json(path.read_bytes())
         assert content_of(command) == content_of(event_of(Room(command.room), command, NOW)), path.name
