@@ -29,6 +29,9 @@ INTERRUPTED = {
     10107: "NotWritablePrimary", 11602: "InterruptedDueToReplStateChange",
 }  # fmt: skip
 """MongoDB's codes for what is lost with a primary, or waits for a majority in vain."""
+WITHIN = 120.0
+"""Seconds for all that is written around an election; a bound, not an expectation. How long one takes on this machine
+is not what is asked here, so the bound for each operation, which services have, does not hold."""
 GIVEN_UP_AFTER = 0.5
 """Seconds in which the driver tries again what never works here."""
 
@@ -101,17 +104,18 @@ async def test_what_meets_an_election_is_stored_once(replica_set: ReplicaSet, da
             done += 1
         return done
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(write(first)) for first in range(AT_ONCE)]
-            while await writes.count_documents({}) < AT_ONCE:
-                pass
-            await asyncio.to_thread(FAULTS[fault], primary)
-            await asyncio.to_thread(_another_leads, replica_set, primary)
-            going_on = False
-    finally:
-        await asyncio.to_thread(_restore, replica_set, primary)
-    found = [one["written"] async for one in writes.find({})]
+    with pymongo.timeout(WITHIN):
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(write(first)) for first in range(AT_ONCE)]
+                while await writes.count_documents({}) < AT_ONCE:
+                    pass
+                await asyncio.to_thread(FAULTS[fault], primary)
+                await asyncio.to_thread(_another_leads, replica_set, primary)
+                going_on = False
+        finally:
+            await asyncio.to_thread(_restore, replica_set, primary)
+        found = [one["written"] async for one in writes.find({})]
     said = (first + AT_ONCE * n for first, task in enumerate(tasks) for n in range(task.result()))
     assert sorted(found) == sorted(said)
 

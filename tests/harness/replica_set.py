@@ -133,7 +133,7 @@ class ReplicaSet:
         return None
 
     def start(self) -> None:
-        """Start all members that do not run, and return when all follow one primary."""
+        """Start all members that do not run, and return when all follow one primary and copy what it writes."""
         self._all(lambda member: None if member.running else member.start())
         self._initiate()
         self.wait_in_step()
@@ -171,13 +171,27 @@ class ReplicaSet:
         return [member for member in self.members if member is not primary]
 
     def wait_in_step(self) -> None:
-        """Return when there is a primary and all others follow it."""
+        """Return when there is a primary, and all others follow it and copy what it writes.
+
+        A member that is about to choose whom to copy from waits for 30 seconds for a primary that is halted then, in
+        which the other two have no majority; MongoDB has no setting for that.
+        """
         self.primary()
         _until(lambda: all(member.is_in_step() for member in self.members), "a member does not follow")
+        _until(self._all_copy, "a member copies nothing")
 
     def _all(self, act: Callable[[Member], None]) -> None:
         with ThreadPoolExecutor() as pool:
             list(pool.map(act, self.members))
+
+    def _all_copy(self) -> bool:
+        concern = {"w": len(self.members), "wtimeout": ASK_WITHIN}
+        try:
+            with self.primary().asked() as client:
+                client.admin.command("appendOplogNote", data={"for": "all members"}, writeConcern=concern)
+        except PyMongoError:
+            return False
+        return True
 
     def _initiate(self) -> None:
         members = [{"_id": number, "host": member.host} for number, member in enumerate(self.members)]
