@@ -13,6 +13,7 @@ import pymongo
 import pytest
 from conftest import BASE_PORT
 from harness.replica_set import PARAMETERS, Member, ReplicaSet, members_here
+from harness.wire import Wire
 from pymongo import UpdateOne
 from warren.ops import mongo
 
@@ -32,6 +33,8 @@ INTERRUPTED = {
 WITHIN = 120.0
 """Seconds for all that is written around an election; a bound, not an expectation. How long one takes on this machine
 is not what is asked here, so the bound for each operation, which services have, does not hold."""
+HANG_UPS = range(1, 6)
+"""Connections that come to nothing: the first is the driver's monitor's; by itself the driver gives up after three."""
 GIVEN_UP_AFTER = 0.5
 """Seconds in which the driver tries again what never works here."""
 
@@ -88,6 +91,16 @@ async def test_what_an_election_interrupts_is_no_mistake_of_ours(
         broken, soon = failing(replica_set, command, failure), pymongo.timeout(GIVEN_UP_AFTER)
         with broken, soon, pytest.raises(mongo.StoreUnavailable), mongo.translated():
             await act()
+
+
+async def test_a_connection_that_is_lost_while_it_is_made_is_made_again(replica_set: ReplicaSet) -> None:
+    """So it is when a primary dies, until the driver's monitor has noticed, too."""
+    async with Wire(replica_set.primary().place.port).running() as wire:
+        client, database = mongo.connect(f"mongodb://127.0.0.1:{wire.port}/warren?directConnection=true", "tests")
+        wire.hang_up_on(HANG_UPS)
+        with pymongo.timeout(WITHIN):
+            await database.things.find_one({})
+        client.close()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -15,6 +15,8 @@ class Wire:
         self.port = 0
         """Where it begins."""
         self._target = target
+        self._hang_ups = range(0)
+        self._accepted = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._serving: set[asyncio.Task[None]] = set()
@@ -40,7 +42,15 @@ class Wire:
         """Carry on."""
         self._flowing.set()
 
+    def hang_up_on(self, numbers: range) -> None:
+        """Close these connections as soon as they are there; the first that ever comes is 0."""
+        self._hang_ups = numbers
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number, self._accepted = self._accepted, self._accepted + 1
+        if number in self._hang_ups:
+            writer.close()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)

@@ -36,6 +36,11 @@ HEARTBEAT = 1_000
 """Milliseconds between two looks at each member (the driver's own: 10 seconds). A member that says nothing for that
 long and SELECTION_TIMEOUT more is halted or cut off: what waits for it is broken off and done at another one."""
 
+HANDSHAKE_TRIES = 1_000
+"""How often the driver connects again to a member that hangs up at once. It takes such a one for overloaded, even if it
+has just died. More than there is time for: the bound is OPERATION_TIMEOUT. Its own is 2, within half a second, and the
+next look at the member may come after that."""
+
 
 class StoreUnavailable(Exception):
     """MongoDB did not answer, or has no primary. A write may or may not have been done."""
@@ -62,6 +67,7 @@ def connect(url: str, name: str) -> tuple[Any, Any]:
         serverSelectionTimeoutMS=SELECTION_TIMEOUT,
         connectTimeoutMS=SELECTION_TIMEOUT,
         heartbeatFrequencyMS=HEARTBEAT,
+        maxAdaptiveRetries=HANDSHAKE_TRIES,
         appname=name,
     )
     return client, client.get_default_database("warren")
