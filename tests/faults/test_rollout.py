@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import BASE_PORT
-from harness.bots import rabbitmqctl, until
+from harness.altered import patient
+from harness.bots import consumers, depth, until
 from harness.bus import bus
 from harness.crowd import Crowd, settle, talking
 from harness.line import TRANSPORTS
@@ -23,7 +24,8 @@ from harness.rabbitmq_4 import MISSING as NO_RABBITMQ_4
 from harness.rabbitmq_4 import rabbitmq_4
 from harness.rest import http_client
 from harness.stack import Stack, begin
-from warren.contract.topology import QUERY_QUEUE, SHARDS, command_queue
+from warren.contract.ids import new_id
+from warren.contract.topology import QUERIES, QUERY_KEY, QUERY_QUEUE, SHARDS, command_queue
 from warren_local.service import Service
 
 CLIENTS = 30
@@ -181,25 +183,28 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
 
 async def test_who_asked_a_replica_that_stops_is_answered(stack: Stack) -> None:
     """What is in hand is answered before it ends, even if that takes the database a while."""
-    stopping, other = stack.persistence
-    await end(other)  # so that nobody else can answer
-    async with bus(stack.amqp_url("gateway")) as people, asyncio.TaskGroup() as group:
+    replica = patient(stack)
+    await end(*stack.persistence)  # so that nobody else can answer
+    try:
+        await begin(replica, within=WITHIN)
+        async with bus(stack.amqp_url("gateway")) as people:
 
-        async def in_hand() -> bool:
-            listed = rabbitmqctl(stack, "list_queues", "name", "messages_unacknowledged")
-            return [QUERY_QUEUE, "1"] in map(str.split, listed.splitlines())
+            async def in_hand() -> bool:
+                return await depth(stack.rabbitmq.url, QUERY_QUEUE) == 0
 
-        async def stopping_to_write() -> bool:
-            return command_queue(0).name not in rabbitmqctl(stack, "list_consumers", "queue_name")
+            async def stopping_to_write() -> bool:
+                return await consumers(stack.rabbitmq.url, command_queue(0).name) == 0
 
-        stack.mongodb.pause()
-        try:
-            asked = group.create_task(people.ask({"type": "directory"}))
-            await until(in_hand)
-            stopping.terminate()
-            await until(stopping_to_write)
-        finally:
-            stack.mongodb.resume()
-        assert (await asked)["type"] == "directory_page"
-    await end(stopping)
+            stack.mongodb.pause()
+            try:
+                await people.publish(QUERIES, QUERY_KEY, b'{"type": "directory"}', correlation_id=new_id())
+                await until(in_hand)
+                replica.terminate()
+                await until(stopping_to_write)
+            finally:
+                stack.mongodb.resume()
+            assert (await people.answer())["type"] == "directory_page"
+        await end(replica)
+    finally:
+        replica.stop()
     await begin(*stack.persistence, within=WITHIN)

@@ -157,6 +157,14 @@ async def depth(operator_url: str, queue: str) -> int:
         return found.declaration_result.message_count or 0
 
 
+async def consumers(operator_url: str, queue: str) -> int:
+    """Return how many consume from a queue."""
+    async with await aio_pika.connect(operator_url, timeout=WITHIN) as connection:
+        channel = await connection.channel()
+        found = await channel.declare_queue(queue, passive=True, timeout=WITHIN)
+        return found.declaration_result.consumer_count or 0
+
+
 async def warren(stack: Stack, *arguments: str) -> str:
     """Do what an operator does on the command line; return what it says."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "WARREN_AMQP_URL": stack.rabbitmq.url}

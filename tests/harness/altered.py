@@ -1,0 +1,57 @@
+"""Services with other bounds than their own, where a test would have to be quick: `python -m harness.altered WHICH`."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from warren.ops import mongo
+from warren_local.service import Service
+from warren_persistence.__main__ import main as persistence
+from warren_persistence.queries import reader
+from warren_presence.__main__ import main as presence
+from warren_presence.domain import shard
+
+from harness.stack import Stack
+
+LONG = 600
+"""Seconds that no test takes, however slow the machine is."""
+PATH = os.pathsep.join(filter(None, sys.path))
+
+
+def patient(stack: Stack) -> Service:
+    """Return one more persistence replica, not started: it waits for MongoDB and for what is in hand."""
+    return _altered(stack.extra("persistence", 3, PYTHONPATH=PATH), _patient)
+
+
+def lenient(stack: Stack) -> Service:
+    """Return one more presence replica, not started: everybody's grace lasts until it is `severe`."""
+    return _altered(stack.extra("presence", 3, PYTHONPATH=PATH), _lenient)
+
+
+def severe(replica: Service) -> None:
+    """Have a presence replica that was lenient give no grace from now on."""
+    assert replica.pid is not None
+    os.kill(replica.pid, signal.SIGUSR1)
+
+
+def _altered(service: Service, main: Callable[[], None]) -> Service:
+    service.command[1:] = ["-m", __name__, main.__name__]
+    return service
+
+
+def _patient() -> None:
+    mongo.OPERATION_TIMEOUT = LONG * 1_000
+    reader.STOP_WITHIN = LONG
+    persistence()
+
+
+def _lenient() -> None:
+    bounds = vars(shard)
+    bounds["GRACE"] = LONG
+    signal.signal(signal.SIGUSR1, lambda *_: bounds.update(GRACE=0))
+    presence()
+
+
+if __name__ == "__main__":
+    {main.__name__: main for main in (_patient, _lenient)}[sys.argv[1]]()
