@@ -118,9 +118,13 @@ def member(bot: Bot, http: httpx.AsyncClient, gateway: str, room: str) -> Callab
 
 async def until(condition: Callable[[], Awaitable[bool]], every: float = 0.1, within: float = WITHIN) -> None:
     """Wait for something in another process, which has no event to wait for: look at it every so many seconds."""
-    async with asyncio.timeout(within):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(every)
+    try:
+        async with asyncio.timeout(within):
+            while not await condition():  # noqa: ASYNC110
+                await asyncio.sleep(every)
+    except TimeoutError as error:
+        what = getattr(condition, "__qualname__", condition)
+        raise TimeoutError(f"not within {within:g} s: {what}") from error
 
 
 def start(*command: str | Path, log: Path, **env: str) -> subprocess.Popen[bytes]:

@@ -66,7 +66,11 @@ class Bus:
         """Return the next `count` replies to commands, by command id."""
         found: dict[str, dict[str, Any]] = {}
         while len(found) < count:
-            found |= {reply["id"]: reply for reply in (await self.answer())["replies"]}
+            try:
+                answer = await self.answer()
+            except TimeoutError as error:
+                raise TimeoutError(f"{len(found)} of {count} replies within {WITHIN:g} s: {found}") from error
+            found |= {reply["id"]: reply for reply in answer["replies"]}
         return found
 
     async def ask(self, body: bytes | dict[str, Any], **properties: Any) -> dict[str, Any]:
