@@ -1,6 +1,5 @@
 """A stack with the UI, a browser, and people in it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from e2e.guests import Guest, Registry
 from e2e.person import Person
 from harness.member import fresh_room
 from harness.stack import READY_WITHIN, Stack
+from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Browser, async_playwright
 from warren_local.service import Service
@@ -81,7 +81,7 @@ async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
         return person
 
     yield arrive
-    await asyncio.gather(*(person.context.close() for person in people))
+    await together(*(person.context.close() for person in people))
     assert [trouble for person in people for trouble in person.troubles] == []
 
 
@@ -101,7 +101,7 @@ async def meet(arrive: Arrive, registry: Registry) -> Meet:
     async def meet(*names: str, kind: str = "public", **options: object) -> tuple[list[Person], str]:
         (owner, *others), room = await registry.sign_in(*names), fresh_room("met")
         await registry.found(room, owner, *others, kind=kind)
-        people = await asyncio.gather(*(arrive(guest, **options) for guest in (owner, *others)))
+        people = await together(*(arrive(guest, **options) for guest in (owner, *others)))
         for person in people:
             await person.is_in(room)
         return people, room

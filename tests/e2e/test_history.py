@@ -9,6 +9,7 @@ from e2e.person import MESSAGE, Person
 from harness.bus import BATCH, bus
 from harness.member import bearer, fresh_room, make_room, sign_in
 from harness.stack import Stack
+from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
 from warren.contract import commands as c
@@ -31,7 +32,7 @@ async def long_room(gateways: list[str], http: AsyncClient) -> str:
     url = f"{gateways[0]}/v1/rooms/{room}/messages"
     for start in range(0, MESSAGES, AT_ONCE):
         texts = [f"Number {number}" + "\nand more" * (number % 3) for number in range(start, start + AT_ONCE)]
-        answers = await asyncio.gather(*(http.post(url, json={"text": text}, headers=bearer(token)) for text in texts))
+        answers = await together(*(http.post(url, json={"text": text}, headers=bearer(token)) for text in texts))
         for answer in answers:
             answer.raise_for_status()
     return room

@@ -12,6 +12,7 @@ from e2e.person import Person
 from harness.member import bearer, fresh_room
 from harness.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from harness.stack import READY_WITHIN, Stack
+from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, expect
 from warren_local.service import Service
@@ -93,7 +94,7 @@ async def visit(browser: Browser, site: Site) -> AsyncIterator[Visit]:
         return await Visitor.arrive(context, ADDRESS)
 
     yield visit
-    await asyncio.gather(*(context.close() for context in contexts))
+    await together(*(context.close() for context in contexts))
     assert leaked(site.provider, "\n".join([*site.urls, *site.provider.urls])) == []
 
 
@@ -160,7 +161,7 @@ async def test_a_token_that_expires_leads_to_the_sign_in_page(site: Site, visit:
 
 
 async def test_a_key_that_is_rotated_away_leads_to_the_sign_in_page(site: Site, visit: Visit) -> None:
-    ana, ben = await asyncio.gather(visit(), visit())
+    ana, ben = await together(visit(), visit())
     await ana.sign_in_as("ana", "Ana")
     await ana.is_online()
     site.provider.rotate()

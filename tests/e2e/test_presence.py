@@ -12,6 +12,7 @@ from harness.altered import lenient, severe
 from harness.member import become_member, fresh_room, sign_in
 from harness.raw import message, raw_sign_in
 from harness.stack import Stack, begin
+from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Locator, WebSocketRoute, expect
 from warren_local.service import Service
@@ -144,7 +145,7 @@ async def test_a_reload_and_a_closed_tab_are_no_leave(
     second = await ben.context.new_page()
     await second.goto(ben.url)
     await expect(second.get_by_test_id("here")).to_have_text("3 here")
-    await asyncio.gather(second.close(), ben.page.reload())
+    await together(second.close(), ben.page.reload())
     await expect(here(ben)).to_have_text("3 here")
     await ben.page.clock.fast_forward(IDLE)
     await ana.is_shown(await ben.id(), "away")  # so it is known that he is back

@@ -1,7 +1,6 @@
 """The page of docs/embedding.md behind nginx: it chats over whatever gets through, and says over what."""
 
 import re
-from asyncio import gather
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from harness.member import fresh_room
 from harness.nginx import MISSING, Nginx, bare_site, nginx, recommended_site
 from harness.site import Site
 from harness.stack import READY_WITHIN, Stack
+from harness.together import together
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from warren_local.home import repository
 from warren_local.ports import HOST
@@ -87,7 +87,7 @@ async def open_tabs(context: BrowserContext, site: Site, number: int, transport:
         )  # fmt: skip
         return page
 
-    return await gather(*(tab() for _ in range(number)))
+    return await together(*(tab() for _ in range(number)))
 
 
 async def chat(speakers: list[Page], readers: list[Page]) -> None:

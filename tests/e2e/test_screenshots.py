@@ -1,6 +1,5 @@
 """The pictures of the README: `WARREN_SCREENSHOTS=1` writes them to docs/images, else nothing is done here."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from e2e.conftest import Arrive
 from e2e.person import Person
 from harness.member import bearer, fresh_room, sign_in
 from harness.raw import RawClient, message, raw_sign_in
+from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
 
@@ -151,9 +151,7 @@ async def picture(person: Person, name: str) -> None:
 
 @pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
 async def test_screenshots_of_people_and_notices(arrive: Arrive, town: Town) -> None:
-    maya, tom, priya = await asyncio.gather(
-        *(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair"))
-    )
+    maya, tom, priya = await together(*(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair")))
     public = fresh_room("street-party")
     await maya.create_room("Street party", public)
     for person in (tom, priya):

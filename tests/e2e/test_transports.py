@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from asyncio import gather
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -14,6 +13,7 @@ from harness.member import bearer, become_member, fresh_room, make_room
 from harness.proxy import Kind, Proxy
 from harness.site import Site
 from harness.stack import Stack
+from harness.together import together
 from harness.tokens import token
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, Request, expect
@@ -203,17 +203,17 @@ async def test_two_people_chat_where_websockets_are_blocked(
     proxy.refused = {"websocket"}
     proxy.buffered = {"sse"} if transport == "polling" else set()
     names = [f"{name}-{uuid4().hex}" for name in ("ana", "cid")]
-    ana, cid = await gather(visit(names[0], proxy.url), visit(names[1], stack.gateways[1].url))
+    ana, cid = await together(visit(names[0], proxy.url), visit(names[1], stack.gateways[1].url))
     await is_on(ana, transport)
     await ana.say("Is this a school?")
     await cid.sees("Is this a school?")
     await is_shown_typing(cid, ana)
     await cid.say("It is.")
-    await gather(ana.sees("It is."), cid.sees("It is."))
+    await together(ana.sees("It is."), cid.sees("It is."))
     assert await ana.seen() == await cid.seen()
     await is_shown_typing(ana, cid)
-    await gather(ana.show_panel(), cid.show_panel())
-    await gather(ana.is_shown(names[1], "online"), cid.is_shown(names[0], "online"))
+    await together(ana.show_panel(), cid.show_panel())
+    await together(ana.is_shown(names[1], "online"), cid.is_shown(names[0], "online"))
 
 
 async def test_the_network_is_off_for_twenty_seconds(visit: Visit, proxy: Proxy, ben: Ben) -> None:
@@ -265,11 +265,11 @@ async def test_two_tabs_of_one_person(visit: Visit, stack: Stack, ben: Ben) -> N
     two = await visit(name, there, context=one.context)
     async with ben.talking():
         for turn in range(3):
-            await gather(one.say(f"one {turn}"), two.say(f"two {turn}"))
-        await gather(
+            await together(one.say(f"one {turn}"), two.say(f"two {turn}"))
+        await together(
             *(tab.sees(f"{which} {turn}") for tab in (one, two) for which in ("one", "two") for turn in range(3))
         )
-    await gather(one.sees(ben.said[-1]), two.sees(ben.said[-1]))
+    await together(one.sees(ben.said[-1]), two.sees(ben.said[-1]))
     assert await one.seen() == await two.seen()
     assert len(await texts(one)) == len(set(await texts(one))) == len(ben.said) + 6
 

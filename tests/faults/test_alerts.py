@@ -28,6 +28,7 @@ from harness.operator import metric
 from harness.prometheus import MISSING, Prometheus, alerts, prometheus
 from harness.raw import message, raw_sign_in
 from harness.stack import Stack, begin
+from harness.together import together
 from harness.tokens import SigningKey, token
 from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key
 from warren_local.ports import HOST
@@ -178,7 +179,7 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
     try:
         async with bus(world.stack.amqp_url("gateway")) as gateway:
             user = world.crowd.members[0].user
-            await asyncio.gather(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
+            await together(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
         yield
     finally:
         await begin(*world.stack.persistence)
@@ -282,7 +283,7 @@ async def somebody_tries_tokens(world: World) -> AsyncIterator[None]:
     async with httpx.AsyncClient(base_url=world.stack.gateways[0].url, headers=bearer("guessed")) as http:
 
         async def guess() -> None:
-            answers = await asyncio.gather(*(http.get("/v1/rooms") for _ in range(10)))
+            answers = await together(*(http.get("/v1/rooms") for _ in range(10)))
             assert {answer.status_code for answer in answers} == {401}
 
         async with beside(repeat(guess)):

@@ -30,6 +30,7 @@ from harness.line import TRANSPORTS
 from harness.member import Member, become_member, fresh_room, sign_in
 from harness.operator import metric
 from harness.stack import Stack
+from harness.together import together
 from warren.bot.broker.chat import PACE
 from warren.broker.dead import looking
 from warren.contract.bots import is_bot
@@ -171,7 +172,7 @@ async def test_whenever_the_bot_is_killed_every_message_is_answered_once_and_in_
         bot, _ = born(kills)
         try:
             enough.set()
-            await asyncio.gather(*asking)
+            await together(*asking)
             await echoes.until(lambda: max(echoes.waiting.values()) <= 0)
         finally:
             end(bot)

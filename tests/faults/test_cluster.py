@@ -18,6 +18,7 @@ from harness.cluster import BrokerNode, Cluster, clustered
 from harness.outage import ROWS, Row, Watch, watching
 from harness.replica_set import Member
 from harness.stack import begin
+from harness.together import together
 from warren.broker.definitions import PATIENCE
 
 WITHIN = 120.0
@@ -158,7 +159,7 @@ async def everything_killed(cluster: Cluster, wait: Wait) -> None:
     await wait(3)
     for service in cluster.services:
         service.start()
-    await asyncio.gather(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
+    await together(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
 
 
 async def leave_one_out(cluster: Cluster) -> None:
@@ -207,7 +208,7 @@ async def primary(cluster: Cluster) -> Member:
 
 
 async def started(*members: BrokerNode | Member) -> None:
-    await asyncio.gather(*(asyncio.to_thread(start, member) for member in members))
+    await together(*(asyncio.to_thread(start, member) for member in members))
 
 
 def start(member: BrokerNode | Member) -> None:
@@ -224,7 +225,7 @@ async def cut_off(cluster: Cluster, member: BrokerNode | Member, wait: Wait, sec
 async def restarted(cluster: Cluster, *known: BrokerNode) -> None:
     """Start the services anew, so that they know these nodes, or all."""
     cluster.know(*known)
-    await asyncio.gather(*(asyncio.to_thread(service.stop) for service in cluster.services))
+    await together(*(asyncio.to_thread(service.stop) for service in cluster.services))
     await begin(*cluster.services, within=WITHIN)
 
 

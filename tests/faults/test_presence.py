@@ -18,6 +18,7 @@ from harness.onlooker import Company, Onlooker, company
 from harness.operator import log_lines, metric
 from harness.rest import http_client
 from harness.stack import Stack, begin
+from harness.together import together
 from warren.contract.presence import GRACE, LEASE
 from warren.contract.topology import PRESENCE, presence_queue, shard, shard_key
 from warren_local.service import Service
@@ -109,7 +110,7 @@ class Party:
         """Let one come, one go and two change their status; return when that was."""
         at = time.monotonic()
         self.company.come(self.joiner)
-        await asyncio.gather(self.company.go(self.leaver), flip(self.stayers[1]), flip(self.stayers[2]))
+        await together(self.company.go(self.leaver), flip(self.stayers[1]), flip(self.stayers[2]))
         return at
 
     async def seen(self, since: float, within: float) -> float:
@@ -374,7 +375,7 @@ async def test_people_come_and_go_while_replicas_die(stack: Stack, rounds: int) 
             await begin(replica)
             await asyncio.sleep(random.uniform(0, GRACE))  # any moment is as good as any other
         running.clear()
-        await asyncio.gather(*lives)
+        await together(*lives)
         await found.signal()
 
 

@@ -11,6 +11,7 @@ from harness.beside import beside
 from harness.bus import Bus, bus, send_command
 from harness.crowd import Crowd, gather_crowd, talking
 from harness.stack import Stack
+from harness.together import together
 from warren.bot import Bot, Message
 from warren.bot.runtime.runner import Runner
 from warren.contract.ids import new_id
@@ -86,7 +87,7 @@ class Innocents:
             "people's messages": lambda: self._crowd.everyone_says(1),
             "what a bot hears": self._hear,
         }
-        found = await asyncio.gather(*(_in_time(what, check) for what, check in checks.items()))
+        found = await together(*(_in_time(what, check) for what, check in checks.items()))
         ended, self._listener.ended = self._listener.ended, []
         return [*(f"the bot that listens has ended: {what}" for what in ended), *(what for what in found if what)]
 

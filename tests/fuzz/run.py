@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fuzz.scene import Scene
 from fuzz.ways import Case
+from harness.together import together
 
 PORTIONS: Mapping[str, int] = {"frames": 24, "http": 60, "broker": 60, "client": 12}
 """Cases of each way between two looks."""
@@ -72,7 +73,7 @@ class Run:
 
     async def _wrong_after(self, cases: Sequence[Case]) -> list[str]:
         wrong: list[str] = []
-        await asyncio.gather(*(self._all_of(way, cases, wrong) for way in self.scene.ways))
+        await together(*(self._all_of(way, cases, wrong) for way in self.scene.ways))
         return [*wrong, *await self.scene.wrong()]
 
     async def _all_of(self, way: str, cases: Sequence[Case], wrong: list[str]) -> None:
@@ -84,7 +85,7 @@ class Run:
                 wrong.extend(f"{case}: {what}" for what in await self._try(case))
                 await asyncio.sleep(pause)
 
-        await asyncio.gather(*(some() for _ in range(self.scene.ways[way].at_once)))
+        await together(*(some() for _ in range(self.scene.ways[way].at_once)))
 
     async def _try(self, case: Case) -> list[str]:
         try:

@@ -13,6 +13,7 @@ from harness.beside import beside
 from harness.checker import check, read_store
 from harness.line import TransportName
 from harness.member import Member, become_member, fresh_room, make_room, sign_in
+from harness.together import together
 
 PAUSE = 0.05
 """Seconds between an ack and the next message of the same person, unless told otherwise."""
@@ -61,7 +62,7 @@ class Crowd:
     async def finish(self) -> None:
         """Let everybody finish what they are saying, and no more."""
         self._talking = False
-        await asyncio.gather(*self.talks)
+        await together(*self.talks)
 
     async def violations(self, mongo_url: str) -> list[str]:
         """Wait until everybody has been shown everything, then check all invariants.

@@ -8,6 +8,8 @@ from pathlib import Path
 from warren.bot import Bot, Message, Policy, Voice
 from warren.bot.runtime import runner
 
+from harness.together import together
+
 ROOM = os.environ.get("WARREN_ROGUE_ROOM", "general")
 NOTES = Path(os.environ.get("WARREN_ROGUE_NOTES", "notes"))
 """Where the ones that read take note of what they have read: a room and a seq a line."""
@@ -52,7 +54,7 @@ def floods() -> Bot:
             for number in range(sys.maxsize):
                 await voice.send(ROOM, "me again", key=f"{which}/{number}")
 
-        await asyncio.gather(*(speak(which) for which in range(VOICES)))
+        await together(*(speak(which) for which in range(VOICES)))
 
     return bot
 

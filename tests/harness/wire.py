@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from harness.together import together
+
 PIECE = 64 * 1024
 
 
@@ -60,7 +62,7 @@ class Wire:
             await self._flowing.wait()
             there, server = await asyncio.open_connection("127.0.0.1", self._target)
             with contextlib.closing(server):
-                await asyncio.gather(self._pipe(reader, server), self._pipe(there, writer))
+                await together(self._pipe(reader, server), self._pipe(there, writer))
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):

@@ -19,6 +19,7 @@ from harness.operator import log_lines, metric
 from harness.rest import http_client
 from harness.stack import Stack
 from harness.talker import talk
+from harness.together import together
 from harness.tokens import token
 from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import ValidationError
@@ -199,7 +200,7 @@ async def test_two_bots_that_choose_one_id_get_an_answer_each(world: World) -> N
                 }
                 for who, room in ((rude, world.room), (ruder, "nowhere"))
             )
-            await asyncio.gather(rude.command(mine), ruder.command(theirs))
+            await together(rude.command(mine), ruder.command(theirs))
             answers = [(await one.answer())["replies"] for one in (rude, ruder)]
             assert [len(replies) for replies in answers] == [1, 1]
             assert answers[1][0]["code"] == "not_found"

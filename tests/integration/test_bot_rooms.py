@@ -15,6 +15,7 @@ from harness.bots import WITHIN, at_work, give_logins, messages, until
 from harness.bus import Bus, bus
 from harness.member import bearer, fresh_room, make_room
 from harness.stack import Stack
+from harness.together import together
 from harness.tokens import token
 from unit.bot.test_docs import blocks
 from warren.bot import Message
@@ -144,7 +145,7 @@ async def test_a_private_room_is_heard_from_the_acceptance_of_an_invitation_to_t
         heard = await ear.until("inside")
         assert [what for room, what in heard if room == NAMED] == ["member.joined", "inside"]
         # At once, so that some of it goes out together.
-        await asyncio.gather(
+        await together(
             http.delete(member, headers=ANN), *(say(http, gateway, NAMED, f"after {number}") for number in range(20))
         )
         assert (await http.put(member, headers=ANN)).is_success

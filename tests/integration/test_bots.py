@@ -36,6 +36,7 @@ from harness.member import bearer, become_member, fresh_room, make_room
 from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import Talker, talk
+from harness.together import together
 from harness.tokens import token
 from integration.test_broker_rights import (
     bind,
@@ -594,7 +595,7 @@ async def test_what_it_shows_beyond_its_pace_is_not_read(
         await thief.publish(LIVE, event_key(den), json.dumps(frame).encode(), reply_to=None)
 
     async def beyond() -> bool:
-        await asyncio.gather(*(show("too much") for _ in range(100)))
+        await together(*(show("too much") for _ in range(100)))
         return await refused() > before
 
     async with talk(gateways[0], token(bob)) as watcher:

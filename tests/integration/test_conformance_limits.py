@@ -12,6 +12,7 @@ from harness.line import TRANSPORTS, Frame, LineClosed, TransportName
 from harness.operator import errors, metric
 from harness.stack import Stack
 from harness.talker import Talker, talk_over
+from harness.together import together
 from integration.conftest import Place, new_address, new_person
 from websockets.exceptions import InvalidStatus
 
@@ -178,7 +179,7 @@ async def test_the_same_key_is_the_same_message_over_every_transport(
             assert (first["type"], first["seq"], first["number"]) == ("ack", 3 + number, 1 + number)
             for ann in turns:
                 assert await ann.send(place.room, "first", f"k{number}") == first
-        at_once = await asyncio.gather(*(ann.send(place.room, "at once", "k") for ann in anns))
+        at_once = await together(*(ann.send(place.room, "at once", "k") for ann in anns))
         assert [answer == at_once[0] for answer in at_once] == [True] * len(anns)
     stored = read_store(stack.mongodb.url, [place.room])[place.room]
     assert [event["text"] for event in stored[2:]] == ["first"] * len(anns) + ["at once"]

@@ -13,6 +13,7 @@ from harness.line import TRANSPORTS, TransportName
 from harness.rest import http_client
 from harness.stack import Stack
 from harness.talker import Talker, talk, talk_over
+from harness.together import together
 from integration.conftest import Place, new_place, seqs
 
 REPLAY_LIMIT = 1_000
@@ -121,7 +122,7 @@ async def test_a_crowd_that_resumes_at_once_gets_the_same(gateways: list[str], l
             await bob.join(long.room, head - 5 * number)
             return seqs(await bob.events(long.room, head)) if number else []
 
-    found = await asyncio.gather(*(resume(number) for number in range(30)))
+    found = await together(*(resume(number) for number in range(30)))
     assert found == [list(range(head - 5 * number + 1, head + 1)) for number in range(30)]
 
 

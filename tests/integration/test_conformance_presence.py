@@ -9,6 +9,7 @@ import httpx
 from harness.line import TRANSPORTS, TransportName
 from harness.member import become_member
 from harness.talker import Talker, open_line, talk_over
+from harness.together import together
 from harness.viewer import Viewer
 from integration.conftest import Person, Place, new_person, settled
 from integration.test_presence import told, view
@@ -100,7 +101,7 @@ async def test_typing_is_seen_over_every_transport_by_all_the_others(
             await viewer.sees(*people)
         for typist, person in zip(viewers, people, strict=True):
             others = [viewer for viewer in viewers if viewer is not typist]
-            await asyncio.gather(*(seen_typing(typist.talker, other.talker, place.room, person) for other in others))
+            await together(*(seen_typing(typist.talker, other.talker, place.room, person) for other in others))
         for viewer, person in zip(viewers, people, strict=True):
             typing = {frame["user"] for frame in viewer.talker.passed if frame["type"] == "typing"}
             assert person.id not in typing

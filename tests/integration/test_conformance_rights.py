@@ -1,6 +1,5 @@
 """Every transport: who may not read is told so in the same words; whose reading ends is shown the end and no more."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from harness.line import TRANSPORTS, LineClosed, TransportName
 from harness.member import fresh_room, make_room
 from harness.stack import Stack
 from harness.talker import Talker, talk, talk_over
+from harness.together import together
 from harness.tokens import token
 from integration.conftest import Person, Place, become_known, new_person, new_place, seqs, settled
 from integration.test_absent_writer import absence
@@ -218,7 +218,7 @@ async def test_a_token_that_expires_in_the_middle_ends_it(gateways: list[str], p
             assert [bye["code"] for bye in byes] == ([4503] if transport == "sse" else [])
             return time.time()
 
-    ended = dict(zip(TRANSPORTS, await asyncio.gather(*map(follow, TRANSPORTS)), strict=True))
+    ended = dict(zip(TRANSPORTS, await together(*map(follow, TRANSPORTS)), strict=True))
     assert ended["sse"] < until
     assert ended["polling"] > until - 1  # the token is good to the last whole second
     assert max(ended.values()) < until + 5

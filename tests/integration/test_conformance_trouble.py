@@ -14,6 +14,7 @@ from harness.operator import connected, errors, metric, resident_mib
 from harness.raw import RawClient, RawRequest, message, raw_request, raw_sign_in
 from harness.stack import Stack
 from harness.talker import talk, talk_over
+from harness.together import together
 from integration.conftest import Person, Place, seqs
 from integration.test_conformance_order import assert_goes_on
 from integration.test_removal import shown
@@ -223,7 +224,7 @@ async def test_a_gateway_that_stops_sends_everybody_on_and_nothing_is_lost(
         group.create_task(write())
         await enough.wait()
         await asyncio.to_thread(service.stop)
-        found = await asyncio.gather(*following)
+        found = await together(*following)
         writing = False
     assert errors([service]) == []
     for (read, joined), transport in zip(found, TRANSPORTS, strict=True):

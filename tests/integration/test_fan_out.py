@@ -13,6 +13,7 @@ from harness.bus import WITHIN
 from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import talk
+from harness.together import together
 from integration.conftest import Place, new_place
 from warren.contract.topology import EVENTS, bucket, bucket_binding, event_key
 
@@ -58,7 +59,7 @@ async def test_a_queue_that_refuses_events_holds_nobody_up(
     full = await listen(channel, place.room, max_length=1, overflow="reject-publish")
     await channel.default_exchange.publish(aio_pika.Message(b"full"), full)
     refused = await outcomes(stack, "refused")
-    await asyncio.gather(*(converse(gateways, one) for one in (place, other)))
+    await together(*(converse(gateways, one) for one in (place, other)))
     assert await outcomes(stack, "refused") > refused
 
 
@@ -70,7 +71,7 @@ async def test_a_queue_that_takes_no_events_holds_nobody_up(
     halted = await listen(channel, place.room)
     await asyncio.to_thread(rabbitmqctl, stack, "eval", TELL.format(what="suspend", queue=halted))
     try:
-        await asyncio.gather(*(converse(gateways, one) for one in (place, other)))
+        await together(*(converse(gateways, one) for one in (place, other)))
     finally:
         await asyncio.to_thread(rabbitmqctl, stack, "eval", TELL.format(what="resume", queue=halted))
 

@@ -1,13 +1,12 @@
 """A writer that was paused may wake and insert late: the unique (room, seq) stops whoever comes second."""
 
-import asyncio
-
 from harness.bus import Bus, send_command
 from harness.checker import check, read_store
 from harness.late import insert_late
 from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import talk
+from harness.together import together
 from integration.conftest import Place
 from warren.contract.ids import new_id
 
@@ -66,7 +65,7 @@ async def test_fencing_one_shard_leaves_the_others_alone(
         for number in range(30)
         for room, user in ((place.room, place.ann.id), (private.room, private.ann.id))
     ]
-    await asyncio.gather(*(broker.command(command) for command in commands))
+    await together(*(broker.command(command) for command in commands))
     replies = await broker.replies(len(commands))
     assert {reply["type"] for reply in replies.values()} == {"accepted"}
     store = read_store(stack.mongodb.url, [place.room, private.room])

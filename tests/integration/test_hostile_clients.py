@@ -10,6 +10,7 @@ from harness.operator import connected, log_lines, metric, resident_mib
 from harness.raw import CLOSE, CONTINUATION, PING, RawClient, frame, message, raw_connect, raw_sign_in
 from harness.stack import Stack
 from harness.talker import talk
+from harness.together import together
 from integration.conftest import Place
 from warren_local.service import Service
 
@@ -84,7 +85,7 @@ async def attacked(service: Service, token: str, attack: Attack, clients: int) -
             client.abort()
 
     async with asyncio.timeout(WITHIN):
-        return await asyncio.gather(*(one() for _ in range(clients)))
+        return await together(*(one() for _ in range(clients)))
 
 
 def broker_losses(service: Service) -> int:

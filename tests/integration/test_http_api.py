@@ -8,6 +8,7 @@ from harness.bus import Bus
 from harness.checker import check, read_store
 from harness.member import fresh_room
 from harness.stack import Stack
+from harness.together import together
 from integration.conftest import Person, Place, new_person
 
 
@@ -35,7 +36,7 @@ async def test_the_same_key_at_once_through_both_gateways_is_stored_once(
     http: httpx.AsyncClient, gateways: list[str], stack: Stack, place: Place
 ) -> None:
     posts = [post(http, gateways[n % 2], place.room, place.ann, f"k{n // 8}", f"{n // 8}") for n in range(80)]
-    answers = [(response.status_code, response.json()) for response in await asyncio.gather(*posts)]
+    answers = [(response.status_code, response.json()) for response in await together(*posts)]
     assert {status for status, _ in answers} == {201}
     seqs = {(body["key"], body["seq"]) for _, body in answers}
     assert len(seqs) == 10
@@ -135,7 +136,7 @@ async def test_creating_again_with_the_same_key_is_the_first_answer(
 async def test_two_who_make_a_room_at_once_do_not_both_get_it(http: httpx.AsyncClient, gateways: list[str]) -> None:
     room = fresh_room("race")
     people = [new_person("racer") for _ in range(10)]
-    made = await asyncio.gather(
+    made = await together(
         *(
             http.post(f"{gateways[number % 2]}/v1/rooms", json={"room": room}, headers=person.headers)
             for number, person in enumerate(people)

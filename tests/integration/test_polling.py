@@ -14,6 +14,7 @@ from harness.member import fresh_room, make_room
 from harness.operator import errors
 from harness.stack import Stack
 from harness.talker import talk
+from harness.together import together
 from integration.conftest import Person, Place, new_person, new_place, seqs
 from integration.test_bad_requests import assert_problem
 from integration.test_conformance_order import LONG
@@ -198,7 +199,7 @@ async def test_many_who_poll_at_once_and_leave_cost_nothing_that_stays(
 
     read: list[int] = []
     for turn in range(5):
-        await asyncio.gather(*(leave(number) for number in range(40)))
+        await together(*(leave(number) for number in range(40)))
         head = await broker.fill(place.room, place.ann.id, [f"{turn}"])
         while read[-1:] != [head]:
             answer = await reader.poll(cursors, WAIT)
@@ -245,7 +246,7 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
             cursors = answer.json()["cursors"]
             assert set(cursors) == set(rooms)
 
-    await asyncio.gather(device(), device())
+    await together(device(), device())
     unknown: dict[str, Any] = {f"nowhere-{number}": {} for number in range(JOINS + 10)}
     first = await poll(place.eve.headers, unknown)
     assert (first.status_code, len(first.json()["rooms"])) == (200, len(unknown))

@@ -15,6 +15,7 @@ from harness.operator import metric
 from harness.raw import RawClient, message, raw_sign_in
 from harness.stack import Stack
 from harness.talker import SocketTalker, talk
+from harness.together import together
 from harness.viewer import Viewer
 from integration.conftest import Person, Place, become_known, new_person, new_place
 from integration.test_removal import ENDS, act, let_in
@@ -455,7 +456,7 @@ async def test_without_the_service_presence_is_unavailable_and_chat_goes_on(
             sent = await ann.talker.send(place.room, "anybody?")
             assert told(await heard(bob.talker, place.room, sent["seq"])) == []
             await seen_typing(bob, ann)  # goes from gateway to gateway
-            for answer in await asyncio.gather(*asked):
+            for answer in await together(*asked):
                 assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
                 assert (answer.json()["temporary"], int(answer.headers["retry-after"]) > 0) == (True, True)
             for replica in stack.presence:
@@ -500,7 +501,7 @@ async def test_a_large_room_is_counted_until_it_is_small_again(
         clients = [
             client
             for part, gateway in ((crowd[:half], gateways[0]), (crowd[half:], gateways[1]))
-            for client in await asyncio.gather(*(follow(gateway, who, place.room) for who in part))
+            for client in await together(*(follow(gateway, who, place.room) for who in part))
         ]
         try:
             await ann.counts(len(crowd) + 1)

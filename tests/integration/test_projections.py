@@ -12,6 +12,7 @@ import pymongo
 import pytest
 from harness.rights import UPON, Cell, new_scene
 from harness.stack import Stack
+from harness.together import together
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 from warren.contract.commands import Refused
@@ -82,7 +83,7 @@ async def test_two_replicas_that_project_the_same_side_by_side(seed: int, databa
             for entry in log[:cut]:
                 await store.project([entry])
 
-        await asyncio.gather(one_by_one(), other.project(log[:cut]))
+        await together(one_by_one(), other.project(log[:cut]))
         # Said again, by one that was paused in between.
         await other.project(log[: cut // 2])
         assert await looked_up(store, room) == room
@@ -188,7 +189,7 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
     old_version(database)
     replicas = [connect(database), connect(database)]
     try:
-        epochs = await asyncio.gather(*(replica.prepare() for replica in replicas))
+        epochs = await together(*(replica.prepare() for replica in replicas))
         assert len(set(epochs)) == 1
         store = replicas[0]
         room = (await store.load_rooms(["garden"]))["garden"]

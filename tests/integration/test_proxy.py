@@ -18,6 +18,7 @@ from harness.nginx import MISSING, Nginx, bare_site, nginx, recommended_site
 from harness.operator import metric
 from harness.stack import READY_WITHIN, Stack
 from harness.talker import talk
+from harness.together import together
 from integration.conftest import Person, Place, new_place
 from warren_local.ports import HOST
 from warren_local.service import Service
@@ -333,10 +334,10 @@ async def test_an_address_is_its_own_where_the_proxy_names_it(proxies: Proxies, 
                 exits.push_async_callback(response.aclose)
                 return response.status_code
 
-            return Counter(await asyncio.gather(*(opened() for _ in range(CONNECTIONS_PER_ADDRESS + 1))))
+            return Counter(await together(*(opened() for _ in range(CONNECTIONS_PER_ADDRESS + 1))))
 
         async def crowds(site: str) -> list[Counter[int]]:
-            return list(await asyncio.gather(crowd(site, "127.0.7.1"), crowd(site, "127.0.7.2")))
+            return list(await together(crowd(site, "127.0.7.1"), crowd(site, "127.0.7.2")))
 
         assert await crowds(proxies.recommended) == [Counter({200: CONNECTIONS_PER_ADDRESS, 429: 1})] * 2
         # By default everybody is the proxy.

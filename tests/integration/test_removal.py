@@ -86,7 +86,11 @@ class Race:
             await late.say(type="join", room=self.room, since=start)
 
         remove = act(self.http, self.gateways[0], self.ann, "DELETE", f"{self.room}/members/{self.bob.id}")
-        removed, *_ = await asyncio.gather(remove, say(), come(), ann.say(type="ping"))
+        async with asyncio.TaskGroup() as group:
+            removing = group.create_task(remove)
+            for other in (say(), come(), ann.say(type="ping")):
+                group.create_task(other)
+        removed = removing.result()
         after = await ann.send(self.room, f"after {number}")
         ends: list[Frame] = []
         while len(ends) < 1 + len(keys):

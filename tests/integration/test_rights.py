@@ -12,6 +12,7 @@ from harness.line import TransportName
 from harness.member import bearer
 from harness.rights import ACTORS, LAST, Cell, Scene, cells, new_scene
 from harness.talker import talk_over
+from harness.together import together
 from harness.tokens import token
 from warren.contract.commands import AnyCommand
 from warren.contract.queries import SIGN_INS_LIMIT
@@ -146,7 +147,7 @@ async def test_over_http(scene: str, broker: Bus, http: httpx.AsyncClient, gatew
             return complaint(cell, await http.request(method, gateway + path, json=body, headers=headers))
 
     places = await staged(broker, {over_http(cell): None for cell in of(scene)})
-    wrong = await asyncio.gather(*(tried(number, *place) for number, place in enumerate(places)))
+    wrong = await together(*(tried(number, *place) for number, place in enumerate(places)))
     assert [line for line in wrong if line] == []
 
 
@@ -167,7 +168,7 @@ async def test_what_is_done_all_the_time(
         return "" if answer == cell.expected else f"{cell}: {answer}, not {cell.expected}"
 
     places = await staged(broker, of(scene, "read", "send"))
-    wrong = await asyncio.gather(*(tried(number, *place) for number, place in enumerate(places)))
+    wrong = await together(*(tried(number, *place) for number, place in enumerate(places)))
     assert [line for line in wrong if line] == []
 
 

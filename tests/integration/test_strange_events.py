@@ -1,6 +1,5 @@
 """Messages on `warren.events` that make no sense, of a newer or a broken replica: nobody misses anything by them."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -14,6 +13,7 @@ from harness.line import TransportName
 from harness.operator import metric
 from harness.stack import Stack
 from harness.talker import talk, talk_over
+from harness.together import together
 from integration.conftest import Place, new_place, seqs
 from warren.contract.topology import EVENTS, bucket, event_key
 
@@ -71,7 +71,7 @@ async def test_more_of_them_than_a_gateway_has_in_hand_delay_nobody(
         await bob.join(place.room, 2)
         failures = await metric(gateways[0], "warren_failures_total", what="events")
         for start in range(0, PREFETCH + 100, 100):
-            await asyncio.gather(*(publish(strange[number % len(strange)]) for number in range(start, start + 100)))
+            await together(*(publish(strange[number % len(strange)]) for number in range(start, start + 100)))
         head = await broker.fill(place.room, place.ann.id, ["and on"])
         assert seqs(await bob.events(place.room, head)) == [3]
 

@@ -19,6 +19,7 @@ from harness.operator import errors, log_lines, metric
 from harness.raw import message, raw_connect
 from harness.stack import ROOMY, SECRET, Stack
 from harness.talker import talk
+from harness.together import together
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from warren_local.service import Service
 
@@ -188,7 +189,7 @@ async def test_a_megabyte_of_token_is_refused_before_it_is_all_there(stack: Stac
 async def test_a_head_that_never_ends_is_cut(issued: str) -> None:
     """Whether nothing comes, or a little at a time, or a lot."""
     pieces = (b"", b"X", b"X-Padding: " + b"x" * 1_000 + b"\r\n")
-    await asyncio.gather(*(endless(issued, piece) for piece in pieces))
+    await together(*(endless(issued, piece) for piece in pieces))
 
 
 async def endless(gateway: str, piece: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from harness.together import together
 from warren.bot.broker.rate_limiter import RateLimiter
 from warren.rates import Rate
 
@@ -15,7 +16,7 @@ async def test_whoever_comes_later_speaks_later() -> None:
             await pace.turn()
             spoke.append(number)
 
-    await asyncio.gather(*(speak(number) for number in range(10)))
+    await together(*(speak(number) for number in range(10)))
     assert spoke == came
 
 

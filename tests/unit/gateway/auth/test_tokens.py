@@ -14,6 +14,7 @@ import jwt
 import pytest
 from harness.jwks import KeyServer
 from harness.stack import SECRET
+from harness.together import together
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from pydantic import ValidationError
 from warren.contract.codes import Code
@@ -353,7 +354,7 @@ async def test_those_who_wait_for_the_same_reading_share_it_and_the_others_do_no
     assert await keys.find("ES256", "es256")
     assert not any(task.done() for task in waiting[1:])
     server.held.set()
-    assert await asyncio.gather(*waiting[1:]) == [None] * 499
+    assert await together(*waiting[1:]) == [None] * 499
     assert server.fetches == 2
 
 

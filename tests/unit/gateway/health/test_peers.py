@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 from harness.peer import Fault, Peer
+from harness.together import together
 from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable
 from warren_gateway.auth import keys as jwks
@@ -76,7 +77,7 @@ async def answering(*pieces: bytes, last: bytes) -> AsyncIterator[str]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await asyncio.gather(*ended)
+        await together(*ended)
 
 
 async def test_a_gateway_that_answers_for_ever_delays_no_other() -> None:
