@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from warren.ops import mongo
+from warren.rates import Rate
 from warren_local.service import Service
 from warren_persistence.__main__ import main as persistence
 from warren_persistence.queries import reader
@@ -22,6 +23,11 @@ PATH = os.pathsep.join(filter(None, sys.path))
 def patient(stack: Stack) -> Service:
     """Return one more persistence replica, not started: it waits for MongoDB and for what is in hand."""
     return _altered(stack.extra("persistence", 3, PYTHONPATH=PATH), _patient)
+
+
+def strict(stack: Stack) -> Service:
+    """Return one more persistence replica, not started: whoever asks for itself alone may ask once a second."""
+    return _altered(stack.extra("persistence", 3, PYTHONPATH=PATH), _strict)
 
 
 def lenient(stack: Stack) -> Service:
@@ -46,6 +52,11 @@ def _patient() -> None:
     persistence()
 
 
+def _strict() -> None:
+    vars(reader)["ALONE"] = Rate(1, 1)
+    persistence()
+
+
 def _lenient() -> None:
     bounds = vars(shard)
     bounds["GRACE"] = LONG
@@ -54,4 +65,4 @@ def _lenient() -> None:
 
 
 if __name__ == "__main__":
-    {main.__name__: main for main in (_patient, _lenient)}[sys.argv[1]]()
+    {main.__name__: main for main in (_patient, _strict, _lenient)}[sys.argv[1]]()

@@ -11,12 +11,13 @@ from typing import Any
 import aio_pika
 import httpx
 import pytest
+from harness.altered import strict
 from harness.beside import beside
 from harness.bots import WITHIN, depth, give_logins, messages, until
 from harness.bus import Bus, bus, send_command
 from harness.member import fresh_room, make_room
 from harness.operator import metric
-from harness.stack import Stack
+from harness.stack import Stack, begin
 from harness.tokens import token
 from warren.contract.ids import new_id
 from warren.contract.topology import (
@@ -29,6 +30,7 @@ from warren.contract.topology import (
     shard_key,
     shard_queue,
 )
+from warren_local.service import Service
 from warren_persistence.bots.admission import BODY_LIMIT
 
 MOST: int = bot_commands_queue().arguments["x-max-length"]
@@ -133,12 +135,27 @@ async def test_a_flood_past_the_library_stands_in_nobodys_way(
     assert found.count(said["text"]) == 1
 
 
-async def test_a_flood_of_queries_is_not_read_and_delays_nobody(stack: Stack, urls: dict[str, str]) -> None:
+@pytest.fixture
+async def replica(stack: Stack) -> AsyncIterator[Service]:
+    """Have one replica instead of the stack's own to which any flood is one, however slow the machine."""
+    found = strict(stack)
+    for each in stack.persistence:
+        await asyncio.to_thread(each.stop)
+    try:
+        await begin(found)
+        yield found
+    finally:
+        await asyncio.to_thread(found.stop)
+        await begin(*stack.persistence)
+
+
+async def test_a_flood_of_queries_is_not_read_and_delays_nobody(
+    stack: Stack, replica: Service, urls: dict[str, str]
+) -> None:
     query = {"type": "directory", "user": "bot.loud"}
 
     async def dropped() -> bool:
-        counts = [await metric(one.url, "warren_queries_dropped_total", user="bot.loud") for one in stack.persistence]
-        return sum(counts) > MOST
+        return await metric(replica.url, "warren_queries_dropped_total", user="bot.loud") > MOST
 
     async def ask(loud: Bus) -> None:
         while True:
