@@ -399,9 +399,9 @@ async def test_one_that_does_not_read_has_a_full_queue_and_misses_nothing(
     stack: Stack, urls: dict[str, str], tmp_path: Path, how: str, long: bool, record_property: Record
 ) -> None:
     room = RIGHTS["reads"][how == "slowly"]
-    each, full = (20, 500 if long else 100) if how == "not at all" else (4, 500 if long else 20)
-    notes = tmp_path / "notes"
-    env = {"WARREN_ROGUE_ROOM": room, "WARREN_ROGUE_PAUSE": "0.02" if how == "slowly" else "0"}
+    full = 500 if long else 100 if how == "not at all" else 20
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    env = {"WARREN_ROGUE_ROOM": room, "WARREN_ROGUE_GATE": str(gate)}
     people = await gather(stack, room)
     async with rogue(urls, "reads", tmp_path, env) as bot:
         await bot.works()
@@ -411,9 +411,19 @@ async def test_one_that_does_not_read_has_a_full_queue_and_misses_nothing(
             if how == "not at all":
                 bot.process.send_signal(signal.SIGSTOP)
             lengths: Counter[int] = Counter()
+
+            async def reading() -> bool:
+                return await depth(stack.rabbitmq.url, "bot.reads") < SMALL
+
             while lengths[SMALL] < full:  # each time it is as long as it may be, and more comes
-                await gateway.fill(room, user, ["and so on"] * each)
-                lengths[await depth(stack.rabbitmq.url, "bot.reads")] += 1
+                gate.touch()
+                await gateway.fill(room, user, ["and so on"] * SMALL)
+                length = await depth(stack.rabbitmq.url, "bot.reads")
+                lengths[length] += 1
+                if how == "slowly" and length == SMALL:  # it reads a little, as much as there is time for
+                    gate.unlink()
+                    await until(reading, every=0.01)
+            gate.unlink(missing_ok=True)
             assert max(lengths) == SMALL
             bot.process.send_signal(signal.SIGCONT)
             await crowd.everyone_says(1)
