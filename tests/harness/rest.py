@@ -18,7 +18,7 @@ HELD_WITHIN = 2 * WITHIN
 def http_client(address: str | None = None) -> httpx.AsyncClient:
     """Return a client that calls from this address, if one is given."""
     # Nothing here is encrypted; to read the certificates of the whole world takes 25 ms each time.
-    # A connection is given up before the gateway does so after 5 s: else both may do so at the same moment.
+    # A connection is given up before the gateway does so after 10 s: else both may do so at the same moment.
     limits = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
     transport = httpx.AsyncHTTPTransport(verify=False, local_address=address, limits=limits)
     return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(WITHIN, read=HELD_WITHIN))

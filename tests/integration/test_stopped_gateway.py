@@ -9,12 +9,13 @@ import pytest
 from harness.raw import message, raw_connect
 from harness.stack import Stack
 from integration.conftest import new_person
+from warren.ops.serve import KEEP_ALIVE
 from warren_gateway.connections.protocol import HELLO_WITHIN
 from warren_local.service import Service
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
-STOPPED = HELLO_WITHIN + 1.0
+STOPPED = max(HELLO_WITHIN, KEEP_ALIVE) + 1.0
 """Seconds: longer than a gateway waits for a hello, or keeps a connection."""
 
 KEPT = 10

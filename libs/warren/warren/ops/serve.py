@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 Wait = Callable[[], Awaitable[None]]
 SIGNAL_WITHIN = 0.2
 """Seconds after which a second signal is noticed."""
+KEEP_ALIVE = 10
+"""Seconds for which a connection may be idle: more than twice what proxies keep it for, so that one that gets no
+processor for a while does not send a request on a connection that is just being closed."""
+LET_GO_WITHIN = 5.0
+"""Seconds in which proxies let go of what is idle, as nginx does here after four."""
 ASKED_WITHIN = 0.5
 """Seconds from a connection to its request: a proxy connects when it has one."""
 Work = Callable[[], AbstractAsyncContextManager[Checks]]
@@ -66,6 +71,7 @@ def serve(
         log_config=None,
         access_log=False,
         loop="uvloop",
+        timeout_keep_alive=KEEP_ALIVE,
         **options,  # type: ignore[arg-type]
     )
     log.info("starting", extra={"host": settings.host, "port": settings.port})
@@ -107,7 +113,7 @@ class _Server(uvicorn.Server):
         if self._gone is not None:
             await self._gone()
         if self._drain is not None:
-            await self._until_let_go(began + self.config.timeout_keep_alive)
+            await self._until_let_go(began + LET_GO_WITHIN)
         await asyncio.sleep(0)  # what has come while the process stood still, as it may have till now, is read first
         await super().shutdown(sockets)
         self._lag.stop()
