@@ -121,8 +121,13 @@ class Stack:
             process.stop()
 
     def extra(self, kind: str, number: int, **env: str) -> Service:
-        """Return one more replica with settings of its own, not started; `number`, up to 9, is none of the others'."""
-        return self._service(kind, number - 1, env)
+        """Return one more replica with settings of its own, not started; `number`, up to 9, is none of the others'.
+
+        Its log begins with it: other tests of the process have had others of this number.
+        """
+        service = self._service(kind, number - 1, env)
+        service.log.unlink(missing_ok=True)
+        return service
 
     def _service(self, kind: str, number: int, env: dict[str, str] | None = None) -> Service:
         name = f"{kind}-{number + 1}"
