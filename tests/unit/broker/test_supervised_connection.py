@@ -12,6 +12,9 @@ from pamqp import commands as spec
 from pamqp.base import Frame
 from warren.broker import consumer
 from warren.broker.command_client import CommandClient, by_shard
+from warren.broker.connect import connect, drop
+from warren.broker.errors import NoMajority, translated
+from warren.broker.majority import until_minority
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher, lane
 from warren.broker.reply_queue import ReplyQueue
@@ -130,6 +133,21 @@ async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
         assert (bad.came, good.came) == (2, 2)
         for task in tasks:
             await end(task)
+
+
+async def test_the_patience_with_elections_ends_with_them() -> None:
+    """Who connected during one had three times as much for as long as the connection lasted."""
+    patience = 1_000.0
+    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+        connection = await connect(peer.url, "test", 10.0)
+        looking = asyncio.create_task(
+            until_minority(connection, lambda shard: ("warren.presence", str(shard)), "test", lambda: patience)
+        )
+        await peer.visited(1, asked=1, kind=spec.Basic.Publish)
+        peer.confirms, patience = False, PATIENCE
+        with pytest.raises(NoMajority), translated():
+            await looking
+        drop(connection)
 
 
 async def test_a_node_that_works_is_kept() -> None:

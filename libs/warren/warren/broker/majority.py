@@ -23,13 +23,18 @@ from warren.supervise import Tasks
 
 KNOCK_EVERY = 0.25
 """Seconds: so twelve of the queues are tried within the patience that there is with one of several nodes."""
+KNOCK_WITHIN = 10.0
+"""Seconds for one to be confirmed: more than the patience there is during elections."""
 
 Door = Callable[[int], tuple[str, str]]
 """By which exchange and key one reaches the presence queue of a shard; that is a matter of rights."""
 
 
-async def until_minority(connection: AbstractConnection, door: Door, name: str, within: float) -> None:
-    """Knock again and again. Raises Unavailable: NoMajority if nothing was confirmed for so many seconds."""
+async def until_minority(connection: AbstractConnection, door: Door, name: str, within: Callable[[], float]) -> None:
+    """Knock again and again. Raises Unavailable: NoMajority if nothing was confirmed for so many seconds.
+
+    `within`: how many these are at the moment.
+    """
     knocks = _Knocks(door, name, within)
     async with asyncio.TaskGroup() as group:
         for publisher in knocks.publishers:
@@ -38,8 +43,8 @@ async def until_minority(connection: AbstractConnection, door: Door, name: str, 
 
 
 class _Knocks:
-    def __init__(self, door: Door, name: str, within: float) -> None:
-        self.publishers = [Publisher(timeout=within) for _ in range(SHARDS)]
+    def __init__(self, door: Door, name: str, within: Callable[[], float]) -> None:
+        self.publishers = [Publisher(timeout=KNOCK_WITHIN) for _ in range(SHARDS)]
         """One for each queue: a channel that publishes to a queue for the first time waits for its leader."""
         self._door = door
         self._body = Knock(replica=name).model_dump_json().encode()
@@ -52,8 +57,9 @@ class _Knocks:
             for shard in itertools.islice(itertools.cycle(range(SHARDS)), random.randrange(SHARDS), None):
                 if await unblocked(connection):
                     self._heard_at = time.monotonic()  # since then, the broker did not even hear
-                if time.monotonic() - self._heard_at > self._within:
-                    raise NoMajority(f"nothing confirmed for {self._within} s")
+                within = self._within()
+                if time.monotonic() - self._heard_at > within:
+                    raise NoMajority(f"nothing confirmed for {within} s")
                 self._tasks.start(self._knock(shard))
                 await asyncio.sleep(KNOCK_EVERY)
         finally:
@@ -63,7 +69,7 @@ class _Knocks:
     async def _knock(self, shard: int) -> None:
         exchange, key = self._door(shard)
         try:
-            await self.publishers[shard].publish(exchange, key, self._body, expiration=str(int(self._within * 1_000)))
+            await self.publishers[shard].publish(exchange, key, self._body, expiration=str(int(KNOCK_WITHIN * 1_000)))
         except Unavailable:
             return  # one of many: that none is heard is what counts
         self._heard_at = time.monotonic()

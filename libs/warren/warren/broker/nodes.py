@@ -86,9 +86,8 @@ class Nodes:
         self._lost_majority_at = time.monotonic()
         node.leave()
 
-    @property
     def patience_with_elections(self) -> float:
-        """Seconds for a node to do something that takes a majority."""
+        """Return the seconds for a node to do something that takes a majority: more only while there are elections."""
         recently = time.monotonic() - self._lost_majority_at < ELECTED_WITHIN
         return self.patience * ELECTIONS if recently else self.patience
 
