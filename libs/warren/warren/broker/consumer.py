@@ -105,6 +105,7 @@ async def consume(
     exclusive: bool = False,
     no_ack: bool = False,
     arguments: dict[str, Any] | None = None,
+    within: float = CONSUME_TIMEOUT,
 ) -> str:
     """Hand every delivery to `sink`, in order, until the channel is closed; return the consumer's tag.
 
@@ -114,6 +115,9 @@ async def consume(
     before the first await. A `basic.cancel` would leave the unacked messages behind while the next consumer starts;
     a closed channel gives them back first. The broker's own cancel (the queue is gone, or a delivery was held for
     longer than its `consumer_timeout`) closes the channel too.
+
+    `within`: seconds for the queue to have a leader. One that waits for it when it is elected may hear of it later than
+    one that asks then.
 
     What `sink` cannot take is passed over with a line in the log: what is acknowledged after it covers it.
     """
@@ -138,7 +142,7 @@ async def consume(
 
     underlay.on_consumer_cancel_callbacks.add(cancelled)
     consumer = await underlay.basic_consume(
-        queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments, timeout=CONSUME_TIMEOUT
+        queue, callback, exclusive=exclusive, no_ack=no_ack, arguments=arguments, timeout=within
     )
     channel.close_callbacks.add(closed)
     return str(consumer.consumer_tag)

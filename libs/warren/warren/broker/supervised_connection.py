@@ -11,7 +11,7 @@ from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, Invalid
 from warren.broker.backoff import heed
 from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
-from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Useless, translated
+from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Useless, loss, translated
 from warren.broker.majority import Door, until_minority
 from warren.broker.nodes import Node, Nodes
 from warren.broker.silence import until_silent
@@ -124,7 +124,7 @@ class SupervisedConnection:
                         ended.result()
             raise Unavailable("connection closed")
         finally:
-            if useless.done():
+            if useless.done() or _took_too_long(serving):
                 drop(connection)  # first: whoever ends in order waits for the peer's answers
                 await closed
             for task in (serving, closed, useless):
@@ -140,6 +140,14 @@ class SupervisedConnection:
                 group.create_task(
                     until_minority(connection, self._door, self.name, self._nodes.patience_with_elections)
                 )
+
+
+def _took_too_long(serving: asyncio.Future[None]) -> bool:
+    """Whether it has ended because the node did not do in time what was asked of it."""
+    if not serving.done() or serving.cancelled():
+        return False
+    error = serving.exception()
+    return error is not None and isinstance(loss(error), Useless)
 
 
 async def _until_left(node: Node) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pydantic import BaseModel, ValidationError
-from warren.broker.consumer import consume, is_open, open_channel, until_closed
+from warren.broker.consumer import CONSUME_TIMEOUT, consume, is_open, open_channel, until_closed
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -38,6 +38,9 @@ PREFETCH = 100
 """Queries in work at once …"""
 BOTS_PREFETCH = 20
 """… and of bots, besides."""
+CONSUME_WITHIN = 1.0
+"""Seconds for a queue of queries to have a leader, at the first try; on a slow broker each takes twice as long, up to
+CONSUME_TIMEOUT. Nobody is hurt if the one before was heard after all: the queue gives to all who consume."""
 STOP_WITHIN = 5.0
 """Seconds to answer what is in hand when told to stop: nobody waits for longer."""
 BODY_LIMIT = 64 * 1024
@@ -67,6 +70,7 @@ class Reader:
         self._gateways = gateways
         self._rates = Buckets(ALONE)
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._consume_within = CONSUME_WITHIN
         self._watchers = sorted(map(bot_user, everything))
         self._resolver = AccessResolver(store, frozenset(self._watchers))
         self._handlers: dict[type[BaseModel], Callable[[Any], Awaitable[BaseModel]]] = {
@@ -100,7 +104,12 @@ class Reader:
             self._in_hand.add(task)
             task.add_done_callback(self._in_hand.discard)
 
-        consumer = await consume(channel, queue, sink)
+        try:
+            consumer = await consume(channel, queue, sink, within=self._consume_within)
+        except TimeoutError:
+            self._consume_within = min(2 * self._consume_within, CONSUME_TIMEOUT)
+            raise
+        self._consume_within = CONSUME_WITHIN
         try:
             await until_closed(channel)
         finally:
