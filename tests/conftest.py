@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aio_pika.connection import Connection
 from warren_local.home import warren_home
 from warren_local.pidfile import clear_all
 
@@ -33,7 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let stacks know which RabbitMQ is wanted; one may say so in the environment, too."""
+    """Let stacks know which RabbitMQ is wanted; one may say so in the environment, too.
+
+    Connections that were refused are dropped: aio-pika would begin to close one whenever it is collected, which is a
+    warning in another test if no loop is running then.
+    """
+    Connection.__del__ = lambda _: None  # type: ignore[method-assign]
     if chosen := config.getoption("--rabbitmq"):
         os.environ[CHOICE] = chosen
 
