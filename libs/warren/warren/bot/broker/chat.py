@@ -33,7 +33,7 @@ PACE = Rate(20, 100)
 
 
 class BrokerChat:
-    """Commands to the relay, queries to the readers, what does not last to the gateways."""
+    """Commands to the forwarder, queries to the readers, what does not last to the gateways."""
 
     def __init__(self, user: str, name: str) -> None:
         self._user = user
