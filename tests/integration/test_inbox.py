@@ -51,6 +51,11 @@ async def test_what_a_moderator_does_is_told_to_the_one_it_befalls(
     assert history.json() == {"messages": found, "more": False, "notes": [], "notes_cut": False}
 
 
+async def test_the_inbox_is_a_room_of_ones_own(place: Place, http: httpx.AsyncClient, gateways: list[str]) -> None:
+    found = (await http.get(f"{gateways[0]}/v1/rooms/@me", headers=place.bob.headers)).json()
+    assert (found["kind"], found["title"], found["member"]) == ("inbox", "Inbox", True)
+
+
 async def test_what_one_does_oneself_is_not_told(
     place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
 ) -> None:

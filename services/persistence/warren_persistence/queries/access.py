@@ -108,7 +108,7 @@ def _sight(
 ) -> ResolvedAccess | q.Denied:
     name, user = look
     if name == inbox_room(user):
-        return ResolvedAccess("inbox", "DeliveryQueue", head or q.Head(head=0, number=0), Membership("member"))
+        return ResolvedAccess("inbox", "Inbox", head or q.Head(head=0, number=0), Membership("member"))
     if room is None or head is None:
         return denied(NO_SUCH_ROOM)
     membership = standing_of(member).at(utc_now()) if member else NOBODY
