@@ -19,8 +19,8 @@ from warren.contract.commands import Refused
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable, translated
-from warren_persistence.domain.decide import decide
-from warren_persistence.domain.room import NOBODY, LogEvent, Room, apply
+from warren_persistence.domain.decide import apply, decide
+from warren_persistence.domain.room import NOBODY, LogEvent, Room
 from warren_persistence.log.store import PORTION, Store, connect
 
 WITHIN = 60.0

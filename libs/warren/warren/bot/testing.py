@@ -21,8 +21,7 @@ from warren.bot.bot import Bot
 from warren.bot.runtime.engine import Engine
 from warren.bot.runtime.follower import Follower
 from warren.contract import commands as c
-from warren.contract.codes import Code
-from warren.contract.events import NUMBERED
+from warren.contract.events import NUMBERED, event_type
 from warren.contract.ids import inbox_room, new_id
 from warren.contract.presence import IsTyping, Partial
 from warren.contract.queries import RANGE_LIMIT
@@ -202,37 +201,11 @@ class Dialogue:
         self.buried.append((event, handler, reason))
 
 
-_MADE = {
-    "send": "message",
-    "room.create": "room.created",
-    "direct.create": "room.created",
-    "room.rename": "room.renamed",
-    "room.archive": "room.archived",
-    "room.restore": "room.restored",
-    "join": "member.joined",
-    "leave": "member.left",
-    "invite": "member.invited",
-    "remove": "member.removed",
-    "ban": "member.banned",
-    "unban": "member.unbanned",
-    "mute": "member.muted",
-    "unmute": "member.unmuted",
-    "role": "member.role",
-    "person.block": "person.blocked",
-    "person.unblock": "person.unblocked",
-    "direct.hide": "direct.hidden",
-    "direct.show": "direct.shown",
-}
-
-
 def _event(command: c.AnyCommand, now: datetime) -> dict[str, Any]:
-    if command.type not in _MADE:
-        raise Refusal(Code.INVALID, f"rooms in memory do not know {command.type}")
-    fields = command.model_dump(mode="json", exclude_none=True, exclude={"room"})
-    fields |= {"type": _MADE[command.type], "at": rfc3339(now)}
-    if command.type in ("join", "leave"):
-        fields["user"] = command.sender
-    return fields
+    """Return what a command becomes, but for what follows from the state of its room."""
+    fields = command.model_dump(mode="json", include={"id", "sender", "name", "key"})
+    said = command.becomes.model_construct(**command.content()).model_dump(mode="json", exclude_none=True)
+    return {**fields, **said, "type": event_type(command.becomes), "at": rfc3339(now)}
 
 
 def _by(user: str, room: str) -> c.Common:

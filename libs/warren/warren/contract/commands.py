@@ -1,16 +1,21 @@
 """What somebody wants to happen in a room. The writer judges each at its place in the room's order."""
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 
+from warren.contract import events as e
 from warren.contract.events import NewRoomKind, Role, RoomKind
 from warren.contract.ids import Cursor, Key, Reason, RoomId, Seq, StoredLine, Text, Title, UserId
 from warren.contract.text import one_line, shows
 from warren.contract.wire import Timestamp, Wire
 
 
-class _Command(Wire):
+class BaseCommand(Wire):
+    """A command. Its class says what event it becomes, so that nobody else has to."""
+
+    becomes: ClassVar[type[e.AnyEvent]]
+
     id: str = Field(max_length=64)
     """Correlates the command with its reply, its log lines and its event."""
     room: RoomId
@@ -25,6 +30,10 @@ class _Command(Wire):
         line = one_line(name)
         return line if shows(line) else str(info.data.get("sender", name))
 
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event. What follows from the room's state is not among it."""
+        return {name: getattr(self, name) for name in e.CONTENT_FIELDS[self.becomes]}
+
 
 class Common(TypedDict):
     """The fields that every command has."""
@@ -36,143 +45,179 @@ class Common(TypedDict):
     key: str
 
 
-class Upon(_Command):
+class TargetedCommand(BaseCommand):
     """A command about `user`."""
 
     user: UserId
 
 
-class Send(_Command):
+class Send(BaseCommand):
     """Say `text` in the room."""
 
+    becomes = e.Message
     type: Literal["send"] = "send"
     text: Text
     reply_to: Seq | None = None
 
 
-class CreateRoom(_Command):
+class CreateRoom(BaseCommand):
     """Make the room; the sender becomes its owner."""
 
+    becomes = e.RoomCreated
     type: Literal["room.create"] = "room.create"
     kind: NewRoomKind
     title: Title
 
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event."""
+        return {"kind": self.kind, "title": self.title}
 
-class CreateDirect(Upon):
+
+class CreateDirect(TargetedCommand):
     """Make the room of the sender and `user`; its id follows from theirs (`warren.contract.ids.direct_room`)."""
 
+    becomes = e.RoomCreated
     type: Literal["direct.create"] = "direct.create"
 
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event."""
+        return {"kind": "direct", "title": "Direct", "user": self.user}
 
-class Rename(_Command):
+
+class Rename(BaseCommand):
     """Give the room another title."""
 
+    becomes = e.RoomRenamed
     type: Literal["room.rename"] = "room.rename"
     title: Title
 
 
-class Archive(_Command):
+class Archive(BaseCommand):
     """Close the room for everything but reading."""
 
+    becomes = e.RoomArchived
     type: Literal["room.archive"] = "room.archive"
 
 
-class Restore(_Command):
+class Restore(BaseCommand):
     """Open an archived room again."""
 
+    becomes = e.RoomRestored
     type: Literal["room.restore"] = "room.restore"
 
 
-class Join(_Command):
+class Join(BaseCommand):
     """Make the sender a member."""
 
+    becomes = e.MemberJoined
     type: Literal["join"] = "join"
 
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event."""
+        return {"user": self.sender}
 
-class Leave(_Command):
+
+class Leave(BaseCommand):
     """End the sender's membership, or decline an invitation."""
 
+    becomes = e.MemberLeft
     type: Literal["leave"] = "leave"
 
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event."""
+        return {"user": self.sender}
 
-class Invite(Upon):
+
+class Invite(TargetedCommand):
     """Let `user` become a member."""
 
+    becomes = e.MemberInvited
     type: Literal["invite"] = "invite"
 
 
-class Remove(Upon):
+class Remove(TargetedCommand):
     """End the membership or invitation of `user`."""
 
+    becomes = e.MemberRemoved
     type: Literal["remove"] = "remove"
 
 
-class Ban(Upon):
+class Ban(TargetedCommand):
     """Keep `user` out, until `until` if given."""
 
+    becomes = e.MemberBanned
     type: Literal["ban"] = "ban"
     until: Timestamp | None = None
     reason: Reason | None = None
 
 
-class Unban(Upon):
+class Unban(TargetedCommand):
     """Let `user` come back."""
 
+    becomes = e.MemberUnbanned
     type: Literal["unban"] = "unban"
 
 
-class Mute(Upon):
+class Mute(TargetedCommand):
     """Keep `user` from writing, until `until` if given."""
 
+    becomes = e.MemberMuted
     type: Literal["mute"] = "mute"
     until: Timestamp | None = None
     reason: Reason | None = None
 
 
-class Unmute(Upon):
+class Unmute(TargetedCommand):
     """Let `user` write again."""
 
+    becomes = e.MemberUnmuted
     type: Literal["unmute"] = "unmute"
 
 
-class SetRole(Upon):
+class SetRole(TargetedCommand):
     """Give `user` another role."""
 
+    becomes = e.RoleChanged
     type: Literal["role"] = "role"
     role: Role
 
 
-class Block(Upon):
+class Block(TargetedCommand):
     """In the sender's own inbox room: let `user` reach the sender no more."""
 
+    becomes = e.PersonBlocked
     type: Literal["person.block"] = "person.block"
 
 
-class Unblock(Upon):
+class Unblock(TargetedCommand):
     """In the sender's own inbox room: let `user` reach the sender again."""
 
+    becomes = e.PersonUnblocked
     type: Literal["person.unblock"] = "person.unblock"
 
 
-class Hide(Upon):
+class Hide(TargetedCommand):
     """In the sender's own inbox room: keep the direct room with `user` out of lists until its next message.
 
     `upto`: how many messages it has.
     """
 
+    becomes = e.DirectHidden
     type: Literal["direct.hide"] = "direct.hide"
     upto: Cursor
 
 
-class Show(Upon):
+class Show(TargetedCommand):
     """In the sender's own inbox room: have the direct room with `user` in the sender's list again."""
 
+    becomes = e.DirectShown
     type: Literal["direct.show"] = "direct.show"
 
 
-class Notify(_Command):
+class Notify(BaseCommand):
     """Put a notice of what `sender` did into the inbox room of whom it concerns. From the persistence service alone."""
 
+    becomes = e.Notice
     type: Literal["notify"] = "notify"
     what: str = Field(max_length=64)
     of_room: RoomId
@@ -182,6 +227,10 @@ class Notify(_Command):
     role: Role | None = None
     until: Timestamp | None = None
     reason: StoredLine | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Return what the command says, as fields of its event."""
+        return {name: getattr(self, name) for name in self.becomes.derived}
 
 
 AnyCommand = (

@@ -1,6 +1,6 @@
 """What lasts in a room. A room is one log of these, with seq 1, 2, 3 … and no gap."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -16,6 +16,21 @@ Role = Literal["owner", "moderator", "member"]
 
 
 class _Event(Wire):
+    """An event: its place in the log, who made it when, and what it says.
+
+    A new type is a model here, the command that becomes it (`warren.contract.commands`), and an entry in the registry
+    of the persistence service (`warren_persistence.domain.events`). Every other part reads of it what stands here.
+    """
+
+    numbered: ClassVar[bool] = False
+    """Whether it counts as something to read."""
+    ends_reading: ClassVar[bool] = False
+    """Whether `user` is shown nothing more after it, unless they come back."""
+    changes_permissions: ClassVar[bool] = False
+    """Whether `user`, or everybody, may do more or less after it than before, and reads on."""
+    derived: ClassVar[frozenset[str]] = frozenset()
+    """Fields that follow from the room's state or from other fields, and so are not part of what was said."""
+
     seq: Seq
     id: str
     """The id of the command that made the event: it follows a message from the frame to the fan-out."""
@@ -25,13 +40,13 @@ class _Event(Wire):
     at: Timestamp
 
 
-class About(_Event):
+class TargetedEvent(_Event):
     """An event about `user`, who may be the sender."""
 
     user: UserId
 
 
-class OwnAffair(_Event):
+class InboxEvent(_Event):
     """An event of an inbox room by which its owner, the sender, decides about `user`, who is told nothing of it."""
 
     user: UserId
@@ -40,6 +55,7 @@ class OwnAffair(_Event):
 class Message(_Event):
     """Somebody said something. `number` counts the room's messages alone: unread = head number - read number."""
 
+    numbered = True
     type: Literal["message"] = "message"
     number: Seq
     text: StoredText
@@ -68,72 +84,84 @@ class RoomRenamed(_Event):
 class RoomArchived(_Event):
     """The room can only be read from now on."""
 
+    changes_permissions = True
     type: Literal["room.archived"] = "room.archived"
 
 
 class RoomRestored(_Event):
     """The room is in use again."""
 
+    changes_permissions = True
     type: Literal["room.restored"] = "room.restored"
 
 
-class MemberJoined(About):
+class MemberJoined(TargetedEvent):
     """`user` became a member."""
 
+    derived = frozenset({"invited"})
+    changes_permissions = True
     type: Literal["member.joined"] = "member.joined"
     invited: bool | None = None
     """Whether that was to accept an invitation."""
 
 
-class MemberLeft(About):
+class MemberLeft(TargetedEvent):
     """`user` is no member any more, or declined an invitation."""
 
+    derived = frozenset({"invited"})
+    ends_reading = True
     type: Literal["member.left"] = "member.left"
     invited: bool | None = None
     """Whether that was to decline an invitation."""
 
 
-class MemberInvited(About):
+class MemberInvited(TargetedEvent):
     """`user` may become a member."""
 
+    derived = frozenset({"invited"})
     type: Literal["member.invited"] = "member.invited"
 
 
-class MemberRemoved(About):
+class MemberRemoved(TargetedEvent):
     """`user` was made to leave, or their invitation was taken back."""
 
+    ends_reading = True
     type: Literal["member.removed"] = "member.removed"
 
 
-class MemberBanned(About):
+class MemberBanned(TargetedEvent):
     """`user` may neither read nor come back, until `until` if there is one."""
 
+    ends_reading = True
     type: Literal["member.banned"] = "member.banned"
     until: Timestamp | None = None
     reason: StoredLine | None = None
 
 
-class MemberUnbanned(About):
+class MemberUnbanned(TargetedEvent):
     """`user` may come back."""
 
+    derived = frozenset({"invited"})
     type: Literal["member.unbanned"] = "member.unbanned"
 
 
-class MemberMuted(About):
+class MemberMuted(TargetedEvent):
     """`user` may read and not write, until `until` if there is one. Leaving and coming back does not end it."""
 
+    changes_permissions = True
     type: Literal["member.muted"] = "member.muted"
     until: Timestamp | None = None
     reason: StoredLine | None = None
 
 
-class MemberUnmuted(About):
+class MemberUnmuted(TargetedEvent):
     """`user` may write again."""
 
+    changes_permissions = True
     type: Literal["member.unmuted"] = "member.unmuted"
 
 
-class RoleChanged(About):
+class RoleChanged(TargetedEvent):
     """`user` has another role."""
 
     type: Literal["member.role"] = "member.role"
@@ -149,6 +177,9 @@ class Notice(_Event):
     who may have no access to that room (any more).
     """
 
+    numbered = True
+    derived = frozenset({"what", "of_room", "of_seq", "kind", "title", "role", "until", "reason"})
+    """All of it: its key names what it tells, and the title of that room may be another by the next try."""
     type: Literal["notice"] = "notice"
     number: Seq
     what: str = Field(max_length=64)
@@ -161,26 +192,26 @@ class Notice(_Event):
     reason: StoredLine | None = None
 
 
-class PersonBlocked(OwnAffair):
+class PersonBlocked(InboxEvent):
     """`user` does not reach the inbox's owner any more."""
 
     type: Literal["person.blocked"] = "person.blocked"
 
 
-class PersonUnblocked(OwnAffair):
+class PersonUnblocked(InboxEvent):
     """`user` reaches the inbox's owner again."""
 
     type: Literal["person.unblocked"] = "person.unblocked"
 
 
-class DirectHidden(OwnAffair):
+class DirectHidden(InboxEvent):
     """The direct room with `user` is out of the owner's list until it has more than `upto` messages."""
 
     type: Literal["direct.hidden"] = "direct.hidden"
     upto: Cursor
 
 
-class DirectShown(OwnAffair):
+class DirectShown(InboxEvent):
     """The direct room with `user` is in the owner's list again."""
 
     type: Literal["direct.shown"] = "direct.shown"
@@ -196,24 +227,35 @@ Event = Annotated[AnyEvent, Field(discriminator="type")]
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(Event)
 
 
-def _types(union: Any) -> frozenset[str]:
-    return frozenset(str(kind.model_fields["type"].default) for kind in get_args(union))
+EVENT_MODELS: tuple[type[AnyEvent], ...] = get_args(AnyEvent)
 
 
-EVENT_TYPES = _types(AnyEvent)
+def event_type(model: type[AnyEvent]) -> str:
+    """Return the type that events of this model have."""
+    return str(model.model_fields["type"].default)
+
+
+def _content(model: type[AnyEvent]) -> tuple[str, ...]:
+    besides = {*_Event.model_fields, "type", "number", *model.derived}
+    return tuple(name for name in model.model_fields if name not in besides)
+
+
+CONTENT_FIELDS = {model: _content(model) for model in EVENT_MODELS}
+"""The fields that say what was said: not where, when, by whom, nor what followed from the room's state."""
+
+
+def _types(flag: str) -> frozenset[str]:
+    return frozenset(event_type(model) for model in EVENT_MODELS if getattr(model, flag))
+
+
+EVENT_TYPES = frozenset(map(event_type, EVENT_MODELS))
 """The types that this version knows. In a roll-out there are others in the logs, which pass through."""
-NUMBERED = frozenset({"message", "notice"})
-"""The events that count as something to read."""
-EndsReading = MemberLeft | MemberRemoved | MemberBanned
-"""The events after which `user` is shown nothing more, unless they come back."""
-ENDS_READING = _types(EndsReading)
-"""Their types."""
-
-
-ChangesStanding = MemberJoined | MemberMuted | MemberUnmuted | RoomArchived | RoomRestored
-"""The events after which `user`, or everybody, may do more or less than before, and reads on."""
-CHANGES_STANDING = _types(ChangesStanding)
-"""Their types."""
+NUMBERED = _types("numbered")
+"""The types that count as something to read."""
+ENDS_READING = _types("ends_reading")
+"""The types after which `user` is shown nothing more, unless they come back."""
+CHANGES_PERMISSIONS = _types("changes_permissions")
+"""The types after which `user`, or everybody, may do more or less than before, and reads on."""
 
 
 class Events(Wire):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from warren.contract.events import CHANGES_STANDING, ENDS_READING
+from warren.contract.events import CHANGES_PERMISSIONS, ENDS_READING
 from warren.contract.sizes import SERVER_BODY_LIMIT, groups
 
 COPIES = 3
@@ -114,7 +114,7 @@ def identities(batch: EventBatch) -> list[tuple[str, int]]:
 def pack(room: str, events: list[dict[str, Any]], number: int) -> EventBatch:
     """Return contiguous events, one at least, as a batch; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
-    ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_STANDING)
+    ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_PERMISSIONS)
     return EventBatch(room, body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
 
 

@@ -24,7 +24,7 @@ async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     Who leaves is outside, whether the room exists or not: so a private one can be left twice, and says nothing by it.
     """
     fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
-    user = command.user if isinstance(command, c.Upon) else command.sender
+    user = command.user if isinstance(command, c.TargetedCommand) else command.sender
     try:
         stored = accepted(await context.command_client.call(command))
     except ProblemError as problem:

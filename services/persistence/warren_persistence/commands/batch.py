@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from warren.broker.shards import Lease
 from warren.broker.tracing import receiving
 from warren.contract.codes import Code
-from warren.contract.commands import COMMAND, COMMANDS_LIMIT, Notify, Refused
+from warren.contract.commands import COMMAND, COMMANDS_LIMIT, Refused
 from warren.contract.topology import shard, shard_queue
 from warren.supervise import failed
 from warren.untrusted import first_error, read
 
 from warren_persistence.commands.delivery_queue import Delivery
 from warren_persistence.domain.decide import RoomCommand, refuse
+from warren_persistence.domain.registry import verb_of
 
 COMMAND_PARTS = 100
 """Commas, brackets and braces of a command outside of its texts: twice as many as there are people to be mentioned."""
@@ -46,7 +47,7 @@ class Trust:
 
     def allows(self, publisher: str | None, command: RoomCommand) -> bool:
         """Whether this publisher may say this; any other broker user speaks for itself alone."""
-        if isinstance(command, Notify):
+        if verb_of(command).internal:
             return publisher == self.own
         return publisher in self.gateways or publisher == command.sender
 

@@ -6,19 +6,14 @@ from warren.contract import events as e
 from warren.contract.commands import Notify
 from warren.contract.ids import inbox_room
 
+from warren_persistence.domain.registry import entry_of
 from warren_persistence.domain.room import LogEvent
 
 
-def concerned(event: LogEvent) -> str | None:
-    """Return whom the event befalls by somebody else's doing, or who answers an invitation by it.
-
-    Who acts upon themselves knows it. But an invitation is told in the inbox, so it is there that it has to end:
-    nothing else tells their other devices, and nothing at all tells whoever has left the room since.
-    """
-    if isinstance(event, e.MemberJoined | e.MemberLeft) and event.invited:
-        return event.user
-    user = event.user if isinstance(event, e.About | e.RoomCreated) else None
-    return None if user == event.sender else user
+def recipient(event: LogEvent) -> str | None:
+    """Return who is sent a notice of the event."""
+    whose = entry_of(event).recipient
+    return None if whose is None else whose(event)
 
 
 def notice(room: str, kind: e.RoomKind, title: str, event: LogEvent, user: str) -> Notify:

@@ -7,13 +7,12 @@ from datetime import datetime
 from warren.contract.bots import bot_name
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
-from warren.contract.events import EndsReading
 from warren.contract.topology import bot_key, public_key
 
-from warren_persistence.domain.content import content_of
-from warren_persistence.domain.decide import RoomCommand, decide
+from warren_persistence.domain.content import content_of_command, content_of_event
+from warren_persistence.domain.decide import RoomCommand, apply, decide
 from warren_persistence.domain.facts import NO_FACTS, Facts
-from warren_persistence.domain.room import LogEvent, Room, apply
+from warren_persistence.domain.room import LogEvent, Room
 
 BOTS_LIMIT = 50
 """Bots of one room that its events are sent to. Each is a process that an operator runs; the broker reads all keys."""
@@ -75,7 +74,7 @@ def plan_batch(
                 plan.refused.add(command.room)
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
-        elif stored.content != content_of(command):
+        elif stored.content != content_of_command(command):
             plan.answers.append(_another(command, stored))
             continue
         elif stored.event is not None:
@@ -91,7 +90,7 @@ def _advance(plan: Plan, room: Room, event: LogEvent) -> Stored:
     apply(room, event)
     plan.copies[room.name, event.seq] = copies(room, before)
     plan.new.append((room.name, event, room.number))
-    return Stored(event.seq, room.number, content_of(event))
+    return Stored(event.seq, room.number, content_of_event(event))
 
 
 def _made_to_leave(event: LogEvent) -> frozenset[str]:
@@ -99,7 +98,7 @@ def _made_to_leave(event: LogEvent) -> frozenset[str]:
 
     What was before it is not: whether the bot was a member then, the event does not say.
     """
-    name = bot_name(event.user) if isinstance(event, EndsReading) else None
+    name = bot_name(getattr(event, "user", "")) if event.ends_reading else None
     return frozenset() if name is None else frozenset({name})
 
 

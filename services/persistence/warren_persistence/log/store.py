@@ -24,8 +24,9 @@ from warren.contract.wire import rfc3339
 from warren.ops import mongo
 from warren.ops.mongo import long_work, translated
 
-from warren_persistence.domain.content import content_of
-from warren_persistence.domain.notices import concerned
+from warren_persistence.domain.content import content_of_event
+from warren_persistence.domain.facts import Place, Target
+from warren_persistence.domain.notices import recipient
 from warren_persistence.domain.plan import KeyOf, Stored
 from warren_persistence.domain.room import LogEvent, Membership, Room
 from warren_persistence.projections.folding import folded, terms
@@ -360,6 +361,19 @@ class Store:
             documents = await self._events.find({"$or": ways}).hint("key").to_list(None)
         return {(one["room"], one["sender"], one["key"]): _stored(one) for one in documents}
 
+    async def targets(self, places: Iterable[Place]) -> dict[Place, Target]:
+        """Return what stands at these places of the logs; nothing is missing."""
+        found = {place: {"room": place[0], "seq": place[1]} for place in places}
+        if not found:
+            return {}
+        with translated():
+            fields = {"_id": 0, "room": 1, "seq": 1, "type": 1, "sender": 1, "at": 1, "erased": 1}
+            documents = await self._events.find({"$or": list(found.values())}, fields).to_list(None)
+        return {
+            (one["room"], one["seq"]): Target(one["type"], one["sender"], one["at"], one.get("erased", False))
+            for one in documents
+        }
+
     async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
         """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
         with translated():
@@ -436,7 +450,7 @@ _INTERNAL = {"_id", "room", "unprojected", "unsent"}
 def _stored(document: dict[str, Any]) -> Stored:
     """Return where an event stands; one of a type that only a newer replica knows is none of what is known here."""
     event = _known(document)
-    return Stored(document["seq"], document["number"], hash(None) if event is None else content_of(event), event)
+    return Stored(document["seq"], document["number"], hash(None) if event is None else content_of_event(event), event)
 
 
 def _all_known(documents: Iterable[dict[str, Any]]) -> list[tuple[str, LogEvent]]:
@@ -457,7 +471,7 @@ def _document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
     document = {"room": room, **event.model_dump(exclude_none=True), "number": number}
     if event.type not in NUMBERED:
         document["unprojected"] = True
-        if concerned(event):
+        if recipient(event):
             document["unsent"] = True
     return document
 

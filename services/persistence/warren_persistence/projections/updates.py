@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import UpdateOne
-from warren.contract.events import MemberJoined, RoomCreated
+from warren.contract.events import RoomCreated
 
-from warren_persistence.domain.room import LogEvent, member_changes, room_changes
+from warren_persistence.domain.decide import member_changes, room_changes
+from warren_persistence.domain.registry import entry_of
+from warren_persistence.domain.room import LogEvent
 from warren_persistence.projections.folding import terms
 
 _BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,11 +39,7 @@ def member_updates(events: Iterable[Entry]) -> list[UpdateOne]:
 
 def people_updates(events: Iterable[Entry]) -> list[UpdateOne]:
     """Return what the events make of `people`: who enters a room has signed in, bots as well."""
-    return [
-        known_as(event.sender, event.name, event.at)
-        for _, event in events
-        if isinstance(event, RoomCreated | MemberJoined)
-    ]
+    return [known_as(event.sender, event.name, event.at) for _, event in events if entry_of(event).signed_in]
 
 
 def known_as(user: str, name: str, at: datetime) -> UpdateOne:

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from warren.broker.errors import Nacked, Unavailable
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.broker.tracing import speaking_for
-from warren.contract.events import About, ChangesStanding, EndsReading, Events
+from warren.contract.events import AnyEvent, Events
 from warren.contract.ids import is_inbox
 from warren.contract.topology import EVENTS, bot_key, event_key
 from warren.supervise import Tasks
@@ -129,8 +129,8 @@ class EventPublisher:
         }
         if copies := [*run.copies, *self._everything(run.room)]:
             headers["BCC"] = copies  # the broker takes it off
-        for header, kind in (("ends", EndsReading), ("standings", ChangesStanding)):
-            if found := [[event.seq, _whose(event), event.type] for event in run.events if isinstance(event, kind)]:
+        for header, flag in (("ends", "ends_reading"), ("standings", "changes_permissions")):
+            if found := [[event.seq, _whose(event), event.type] for event in run.events if getattr(event, flag)]:
                 headers[header] = to_json(found).decode()
         return headers
 
@@ -139,6 +139,6 @@ class EventPublisher:
         return [] if is_inbox(room) else [bot_key(name) for name in sorted(self._reading)]
 
 
-def _whose(event: EndsReading | ChangesStanding) -> str:
+def _whose(event: AnyEvent) -> str:
     """Return whom an event changes something for; everybody has no id."""
-    return event.user if isinstance(event, About) else ""
+    return getattr(event, "user", "")

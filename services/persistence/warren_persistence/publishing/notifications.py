@@ -17,7 +17,7 @@ from warren.contract.topology import COMMANDS, shard, shard_key
 from warren.ops.mongo import StoreUnavailable
 from warren.supervise import contained, failed
 
-from warren_persistence.domain.notices import concerned, notice
+from warren_persistence.domain.notices import notice, recipient
 from warren_persistence.domain.room import LogEvent
 from warren_persistence.log.store import Store
 
@@ -85,7 +85,7 @@ class NotificationOutbox:
     async def _tell(
         self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
     ) -> bool:
-        user = concerned(event)
+        user = recipient(event)
         if user is None or about is None:
             return True
         command = notice(room, about["kind"], about["title"], event, user)

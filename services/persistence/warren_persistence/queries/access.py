@@ -10,7 +10,8 @@ from warren.contract.events import RoomKind
 from warren.contract.ids import RoomId, UserId, inbox_room
 from warren.contract.wire import utc_now
 
-from warren_persistence.domain.policy import NO_SUCH_ROOM, Denial, may_read
+from warren_persistence.domain.event_type import Denial
+from warren_persistence.domain.policy import NO_SUCH_ROOM, may_read
 from warren_persistence.domain.room import NOBODY, Membership
 from warren_persistence.log.store import Store, pair_of, standing_of
 

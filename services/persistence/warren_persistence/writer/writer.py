@@ -21,16 +21,16 @@ from warren.supervise import failed
 from warren_persistence import metrics
 from warren_persistence.commands.batch import Batch, Trust, decode
 from warren_persistence.commands.delivery_queue import DeliveryQueue, acknowledge
-from warren_persistence.domain.content import content_of
-from warren_persistence.domain.decide import RoomCommand, people, refuse
-from warren_persistence.domain.notices import concerned
+from warren_persistence.domain.content import content_of_event
+from warren_persistence.domain.decide import RoomCommand, members_needed, refuse
+from warren_persistence.domain.notices import recipient
 from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
 from warren_persistence.domain.room import NOBODY
 from warren_persistence.log.store import Store
 from warren_persistence.publishing.notifications import NotificationOutbox
 from warren_persistence.publishing.outcomes import OutcomePublisher
 from warren_persistence.writer.cache import Cache
-from warren_persistence.writer.facts import facts_of
+from warren_persistence.writer.loading import load_facts
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Writer:
         with within(batch.spans, "commit"):
             plan = await self._commit(batch, doubted)
         metrics.COMMIT.observe(time.perf_counter() - started)
-        if await self._outcomes.tell(batch, plan) and any(concerned(event) for _, event, _ in plan.new):
+        if await self._outcomes.tell(batch, plan) and any(recipient(event) for _, event, _ in plan.new):
             self._notifications.wake()
 
     def lost(self, shard: int) -> None:
@@ -222,13 +222,13 @@ class Writer:
             by_room[command.room].append(command)
         known = self._cache.known_keys(commands)
         known |= await self._store.find_keys(key_of(command) for room in doubted for command in by_room.get(room, ()))
-        facts = await facts_of(self._store, commands, rooms, self._rooms_limit)
+        facts = await load_facts(self._store, commands, rooms, self._rooms_limit)
         now = utc_now()
         return {room: plan_batch(found, rooms, known, now, facts) for room, found in by_room.items()}
 
     async def _load(self, commands: list[RoomCommand]) -> set[str]:
         """Read what the batch needs and the cache lacks; return the rooms just read."""
-        pairs = {(command.room, user) for command in commands for user in people(command)}
+        pairs = {(command.room, user) for command in commands for user in members_needed(command)}
         missing = self._cache.missing(pairs)
         if missing:
             rooms = await self._store.load_rooms(sorted(missing))
@@ -241,4 +241,4 @@ class Writer:
 
     def _remember(self, plan: Plan) -> None:
         for room, event, number in (*plan.new, *plan.again):
-            self._cache.remember((room, event.sender, event.key), Stored(event.seq, number, content_of(event)))
+            self._cache.remember((room, event.sender, event.key), Stored(event.seq, number, content_of_event(event)))

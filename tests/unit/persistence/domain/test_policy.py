@@ -8,11 +8,11 @@ from warren.contract import commands as c
 from warren.contract.codes import Code
 from warren.contract.commands import Refused
 from warren.contract.ids import direct_room, inbox_room, new_id
-from warren_persistence.domain.decide import decide
+from warren_persistence.domain.decide import apply, decide
 from warren_persistence.domain.facts import NO_FACTS, Facts
-from warren_persistence.domain.notices import concerned
+from warren_persistence.domain.notices import recipient
 from warren_persistence.domain.policy import may_read
-from warren_persistence.domain.room import Room, apply
+from warren_persistence.domain.room import Room
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 TABLE = cells()
@@ -214,7 +214,7 @@ def test_nobody_is_told_of_what_one_decides_about_them() -> None:
     for command in (c.Block(**by(inbox, "ann"), user="bob"), c.Hide(**by(inbox, "ann"), user="bob", upto=1)):
         event = decide(inbox, command, NOW)
         assert not isinstance(event, Refused)
-        assert concerned(event) is None
+        assert recipient(event) is None
 
 
 def test_a_notice_goes_into_an_inbox_and_nowhere_else() -> None:
