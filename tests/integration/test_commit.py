@@ -19,7 +19,7 @@ from warren_persistence.commands.batch import Batch, Decoded, Trust
 from warren_persistence.commands.delivery_queue import Delivery, DeliveryQueue
 from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.plan import Plan
-from warren_persistence.log.store import Store
+from warren_persistence.store import Store
 from warren_persistence.writer.writer import Writer
 
 Nobody = cast(Any, None)
@@ -50,7 +50,7 @@ class Committing:
 
     def __init__(self, store: Store, asked: Asked) -> None:
         self.asked = asked
-        self._writer = Writer(store, DeliveryQueue(), Nobody, Nobody, Trust(frozenset(), "persistence"), 1_000)
+        self._writer = Writer(store, DeliveryQueue(), Nobody, Nobody, Nobody, Trust(frozenset(), "persistence"), 1_000)
 
     async def commit(self, *commands: RoomCommand, redelivered: bool = False) -> Plan:
         """Store these, each in a delivery of its own."""

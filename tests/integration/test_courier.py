@@ -18,8 +18,8 @@ from warren.broker.publisher import Publisher
 from warren.contract.ids import inbox_room, new_id
 from warren.contract.topology import shard, shard_key
 from warren.contract.wire import utc_now
-from warren_persistence.log.store import Store, connect
 from warren_persistence.publishing import notifications as courier
+from warren_persistence.store import Store, connect
 
 ROOM = "garden"
 EXCHANGE = "test.courier"

@@ -21,7 +21,7 @@ from warren.contract.wire import utc_now
 from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.plan import Plan, plan_batch
 from warren_persistence.domain.room import NOBODY, Room
-from warren_persistence.log.store import Store
+from warren_persistence.store import Store
 
 WITHIN = 30.0
 """Seconds; a bound, not an expectation."""

@@ -14,7 +14,7 @@ from harness.tokens import token
 from integration.conftest import Person, Place, become_known, found_by, new_person
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
-from warren_persistence.log.store import connect
+from warren_persistence.store import connect
 
 _DATABASES = itertools.count(1)
 MANY = 2_000
@@ -139,6 +139,8 @@ async def test_whom_an_older_version_knew_is_found_as_by_this_one(stack: Stack) 
     store = connect(url)
     try:
         await store.prepare()
+        for name in await store.projector.outdated():
+            await store.projector.rebuild_all(name)
         for prefix in ("zoe n", "nunez", "NUÑ"):
             assert await store.people(prefix, 10) == {"zoe": "Zoë Nuñez"}, prefix
         await store.note_people({"zoe": "Zoe"}, utc_now())

@@ -21,7 +21,8 @@ from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable, translated
 from warren_persistence.domain.decide import apply, decide
 from warren_persistence.domain.room import NOBODY, LogEvent, Room
-from warren_persistence.log.store import PORTION, Store, connect
+from warren_persistence.log.structural import PORTION
+from warren_persistence.store import Store, connect
 
 WITHIN = 60.0
 """Seconds; a bound, not an expectation."""
@@ -59,6 +60,12 @@ def lived(seed: int) -> tuple[Room, list[tuple[str, LogEvent, int]]]:
             apply(room, event)
             log.append((room.name, event, room.number))
     return room, log
+
+
+async def rebuilt(store: Store) -> None:
+    """Make anew what is by older rules, as each replica does in the background."""
+    for name in await store.projector.outdated():
+        await store.projector.rebuild_all(name)
 
 
 async def looked_up(store: Store, room: Room) -> Room:
@@ -164,8 +171,7 @@ async def test_what_takes_long_at_the_start_is_not_cut_short(database: str) -> N
         await store.load_rooms(["garden"])
     finally:
         store.close()
-    for name in ("createIndexes", "update"):
-        assert min(asked.milliseconds[name]) > 3_600_000, name
+    assert min(asked.milliseconds["createIndexes"]) > 3_600_000
     assert max(asked.milliseconds["aggregate"]) <= 10_000
 
 
@@ -191,16 +197,17 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
     try:
         epochs = await together(*(replica.prepare() for replica in replicas))
         assert len(set(epochs)) == 1
-        store = replicas[0]
+        store, another = replicas
         room = (await store.load_rooms(["garden"]))["garden"]
         assert (room.kind, room.archived, room.owners, room.head, room.number) == ("private", False, 1, 3, 1)
         memberships = await store.memberships([("garden", "ann"), ("garden", "bob")])
         assert [memberships["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
         assert [found["read"] for found in await store.rooms_of("bob", 10)] == [1]
+        await together(rebuilt(store), rebuilt(another))
         assert await store.names(["bob"]) == {"bob": "N"}
         # And once is enough.
-        await replicas[1].project([])
-        assert await replicas[1].prepare() == epochs[0]
+        assert await another.prepare() == epochs[0]
+        assert await another.projector.outdated() == []
     finally:
         for replica in replicas:
             replica.close()
@@ -220,6 +227,7 @@ async def test_however_many_rooms_there_are_they_are_made_anew(database: str) ->
     store = connect(database)
     try:
         await store.prepare()
+        await rebuilt(store)
         last = f"{count - 1:0{length}}"
         assert (await store.load_rooms([last]))[last].owners == 1
         with pymongo.MongoClient[dict[str, Any]](database) as found:
@@ -228,20 +236,25 @@ async def test_however_many_rooms_there_are_they_are_made_anew(database: str) ->
         store.close()
 
 
-async def test_one_room_in_which_much_has_happened_is_projected_in_portions(database: str, store: Store) -> None:
-    """All of it at once would be as much memory as people have come and gone."""
+@pytest.mark.parametrize("known", [0, 1])
+async def test_one_room_in_which_much_has_happened_is_read_in_portions(known: int, database: str, store: Store) -> None:
+    """All of it at once would be as much memory as people have come and gone. `known`: events with a checkpoint."""
     asked = Replies()
     client: Any = AsyncIOMotorClient(database, tz_aware=True, event_listeners=[asked])
     busy, count = Store(client, client.get_default_database()), 3 * PORTION
     common = {"room": "busy", "sender": "ann", "name": "N", "unprojected": True, "number": 0, "at": utc_now()}
-    events = client.get_default_database().events
-    await events.insert_many(
+    found = client.get_default_database()
+    entries = [
         {**common, "seq": seq, "id": new_id(), "key": f"k{seq}", "type": "member.joined", "user": f"u{seq}"}
         for seq in range(1, count + 1)
-    )
+    ]
+    if known:
+        await found.events.insert_many(entries[:known])
+        await busy.projector.load(["busy"])
+    await found.events.insert_many(entries[known:])
     try:
-        await busy.project_left(["busy"])
-        assert await events.count_documents({"unprojected": True}) == 0
+        await busy.projector.load(["busy"])
+        assert (await found.checkpoints.find_one({"_id": "busy"}))["access"]["seq"] == count
         assert await store.is_member_of(f"u{count}", ["busy"])
         assert max(asked.documents) <= PORTION
     finally:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 What = Literal[
     "acknowledgement", "answer", "command", "commands", "commit", "connection", "events", "join", "knock", "landing",
-    "message", "notice", "query", "request", "room", "shard", "store",
+    "message", "notice", "projections", "query", "request", "room", "shard", "store",
 ]  # fmt: skip
 """What may fail. docs/configuration.md says what becomes of each."""
 FAILURES = Counter("warren_failures_total", "Exceptions that nobody foresaw, by what failed.", ["what"])

@@ -25,11 +25,12 @@ from warren_persistence.bots.forwarder import AT_ONCE, PASS_ON_WITHIN, Forwarder
 from warren_persistence.commands.batch import Trust
 from warren_persistence.commands.delivery_queue import PREFETCH, DeliveryQueue
 from warren_persistence.config import Settings
-from warren_persistence.log.store import connect
+from warren_persistence.projections.follower import ProjectionFollower
 from warren_persistence.publishing.events import TRY_WITHIN, UNCONFIRMED, EventPublisher
 from warren_persistence.publishing.notifications import NotificationOutbox
 from warren_persistence.publishing.outcomes import OutcomePublisher
 from warren_persistence.queries.reader import Reader
+from warren_persistence.store import connect
 from warren_persistence.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ class Persistence:
         notifications = NotificationOutbox(self._store, confirmed)
         everything = self._settings.reading_everything
         outcomes = OutcomePublisher(EventPublisher(fan_out, epoch, everything), confirmed, unconfirmed, replica)
-        writer = Writer(self._store, delivery_queue, outcomes, notifications, trust, self._settings.rooms_per_person)
+        follower = ProjectionFollower(self._store.projector)
+        writer = Writer(
+            self._store, delivery_queue, outcomes, notifications, follower, trust, self._settings.rooms_per_person
+        )
         shards = Shards(replica, shard_queue, PREFETCH, delivery_queue.put, writer.lost)
         reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
         passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), DeliveryQueue()
@@ -106,6 +110,7 @@ class Persistence:
             async with asyncio.TaskGroup() as inner:
                 inner.create_task(endless(writer.run()))
                 inner.create_task(endless(notifications.run()))
+                inner.create_task(endless(follower.run()))
                 inner.create_task(endless(forwarder.run()))
                 for link in taking:
                     inner.create_task(endless(link.run()))

@@ -28,6 +28,10 @@ EVENTS = Counter(
     ["outcome"],
 )
 BACKLOG = Gauge("warren_inbox_deliveries", "AMQP messages delivered and waiting for the writer.")
+ROOMS_BEHIND = Gauge(
+    "warren_projection_rooms_behind",
+    "Rooms in which the projections that follow the commits have yet to read what was stored.",
+)
 QUERIES_DROPPED = Counter(
     "warren_queries_dropped_total", "Queries of a broker user that sent too many, not read.", ["user"]
 )

@@ -14,8 +14,8 @@ from warren.broker.publisher import Publisher
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
 from warren_gateway.rooms.landing import landing
-from warren_persistence.log.store import Store
 from warren_persistence.queries.reader import Reader
+from warren_persistence.store import Store
 
 
 def failures(what: str) -> float:

@@ -127,6 +127,7 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
             "All but `confirmed` are a queue's that takes none: of a node of the broker that is down or halted.",
         ),
         _counter("Queries", "warren_queries_total", "type"),
+        _gauge("Rooms behind", "warren_projection_rooms_behind", about="Those that follow have yet to read them."),
     ),
     "Presence": (
         _gauge("People connected", "warren_presence_people"),

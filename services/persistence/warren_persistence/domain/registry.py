@@ -7,7 +7,7 @@ knows has none: its events are stored, read and passed on as they are.
 from typing import Any
 
 from warren.contract.commands import AnyCommand
-from warren.contract.events import AnyEvent
+from warren.contract.events import AnyEvent, event_type
 
 from warren_persistence.domain.event_type import EventType, Verb
 from warren_persistence.domain.events import inbox, members, messages, rooms
@@ -25,3 +25,7 @@ def entry_of(event: AnyEvent) -> EventType[Any]:
 def verb_of(command: AnyCommand) -> Verb[Any]:
     """Return what is known of the command."""
     return _BY_COMMAND[type(command)]
+
+
+PROJECTED = frozenset(event_type(entry.event) for entry in ENTRIES if entry.room or entry.members or entry.signed_in)
+"""The types that change what is looked up: rooms, members, people."""

@@ -19,7 +19,7 @@ from warren.supervise import contained, failed
 
 from warren_persistence.domain.notices import notice, recipient
 from warren_persistence.domain.room import LogEvent
-from warren_persistence.log.store import Store
+from warren_persistence.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,9 @@ class NotificationOutbox:
         """
         refused: dict[int, Unavailable] = {}
         async for found in self._store.unsent(PORTION):
-            rooms = await self._store.rooms_by_name({room for room, _ in found})
+            names = {room for room, _ in found}
+            await self._store.projector.load(names)
+            rooms = await self._store.rooms_by_name(names)
             sent = [(room, event) for room, event in found if await self._told(room, event, rooms.get(room), refused)]
             await self._store.mark_sent(sent)
         return refused

@@ -13,7 +13,7 @@ from warren.contract.wire import utc_now
 from warren_persistence.domain.event_type import Denial
 from warren_persistence.domain.policy import NO_SUCH_ROOM, may_read
 from warren_persistence.domain.room import NOBODY, Membership
-from warren_persistence.log.store import Store, pair_of, standing_of
+from warren_persistence.store import Store, pair_of, standing_of
 
 AT_ONCE = 100
 """Looks in one handful of reads."""
@@ -68,7 +68,7 @@ class AccessResolver:
         looks = list(looks)
         names = list(dict.fromkeys(room for room, _ in looks))
         heads = await self._store.heads(names)
-        await self._store.project_left(names)
+        await self._store.projector.load(names)
         rooms, members = await asyncio.gather(self._store.rooms_by_name(names), self._store.members(looks))
         return {
             look: _sight(look, heads.get(look[0]), rooms.get(look[0]), members.get(look), look[1] in self._watchers)

@@ -29,8 +29,8 @@ from warren.untrusted import UnreadableError, first_error, read
 
 from warren_persistence import metrics
 from warren_persistence.domain.room import NOBODY, Membership
-from warren_persistence.log.store import Store, pair_of, standing_of
 from warren_persistence.queries.access import AccessResolver, Pair, ResolvedAccess, read_of
+from warren_persistence.store import Store, pair_of, standing_of
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from warren.contract.ids import RoomId, UserId, inbox_room
 from warren_persistence.domain.decide import RoomCommand, needs_of
 from warren_persistence.domain.facts import NOTHING, Block, Facts, Place, Target
 from warren_persistence.domain.room import Room
-from warren_persistence.log.store import Store
+from warren_persistence.store import Store
 
 
 async def load_facts(store: Store, commands: Sequence[RoomCommand], rooms: Mapping[RoomId, Room], limit: int) -> Facts:

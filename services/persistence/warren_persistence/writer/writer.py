@@ -25,10 +25,12 @@ from warren_persistence.domain.content import content_of_event
 from warren_persistence.domain.decide import RoomCommand, members_needed, refuse
 from warren_persistence.domain.notices import recipient
 from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
+from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import NOBODY
-from warren_persistence.log.store import Store
+from warren_persistence.projections.follower import ProjectionFollower
 from warren_persistence.publishing.notifications import NotificationOutbox
 from warren_persistence.publishing.outcomes import OutcomePublisher
+from warren_persistence.store import Store
 from warren_persistence.writer.cache import Cache
 from warren_persistence.writer.loading import load_facts
 
@@ -49,6 +51,7 @@ class Writer:
         delivery_queue: DeliveryQueue,
         outcomes: OutcomePublisher,
         notifications: NotificationOutbox,
+        follower: ProjectionFollower,
         trust: Trust,
         rooms_limit: int,
     ) -> None:
@@ -56,6 +59,7 @@ class Writer:
         self._delivery_queue = delivery_queue
         self._outcomes = outcomes
         self._notifications = notifications
+        self._follower = follower
         self._trust = trust
         self._rooms_limit = rooms_limit
         self._cache = Cache()
@@ -134,8 +138,11 @@ class Writer:
         with within(batch.spans, "commit"):
             plan = await self._commit(batch, doubted)
         metrics.COMMIT.observe(time.perf_counter() - started)
-        if await self._outcomes.tell(batch, plan) and any(recipient(event) for _, event, _ in plan.new):
-            self._notifications.wake()
+        if await self._outcomes.tell(batch, plan):
+            if any(recipient(event) for _, event, _ in plan.new):
+                self._notifications.wake()
+            if any(event.type in PROJECTED for _, event, _ in plan.new):
+                self._follower.wake()
 
     def lost(self, shard: int) -> None:
         """Forget what is cached of a shard whose channel has ended."""

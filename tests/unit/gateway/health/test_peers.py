@@ -15,7 +15,7 @@ from warren.ops.mongo import StoreUnavailable
 from warren_gateway.auth import keys as jwks
 from warren_gateway.auth.keys import KeySet
 from warren_gateway.health.peers import Peers
-from warren_persistence.log import store as persistence
+from warren_persistence import store as persistence
 from warren_presence import store as presence
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)

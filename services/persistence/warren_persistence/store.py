@@ -14,34 +14,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import ValidationError
-from pymongo import ASCENDING, DESCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError
 from warren.contract.bots import BOT_PREFIX, bot_name
-from warren.contract.events import EVENT, EVENT_TYPES, NUMBERED
+from warren.contract.events import EVENT_TYPES, NUMBERED
 from warren.contract.queries import Head, StoredEvent
-from warren.contract.wire import rfc3339
 from warren.ops import mongo
 from warren.ops.mongo import long_work, translated
 
-from warren_persistence.domain.content import content_of_event
 from warren_persistence.domain.facts import Place, Target
-from warren_persistence.domain.notices import recipient
 from warren_persistence.domain.plan import KeyOf, Stored
+from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import LogEvent, Membership, Room
-from warren_persistence.projections.folding import folded, terms
-from warren_persistence.projections.updates import known_as, member_updates, people_updates, room_updates
+from warren_persistence.log.documents import all_known, as_document, as_stored, as_wire
+from warren_persistence.projections.folding import folded
+from warren_persistence.projections.people import known_as
+from warren_persistence.projections.projector import Projector
 
 log = logging.getLogger(__name__)
 
 DUPLICATE_KEY = 11_000
-_LEFT = {"unprojected": True, "type": {"$in": list(EVENT_TYPES)}}
-"""What is yet to be projected, of what is known here."""
-PORTION = 500
-"""Documents read and written at once when projections are brought up to the logs."""
-PROJECTIONS = 3
-"""The version of what `warren_persistence.projection` writes; raise it when that changes for events that exist."""
-
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = "\U0010ffff"
 """Sorts after all that follows a prefix."""
@@ -63,6 +55,7 @@ class Store:
         self._members = database.members
         self._people = database.people
         self._meta = database.meta
+        self.projector = Projector(database)
 
     def close(self) -> None:
         """Close the connections."""
@@ -92,11 +85,6 @@ class Store:
                 [("room", ASCENDING), ("key", ASCENDING), ("sender", ASCENDING)], unique=True, name="key"
             )
             await self._events.create_index(
-                [("unprojected", ASCENDING), ("room", ASCENDING)],
-                name="unprojected",
-                partialFilterExpression={"unprojected": True},
-            )
-            await self._events.create_index(
                 [("unsent", ASCENDING)], name="unsent", partialFilterExpression={"unsent": True}
             )
             await self._members.create_index(
@@ -110,46 +98,14 @@ class Store:
             )
             await self._people.create_index([("terms", ASCENDING)], name="terms")
             await self._rooms.create_index([("kind", ASCENDING), ("_id", ASCENDING)], name="directory")
-            document = await self._meta.find_one_and_update(
+            await self.projector.prepare()
+            found = await self._meta.find_one_and_update(
                 {"_id": "epoch"},
                 {"$setOnInsert": {"epoch": secrets.token_hex(8)}},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        await self._rebuild()
-        return str(document["epoch"])
-
-    async def _rebuild(self) -> None:
-        """Make the projections anew from the logs, if what made them was older; two replicas may do so at once."""
-        with translated(), long_work():
-            made = await self._meta.find_one({"_id": "projections"})
-            if made is not None and made["version"] >= PROJECTIONS:
-                return
-            log.info("projections are made anew: all logs are looked through")
-            structural = {"type": {"$nin": list(NUMBERED)}}
-            await self._events.update_many(structural, {"$set": {"unprojected": True}})
-            await self._rooms.update_many({}, {"$set": {"seq": 0}})
-            await self._members.update_many({}, {"$set": {"seq": 0}})
-            await self._project_all()
-            await self._fold_people()
-            await self._meta.update_one({"_id": "projections"}, {"$set": {"version": PROJECTIONS}}, upsert=True)
-
-    async def _project_all(self) -> None:
-        """Project whatever is left in any room, once: what only a newer replica knows stays as it is."""
-        # A portion after the other: the answer to `distinct` would be one document, of 16 MB at most.
-        left = self._events.find(_LEFT, {"_id": 0, "room": 1}).sort("room", ASCENDING).batch_size(PORTION)
-        done = 0
-        while portion := await left.to_list(PORTION):
-            await self.project_left(sorted({found["room"] for found in portion}))
-            done += len(portion)
-            log.info("projections are made anew", extra={"events": done})
-
-    async def _fold_people(self) -> None:
-        """Make anew what people are found by."""
-        cursor = self._people.find({}, {"name": 1})
-        while portion := await cursor.to_list(PORTION):
-            found = [({"_id": one["_id"]}, terms(one["_id"], one["name"])) for one in portion]
-            await self._people.bulk_write([UpdateOne(one, {"$set": {"terms": them}}) for one, them in found])
+        return str(found["epoch"])
 
     async def append(self, events: Sequence[tuple[str, LogEvent, int]]) -> "Conflict | None":
         """Insert (room, event, message count) in order, with majority; stop at the first that conflicts.
@@ -161,38 +117,19 @@ class Store:
             return None
         try:
             with translated():
-                await self._events.insert_many([_document(*event) for event in events], ordered=True)
+                await self._events.insert_many([as_document(*event) for event in events], ordered=True)
         except BulkWriteError as error:
             return _conflict(error, events)
         return None
 
     async def project(self, events: Iterable[tuple[str, LogEvent]]) -> None:
-        """Bring the projections up to these events, which are in each room's order; may be repeated, by any replica."""
-        structural = [(room, event) for room, event in events if event.type not in NUMBERED]
-        for start in range(0, len(structural), PORTION):
-            await self._project(structural[start : start + PORTION])
-
-    async def _project(self, events: Sequence[tuple[str, LogEvent]]) -> None:
-        updates = (
-            (self._rooms, room_updates(events)),
-            (self._members, member_updates(events)),
-            (self._people, people_updates(events)),
-        )
-        done = [{"room": room, "seq": event.seq} for room, event in events]
-        with translated():
-            for collection, writes in updates:
-                if writes:
-                    await collection.bulk_write(writes, ordered=True)
-            await self._events.update_many({"$or": done}, {"$unset": {"unprojected": ""}})
-
-    async def project_left(self, names: Sequence[str]) -> None:
-        """Project what a writer that died left unprojected, so that the projections say what the log says."""
-        with translated():
-            found = (
-                self._events.find({**_LEFT, "room": {"$in": list(names)}}).sort("seq", ASCENDING).batch_size(PORTION)
-            )
-            while portion := await found.to_list(PORTION):
-                await self.project(_all_known(portion))
+        """Bring up to these events what rights depend on; they are in each room's order. May be repeated."""
+        structural = [(room, event) for room, event in events if event.type in PROJECTED]
+        if structural:
+            await self.projector.committed(structural)
+            done = [{"room": room, "seq": event.seq} for room, event in structural]
+            with translated():
+                await self._events.update_many({"$or": done}, {"$unset": {"unprojected": ""}})
 
     async def load_rooms(self, names: Sequence[str]) -> dict[str, Room]:
         """Return the rooms at their heads (head 0: nothing has happened there), without members.
@@ -201,7 +138,7 @@ class Store:
         next insert. The other way round a removal by the writer before could be counted and not known.
         """
         heads = await self.heads(names)
-        await self.project_left(names)
+        await self.projector.load(names)
         known, owners, bots = await asyncio.gather(
             self.rooms_by_name(names), self._count_owners(names), self._bots(names)
         )
@@ -246,15 +183,15 @@ class Store:
             return {document["_id"]: document["count"] async for document in cursor}
 
     async def unsent(self, portion: int) -> AsyncIterator[list[tuple[str, LogEvent]]]:
-        """Yield all events, projected already, whose notice has not been published, so many at a time."""
-        query = {"unsent": True, "unprojected": {"$exists": False}, "type": {"$in": list(EVENT_TYPES)}}
+        """Yield all events whose notice has not been published, so many at a time."""
+        query = {"unsent": True, "type": {"$in": list(EVENT_TYPES)}}
         cursor = self._events.find(query)
         while True:
             with translated():
                 documents = await cursor.to_list(portion)
             if not documents:
                 return
-            yield _all_known(documents)
+            yield all_known(documents)
 
     async def mark_sent(self, events: Iterable[tuple[str, LogEvent]]) -> None:
         """Take note that the notices of these events have been published."""
@@ -359,7 +296,7 @@ class Store:
             return {}
         with translated():
             documents = await self._events.find({"$or": ways}).hint("key").to_list(None)
-        return {(one["room"], one["sender"], one["key"]): _stored(one) for one in documents}
+        return {(one["room"], one["sender"], one["key"]): as_stored(one) for one in documents}
 
     async def targets(self, places: Iterable[Place]) -> dict[Place, Target]:
         """Return what stands at these places of the logs; nothing is missing."""
@@ -432,48 +369,6 @@ def pair_of(room: dict[str, Any]) -> tuple[str, str] | None:
         return None
     one, other = room["pair"]
     return (one, other)
-
-
-def as_wire(document: dict[str, Any]) -> StoredEvent:
-    """Return a stored event as clients see it; fields that only a newer replica knows pass through."""
-    hidden = _INTERNAL if document["type"] in NUMBERED else _INTERNAL | {"number"}
-    return {
-        name: rfc3339(value) if isinstance(value, datetime) else value
-        for name, value in document.items()
-        if name not in hidden and value is not None
-    }
-
-
-_INTERNAL = {"_id", "room", "unprojected", "unsent"}
-
-
-def _stored(document: dict[str, Any]) -> Stored:
-    """Return where an event stands; one of a type that only a newer replica knows is none of what is known here."""
-    event = _known(document)
-    return Stored(document["seq"], document["number"], hash(None) if event is None else content_of_event(event), event)
-
-
-def _all_known(documents: Iterable[dict[str, Any]]) -> list[tuple[str, LogEvent]]:
-    found = ((document["room"], _known(document)) for document in documents)
-    return [(room, event) for room, event in found if event is not None]
-
-
-def _known(document: dict[str, Any]) -> LogEvent | None:
-    """Return an event, or None if only a newer replica knows what it is."""
-    try:
-        return EVENT.validate_python(document)
-    except ValidationError:
-        log.info("an event that is not known here", extra={"room": document["room"], "seq": document["seq"]})
-        return None
-
-
-def _document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
-    document = {"room": room, **event.model_dump(exclude_none=True), "number": number}
-    if event.type not in NUMBERED:
-        document["unprojected"] = True
-        if recipient(event):
-            document["unsent"] = True
-    return document
 
 
 def _conflict(error: BulkWriteError, events: Sequence[tuple[str, LogEvent, int]]) -> Conflict:

@@ -1,0 +1,74 @@
+"""Reads from the logs the events that change what is looked up, past all that is said between them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from warren.contract.ids import RoomId, Seq
+from warren.ops.mongo import translated
+
+from warren_persistence.domain.registry import PROJECTED
+from warren_persistence.domain.room import LogEvent
+from warren_persistence.log.documents import all_known
+
+PORTION = 500
+"""Documents read at once."""
+_TYPES = {"$in": sorted(PROJECTED)}
+"""In the index and in every query of it: only so does MongoDB know that the index has all that the query asks for."""
+Entry = tuple[RoomId, LogEvent]
+"""A room and an event of its log."""
+
+
+class StructuralEvents:
+    """The structural events of all logs, by room and seq. Every call may raise StoreUnavailable."""
+
+    def __init__(self, database: Any) -> None:
+        self._events = database.events
+
+    async def prepare(self) -> None:
+        """Make the index. The name says which types are in it: those of another version have an index of their own."""
+        await self._events.create_index(
+            [("room", ASCENDING), ("seq", ASCENDING)],
+            name=f"structural_{len(PROJECTED)}",
+            partialFilterExpression={"type": _TYPES},
+        )
+
+    async def after(self, seqs: Mapping[RoomId, Seq]) -> AsyncIterator[list[Entry]]:
+        """Yield the events after these seqs in these rooms, each room's in order, PORTION at most at a time."""
+        ranges = [{"room": room, "seq": {"$gt": seq}} for room, seq in seqs.items()]
+        cursor = self._events.find({"type": _TYPES, "$or": ranges}).sort("seq", ASCENDING).batch_size(PORTION)
+        while True:
+            with translated():
+                found: list[dict[str, Any]] = await cursor.to_list(PORTION)
+            if not found:
+                return
+            yield all_known(found)
+
+    async def last(self, room: RoomId) -> Seq:
+        """Return the seq of the room's last structural event, 0 if it has none."""
+        with translated():
+            found = await self._events.find_one({"type": _TYPES, "room": room}, {"seq": 1}, sort=[("seq", DESCENDING)])
+        return Seq(found["seq"]) if found else 0
+
+    async def count(self, room: RoomId, upto: Seq) -> int:
+        """Return how many there are in the room up to a seq."""
+        with translated():
+            return int(await self._events.count_documents({"type": _TYPES, "room": room, "seq": {"$lte": upto}}))
+
+    async def rooms(self) -> AsyncIterator[list[RoomId]]:
+        """Yield all rooms that have any, PORTION at most at a time."""
+        # Not `distinct`: its answer would be one document, of 16 MB at most.
+        last = ""
+        while True:
+            found: list[RoomId] = []
+            while len(found) < PORTION:
+                with translated():
+                    one = await self._events.find_one(
+                        {"type": _TYPES, "room": {"$gt": last}}, {"_id": 0, "room": 1}, sort=[("room", ASCENDING)]
+                    )
+                if one is None:
+                    break
+                found.append(last := one["room"])
+            if not found:
+                return
+            yield found

@@ -1,0 +1,133 @@
+"""Keeps the projections at the heads of the logs: one leads, inside the commits; the others follow them.
+
+A projection that an older version of its rules has made is made anew, room by room: of whoever loads a room first,
+and of all rooms in the background. So the service serves meanwhile, and judges nothing by what the old rules made.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from warren.contract.ids import RoomId, Seq
+from warren.ops.mongo import StoreUnavailable, translated
+
+from warren_persistence.log.structural import Entry, StructuralEvents
+from warren_persistence.projections.access import AccessProjection
+from warren_persistence.projections.checkpoints import Checkpoints
+from warren_persistence.projections.people import PeopleProjection
+
+log = logging.getLogger(__name__)
+
+TRIES = 10
+"""How often a room is made anew in which something happens meanwhile each time."""
+OF_BEFORE = 3
+"""What versions before checkpoints look for in `meta`: without it they would make everything anew by themselves."""
+
+
+NAMES = (AccessProjection.name, PeopleProjection.name)
+
+
+class Projection(Protocol):
+    """What events make of collections that things are looked up in. Idempotent, whoever does it how often."""
+
+    name: str
+    version: int
+
+    async def project(self, events: Iterable[Entry]) -> None:
+        """Take in these events, which follow in each room what was taken in. Raises StoreUnavailable."""
+
+    async def rebuild(self, room: RoomId, upto: Seq, log: StructuralEvents) -> None:
+        """Write over what older rules have made of a room's events up to a seq. Raises StoreUnavailable."""
+
+
+class Projector:
+    """All projections. Every call may raise StoreUnavailable."""
+
+    def __init__(self, database: Any) -> None:
+        self._meta = database.meta
+        self._log = StructuralEvents(database)
+        self._people = PeopleProjection(database)
+        self._leading: Projection = AccessProjection(database)
+        self._following: tuple[Projection, ...] = (self._people,)
+        self._all = {one.name: one for one in (self._leading, *self._following)}
+        self.checkpoints = Checkpoints(database, {name: one.version for name, one in self._all.items()})
+
+    async def prepare(self) -> None:
+        """Make the indexes."""
+        await self._log.prepare()
+        await self.checkpoints.prepare()
+        await self._meta.update_one({"_id": "projections"}, {"$setOnInsert": {"version": OF_BEFORE}}, upsert=True)
+
+    async def committed(self, events: Sequence[Entry]) -> None:
+        """Take in structural events that were just stored, by who has loaded their rooms before."""
+        if events:
+            await self._leading.project(events)
+            await self._advance(self._leading, {room: event.seq for room, event in events})
+
+    async def load(self, rooms: Collection[RoomId]) -> None:
+        """Have what rights depend on agree with these rooms' logs, whatever a writer that died has left."""
+        await self._catch_up(self._leading, rooms)
+
+    async def follow(self, portion: int) -> None:
+        """Have the other projections read what was committed."""
+        async for found in self.checkpoints.behind(portion):
+            rooms = [one["_id"] for one in found]
+            for projection in self._following:
+                await self._catch_up(projection, rooms)
+            await self.checkpoints.caught_up(found, self._leading.name)
+
+    async def _catch_up(self, projection: Projection, rooms: Collection[RoomId]) -> None:
+        seqs = await self.checkpoints.read(projection.name, rooms)
+        older: set[RoomId] = set()
+        # The same reads for a room that does not exist, so that it takes as long.
+        async for events in self._log.after({room: seqs.get(room, 0) for room in rooms}):
+            older |= {room for room, _ in events if room not in seqs}
+            known = [(room, event) for room, event in events if room in seqs]
+            if known:
+                await projection.project(known)
+                await self._advance(projection, {room: event.seq for room, event in known})
+        for room in older:
+            await self._rebuild(projection, room)
+
+    async def _advance(self, projection: Projection, seqs: Mapping[RoomId, Seq]) -> None:
+        await self.checkpoints.advance(projection.name, seqs, leads=projection is self._leading)
+
+    async def _rebuild(self, projection: Projection, room: RoomId) -> None:
+        for _ in range(TRIES):
+            upto = await self._log.last(room)
+            await projection.rebuild(room, upto, self._log)
+            # What was committed meanwhile was put on top of what the old rules made.
+            if await self._log.last(room) == upto:
+                await self.checkpoints.rebuilt(projection.name, room, upto, leads=projection is self._leading)
+                return
+        raise StoreUnavailable(f"{projection.name} of {room} changed all the time while it was made anew")
+
+    async def outdated(self) -> list[str]:
+        """Return the names of projections that older rules have made of some rooms."""
+        with translated():
+            made = await self._meta.find_one({"_id": "projections"}) or {}
+        return [name for name, one in self._all.items() if made.get(name, 0) < one.version]
+
+    async def reset(self, name: str) -> None:
+        """Have a projection be made anew in all rooms."""
+        await self._note(name, 0)
+        await self.checkpoints.reset(name)
+
+    async def rebuild_all(self, name: str) -> None:
+        """Make a projection anew in the rooms in which older rules have made it."""
+        projection, done = self._all[name], 0
+        log.info("a projection is made anew: all rooms are looked through", extra={"projection": name})
+        if projection is self._people:
+            await self._people.refold()
+        async for rooms in self._log.rooms():
+            made = await self.checkpoints.read(name, rooms)
+            for room in rooms:
+                if room not in made:
+                    await self._rebuild(projection, room)
+            done += len(rooms)
+            log.info("a projection is made anew", extra={"projection": name, "rooms": done})
+        await self._note(name, projection.version)
+
+    async def _note(self, name: str, version: int) -> None:
+        with translated():
+            await self._meta.update_one({"_id": "projections"}, {"$set": {name: version}}, upsert=True)
