@@ -9,7 +9,7 @@ from warren.ops import mongo
 from warren.rates import Rate
 from warren_local.service import Service
 from warren_persistence.__main__ import main as persistence
-from warren_persistence.queries import reader
+from warren_persistence.queries import consumer
 from warren_presence.__main__ import main as presence
 from warren_presence.domain import shard
 
@@ -48,12 +48,12 @@ def _altered(service: Service, main: Callable[[], None]) -> Service:
 
 def _patient() -> None:
     mongo.OPERATION_TIMEOUT = LONG * 1_000
-    reader.STOP_WITHIN = LONG
+    consumer.STOP_WITHIN = LONG
     persistence()
 
 
 def _strict() -> None:
-    vars(reader)["ALONE"] = Rate(1, 1)
+    vars(consumer)["ALONE"] = Rate(1, 1)
     persistence()
 
 

@@ -20,7 +20,7 @@ from warren.broker.rpc_client import RpcClient
 from warren.broker.shards import Shards
 from warren.contract.topology import EVENTS, shard_queue
 from warren_gateway.broker.bucket_queue import BucketQueue
-from warren_persistence.queries.reader import Reader
+from warren_persistence.queries.consumer import QueryConsumer
 from warren_presence.service import PresenceService
 
 Nobody = cast(Any, None)
@@ -30,7 +30,7 @@ SERVE: dict[str, Callable[[AbstractConnection], Awaitable[None]]] = {
     "mailbox": ReplyQueue(CommandClient(PUBLISHER, by_shard), RpcClient(PUBLISHER)).serve,
     "publisher": PUBLISHER.serve,
     "events": BucketQueue(EVENTS, 1, lambda _: None, lambda: None).serve,
-    "queries": Reader(Nobody, PUBLISHER, "epoch", frozenset()).serve,
+    "queries": QueryConsumer(Nobody, PUBLISHER, "epoch", frozenset()).serve,
     "presence": PresenceService("test", Nobody).serve,
 }
 

@@ -150,12 +150,12 @@ async def test_what_only_a_later_version_knows_passes_through(database: str) -> 
         assert [found async for portion in store.unsent(100) for found in portion] == []
         found = await store.find_keys([("garden", "bob", "later4"), ("garden", "bob", "later5")])
         assert {(stored.seq, stored.event) for stored in found.values()} == {(4, None), (5, None)}
-        events = await store.range("garden", 3, 5, 10)
+        events = await store.log.range("garden", 3, 5, 10)
         assert [(event["type"], event.get("colour")) for event in events] == [
             ("room.painted", "red"),
             ("member.role", None),
         ]
-        assert [note["seq"] for note in await store.notes("garden", 3, 5, 10)] == [4, 5]
+        assert [note["seq"] for note in await store.log.system_events("garden", 3, 5, 10)] == [4, 5]
     finally:
         store.close()
 

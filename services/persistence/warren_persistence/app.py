@@ -29,7 +29,7 @@ from warren_persistence.projections.follower import ProjectionFollower
 from warren_persistence.publishing.events import TRY_WITHIN, UNCONFIRMED, EventPublisher
 from warren_persistence.publishing.notifications import NotificationOutbox
 from warren_persistence.publishing.outcomes import OutcomePublisher
-from warren_persistence.queries.reader import Reader
+from warren_persistence.queries.consumer import QueryConsumer
 from warren_persistence.store import connect
 from warren_persistence.writer.writer import Writer
 
@@ -78,7 +78,7 @@ class Persistence:
             self._store, delivery_queue, outcomes, notifications, follower, trust, self._settings.rooms_per_person
         )
         shards = Shards(replica, shard_queue, PREFETCH, delivery_queue.put, writer.lost)
-        reader = Reader(self._store, unconfirmed, epoch, gateways, everything)
+        queries = QueryConsumer(self._store, unconfirmed, epoch, gateways, everything)
         passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), DeliveryQueue()
         forwarder = Forwarder(from_bots, AdmissionControl(trust), passing, outcomes)
         bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)
@@ -97,9 +97,9 @@ class Persistence:
         events = SupervisedConnection(nodes, f"persistence/{replica}/events", fan_out.serve)
         taking = [
             SupervisedConnection(nodes, f"persistence/{replica}/commands", shards.serve),
-            SupervisedConnection(nodes, f"persistence/{replica}/queries", reader.serve),
+            SupervisedConnection(nodes, f"persistence/{replica}/queries", queries.serve),
             SupervisedConnection(nodes, f"persistence/{replica}/bots", bots.serve),
-            SupervisedConnection(nodes, f"persistence/{replica}/bots-queries", reader.serve_bots),
+            SupervisedConnection(nodes, f"persistence/{replica}/bots-queries", queries.serve_bots),
         ]
         self._links = [publish, events, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.

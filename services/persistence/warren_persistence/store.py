@@ -17,8 +17,7 @@ from typing import Any, Literal
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError
 from warren.contract.bots import BOT_PREFIX, bot_name
-from warren.contract.events import EVENT_TYPES, NUMBERED
-from warren.contract.queries import Head, StoredEvent
+from warren.contract.events import EVENT_TYPES
 from warren.ops import mongo
 from warren.ops.mongo import long_work, translated
 
@@ -26,7 +25,8 @@ from warren_persistence.domain.facts import Place, Target
 from warren_persistence.domain.plan import KeyOf, Stored
 from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import LogEvent, Membership, Room
-from warren_persistence.log.documents import all_known, as_document, as_stored, as_wire
+from warren_persistence.log.documents import all_known, as_document, as_stored
+from warren_persistence.log.read import LogReader
 from warren_persistence.projections.folding import folded
 from warren_persistence.projections.people import known_as
 from warren_persistence.projections.projector import Projector
@@ -55,6 +55,7 @@ class Store:
         self._members = database.members
         self._people = database.people
         self._meta = database.meta
+        self.log = LogReader(database)
         self.projector = Projector(database)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class Store:
         The heads first: what is read after them knows all that they count, and whatever it knows beyond them stops the
         next insert. The other way round a removal by the writer before could be counted and not known.
         """
-        heads = await self.heads(names)
+        heads = await self.log.heads(names)
         await self.projector.load(names)
         known, owners, bots = await asyncio.gather(
             self.rooms_by_name(names), self._count_owners(names), self._bots(names)
@@ -205,18 +206,6 @@ class Store:
         with translated():
             cursor = self._rooms.find({"_id": {"$in": list(names)}})
             return {document["_id"]: document async for document in cursor}
-
-    async def heads(self, names: Sequence[str]) -> dict[str, Head]:
-        """Return where the logs end, of the rooms that have one."""
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"room": {"$in": list(names)}}},
-            # Descending in both, so that the index `seq` is walked backwards, one step a room (DISTINCT_SCAN).
-            {"$sort": {"room": DESCENDING, "seq": DESCENDING}},
-            {"$group": {"_id": "$room", "head": {"$first": "$seq"}, "number": {"$first": "$number"}}},
-        ]
-        with translated():
-            cursor = self._events.aggregate(pipeline)
-            return {document["_id"]: Head.model_validate(document) async for document in cursor}
 
     async def members(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
         """Return the membership documents of these (room, user), of whatever state; who has none is missing."""
@@ -310,34 +299,6 @@ class Store:
             (one["room"], one["seq"]): Target(one["type"], one["sender"], one["at"], one.get("erased", False))
             for one in documents
         }
-
-    async def range(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
-        """Return the events of the room after seq `after`, not beyond `upto`, oldest first."""
-        with translated():
-            cursor = self._events.find({"room": room, "seq": {"$gt": after, "$lte": upto}}).sort("seq", ASCENDING)
-            return [as_wire(document) for document in await cursor.to_list(limit)]
-
-    async def messages(
-        self, room: str, before: int | None, after: int | None, upto: int, limit: int
-    ) -> list[StoredEvent]:
-        """Return up to `limit` messages up to seq `upto`, oldest first: the last before a seq, or the first after."""
-        seqs = {"$lte": upto}
-        if before is not None:
-            seqs["$lt"] = before
-        if after is not None:
-            seqs["$gt"] = after
-        direction = DESCENDING if after is None else ASCENDING
-        query = {"room": room, "type": {"$in": list(NUMBERED)}, "seq": seqs}
-        with translated():
-            found = await self._events.find(query).sort("seq", direction).to_list(limit)
-        return sorted((as_wire(document) for document in found), key=lambda event: int(event["seq"]))
-
-    async def notes(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:
-        """Return the last `limit` events after seq `after`, up to `upto`, that are no messages; oldest first."""
-        query = {"room": room, "type": {"$nin": list(NUMBERED)}, "seq": {"$gt": after, "$lte": upto}}
-        with translated():
-            found = await self._events.find(query).sort("seq", DESCENDING).to_list(limit)
-        return [as_wire(document) for document in reversed(found)]
 
     async def public_rooms(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Return public rooms in use by id, those that sort after `after`."""

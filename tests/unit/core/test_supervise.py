@@ -14,7 +14,7 @@ from warren.broker.publisher import Publisher
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
 from warren_gateway.rooms.landing import landing
-from warren_persistence.queries.reader import Reader
+from warren_persistence.queries.consumer import QueryConsumer
 from warren_persistence.store import Store
 
 
@@ -36,8 +36,9 @@ def test_an_exception_is_logged_counted_and_handed_on(caplog: pytest.LogCaptureF
 
 async def test_a_query_that_fails_is_counted_and_answered() -> None:
     before = failures("query")
-    reader = Reader(cast(Store, None), cast(Publisher, None), "e", frozenset({"gateway"}))  # a store that is none
-    answer = await reader._answer(b'{"type":"rooms","user":"ann"}', "gateway")
+    store = cast(Store, None)  # one that is none
+    queries = QueryConsumer(store, cast(Publisher, None), "e", frozenset({"gateway"}))
+    answer = await queries._answer(b'{"type":"rooms","user":"ann"}', "gateway")
     assert (answer.model_dump()["code"], failures("query")) == ("unavailable", before + 1)
 
 

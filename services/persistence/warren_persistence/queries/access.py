@@ -67,7 +67,7 @@ class AccessResolver:
         """
         looks = list(looks)
         names = list(dict.fromkeys(room for room, _ in looks))
-        heads = await self._store.heads(names)
+        heads = await self._store.log.heads(names)
         await self._store.projector.load(names)
         rooms, members = await asyncio.gather(self._store.rooms_by_name(names), self._store.members(looks))
         return {
