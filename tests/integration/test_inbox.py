@@ -48,7 +48,7 @@ async def test_what_a_moderator_does_is_told_to_the_one_it_befalls(
         common = {"kind": "public", "title": place.room, "sender": place.ann.id}
         assert {**event, **about, **common, **expected} == event
     history = await http.get(f"{gateways[0]}/v1/rooms/@me/messages", headers=place.bob.headers)
-    assert history.json() == {"messages": found, "more": False, "notes": [], "notes_cut": False}
+    assert history.json() == {"messages": found, "more": False, "at": len(acts), "notes": [], "notes_cut": False}
 
 
 async def test_the_inbox_is_a_room_of_ones_own(place: Place, http: httpx.AsyncClient, gateways: list[str]) -> None:

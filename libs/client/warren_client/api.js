@@ -70,7 +70,7 @@ export class Api {
     return this.#ask("PATCH", path(room), change);
   }
 
-  /** A page of messages, newest last, and what else happened between them; `notes_cut`: not all of that, `events` has the rest. @param {string} room @param {number} [before] a seq @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean, notes_cut?: boolean}>} */
+  /** A page of messages, newest last, and what else happened between them; `notes_cut`: not all of that, `events` has the rest. @param {string} room @param {number} [before] a seq @returns {Promise<{messages: RoomEvent[], notes: RoomEvent[], more: boolean, at?: number|null, notes_cut?: boolean}>} */
   history(room, before) {
     const query = new URLSearchParams({ limit: "50", notes: "true" });
     if (before !== undefined) query.set("before", String(before));

@@ -99,6 +99,7 @@ class Store:
             )
             await self._people.create_index([("terms", ASCENDING)], name="terms")
             await self._rooms.create_index([("kind", ASCENDING), ("_id", ASCENDING)], name="directory")
+            await self.log.prepare()
             await self.projector.prepare()
             found = await self._meta.find_one_and_update(
                 {"_id": "epoch"},

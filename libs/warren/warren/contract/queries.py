@@ -180,6 +180,8 @@ class Range(Wire):
 class Page(Wire):
     """The answer to History: newest last; `more` says whether there are further messages in that direction.
 
+    `at`: the head at which it was read. Events after it, applied to the page, give what the room is later; those up to
+    it are in the page already. A replica of an older version does not say it.
     `notes`: the newest of the other events between the page's ends, NOTES_LIMIT at most. `notes_cut`: older ones of
     them were left out; EventRange has them.
     """
@@ -187,6 +189,7 @@ class Page(Wire):
     type: Literal["page"] = "page"
     messages: list[StoredEvent]
     more: bool
+    at: Cursor | None = None
     notes: list[StoredEvent] = Field(default_factory=list)
     notes_cut: bool = False
 

@@ -72,12 +72,14 @@ class StoredResponse(BaseModel):
 class PageResponse(BaseModel):
     """Messages, newest last; `more`: there are further ones in the direction asked for.
 
+    `at`: the seq at which the page was read, so that only events after it are news to it.
     `notes`: the other events between them, if they were asked for; the newest 200, or fewer if they are large.
     `notes_cut`: there are older ones between them, which the room's `events` have.
     """
 
     messages: list[dict[str, Any]]
     more: bool
+    at: int | None = None
     notes: list[dict[str, Any]] = Field(default_factory=list)
     notes_cut: bool = False
 

@@ -26,7 +26,7 @@ async def answer(context: QueryContext, query: q.History) -> BaseModel:
     more = len(found) > len(page)
     besides = await _system_events(context, query, page, upto, more=more) if query.notes else []
     shown = last_within(besides[-q.NOTES_LIMIT :], SYSTEM_EVENTS_SHARE)
-    return q.Page(messages=page, more=more, notes=shown, notes_cut=len(shown) < len(besides))
+    return q.Page(messages=page, more=more, at=upto, notes=shown, notes_cut=len(shown) < len(besides))
 
 
 async def _system_events(
