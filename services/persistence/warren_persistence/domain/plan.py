@@ -22,11 +22,14 @@ KeyOf = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where a command's event stands in the log, and what it says. `event`: None if it need not be published again."""
+    """Where a command's event stands in the log, and what it says. `event`: None if it need not be published again.
+
+    `content`: None if nobody knows any more, and so any command is the same.
+    """
 
     seq: int
     number: int
-    content: int
+    content: int | None
     event: LogEvent | None = None
 
 
@@ -74,7 +77,7 @@ def plan_batch(
                 plan.refused.add(command.room)
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
-        elif stored.content != content_of_command(command):
+        elif stored.content not in (None, content_of_command(command)):
             plan.answers.append(_another(command, stored))
             continue
         elif stored.event is not None:

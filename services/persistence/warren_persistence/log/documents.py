@@ -17,7 +17,7 @@ from warren_persistence.domain.room import LogEvent
 
 log = logging.getLogger(__name__)
 
-_INTERNAL = {"_id", "room", "unprojected", "unsent"}
+_INTERNAL = {"_id", "room", "unprojected", "unsent", "erased"}
 
 
 def as_document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
@@ -31,24 +31,33 @@ def as_document(room: str, event: LogEvent, number: int) -> dict[str, Any]:
 
 
 def as_wire(document: dict[str, Any]) -> StoredEvent:
-    """Return a stored event as clients see it; fields that only a newer replica knows pass through."""
+    """Return a stored event as clients see it; fields that only a newer replica knows pass through.
+
+    Of one that was erased its place is left. Its sender goes by the id, because every event has a name.
+    """
     hidden = _INTERNAL if document["type"] in NUMBERED else _INTERNAL | {"number"}
-    return {
+    found = {
         name: rfc3339(value) if isinstance(value, datetime) else value
         for name, value in document.items()
         if name not in hidden and value is not None
     }
+    return {**found, "name": found["sender"], "deleted": True} if document.get("erased") else found
 
 
 def as_stored(document: dict[str, Any]) -> Stored:
-    """Return where an event stands; one of a type that only a newer replica knows is none of what is known here."""
+    """Return where an event stands; one of a type that only a newer replica knows is none of what is known here.
+
+    What was erased may have said anything: whoever sends it again is told its place.
+    """
+    if document.get("erased"):
+        return Stored(document["seq"], document["number"], None)
     event = known(document)
     return Stored(document["seq"], document["number"], hash(None) if event is None else content_of_event(event), event)
 
 
 def all_known(documents: Iterable[dict[str, Any]]) -> list[tuple[str, LogEvent]]:
-    """Return the events, with their rooms, without what only a newer replica knows."""
-    found = ((document["room"], known(document)) for document in documents)
+    """Return the events, with their rooms, without what was erased and what only a newer replica knows."""
+    found = ((document["room"], known(document)) for document in documents if not document.get("erased"))
     return [(room, event) for room, event in found if event is not None]
 
 

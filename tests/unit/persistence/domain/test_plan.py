@@ -347,3 +347,10 @@ def test_each_command_and_its_event_say_the_same() -> None:
         command = COMMAND.validate_json(path.read_bytes())
         event = event_of(Case(Room(command.room), command, NOW, NO_FACTS))
         assert content_of_command(command) == content_of_event(event), path.name
+
+
+def test_whatever_is_sent_under_the_key_of_an_erased_event_is_told_its_place() -> None:
+    command = send("ann", "k")
+    plan = plan_batch([command], {"a": Room("a")}, {key_of(command): Stored(7, 3, None)}, NOW)
+    assert plan.answers == [Accepted(id=command.id, seq=7, number=3)]
+    assert (plan.new, plan.again) == ([], [])

@@ -58,6 +58,11 @@ class Event:
         return str(self.data.get("text", ""))
 
     @property
+    def deleted(self) -> bool:
+        """Whether nothing of it is left but its place, because it was deleted before it was read."""
+        return self.data.get("deleted") is True
+
+    @property
     def by_bot(self) -> bool:
         """Whether a bot did it."""
         return is_bot(self.sender)

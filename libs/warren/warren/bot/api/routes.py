@@ -35,6 +35,7 @@ class Route:
             _fits(event.type, self.types)
             and (self.rooms is None or _fits(event.room, self.rooms))
             and (self.bots or self.record or not event.by_bot)
+            and (self.record or not event.deleted)
             and self.what in (None, event.data.get("what"))
             and (self.signature is None or command_in(event.text)[0] == self.signature.command)
         )
