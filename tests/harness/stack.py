@@ -16,6 +16,7 @@ from warren_local.servers import Broker, Server, database
 from warren_local.service import Service
 from warren_local.topology import declare
 
+from harness.fork_server import ForkedService
 from harness.rabbitmq_4 import chosen_broker
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
@@ -134,4 +135,4 @@ class Stack:
         first, step = PORTS[kind]
         env = {"WARREN_AMQP_URL": self.amqp_url(kind), **self._env, **(env or {})}
         log = self.home / "logs" / f"{name}.log"
-        return Service(name, f"warren_{kind}", env, self.base + first + step * number, log, home=self.home)
+        return ForkedService(name, f"warren_{kind}", env, self.base + first + step * number, log, home=self.home)

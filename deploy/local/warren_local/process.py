@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from . import pidfile
 from .errors import LocalError
@@ -23,6 +23,18 @@ def tail(log: Path, lines: int = 20) -> str:
     if not log.exists():
         return "(no log)"
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Child(Protocol):
+    """What is needed of a child: subprocess.Popen has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return how it ended, or None while it lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired."""
 
 
 class Process:
@@ -49,7 +61,7 @@ class Process:
         self.env = dict(env)
         self.cwd = cwd
         self.pidfile = home / "run" / f"{name}.json"
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def answers(self) -> bool:
         """Whether it does its work now."""
@@ -63,13 +75,17 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.rename(self.log.with_suffix(".log.1"))
+        self._child = self.spawn()
+        pidfile.write(self.pidfile, self._child.pid)
+
+    def spawn(self) -> Child:
+        """Start the process itself, which writes to the log, in a process group of its own."""
         with self.log.open("ab") as log:
             # Its own session: Ctrl-C at the terminal reaches the runner alone, which then stops all in order.
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 self.command, env=self.env, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        pidfile.write(self.pidfile, self._child.pid)
 
     def wait_ready(self, timeout: float | None = None) -> None:
         """Return once it answers; raise LocalError, with the end of its log, if it dies or the seconds pass."""
