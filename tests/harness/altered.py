@@ -65,4 +65,4 @@ def _lenient() -> None:
 
 
 if __name__ == "__main__":
-    {main.__name__: main for main in (_patient, _strict, _lenient)}[sys.argv[1]]()
+    {main.__name__: main for main in (_patient, _strict, _lenient)}[sys.argv.pop(1)]()
