@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from e2e.browser import FLAGS
-from harness.member import fresh_room
-from harness.site import Site
+from harness.resilient_client import fresh_room
+from harness.web_site import WebSite
 from playwright.async_api import Browser, async_playwright
 
 from benchmarks.ground import Ground
@@ -23,7 +23,7 @@ async def measure(ground: Ground, chromium: str, messages: int) -> Table:
     """Time so many messages of each lane, at a quiet rate and at a busy one."""
     table = Table(f"From send to display, ms: p50 / p99 of {messages} messages")
     async with AsyncExitStack() as exits:
-        site = await exits.enter_async_context(Site(index_html=PAGE).running())
+        site = await exits.enter_async_context(WebSite(index_html=PAGE).running())
         browser = await exits.enter_async_context(_browser(chromium))
         lanes = {name: await _pair(exits, ground, name, browser, site) for name in TRANSPORTS}
         each = [(name, lane) for name, pair in lanes.items() for lane in pair]
@@ -36,7 +36,7 @@ async def measure(ground: Ground, chromium: str, messages: int) -> Table:
     return table
 
 
-async def _pair(exits: AsyncExitStack, ground: Ground, transport: str, browser: Browser, site: Site) -> list[Lane]:
+async def _pair(exits: AsyncExitStack, ground: Ground, transport: str, browser: Browser, site: WebSite) -> list[Lane]:
     """Return a lane without and one with a browser, both in the same room."""
     room, users = fresh_room("lane"), [f"lane{index}" for index in range(4)]
     await ground.fill([room], users)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from harness.member import fresh_room
+from harness.resilient_client import fresh_room
 
 from benchmarks.audience import Audience
 from benchmarks.ground import OWNER, Ground

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from harness.bots import give_logins
-from harness.member import bearer
+from harness.resilient_client import bearer
 from harness.stack import Stack
 from warren.contract.bots import bot_user
 from warren_local.errors import LocalError

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import psutil
-from harness.member import become_member, make_room
+from harness.resilient_client import join_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
 
@@ -74,7 +74,7 @@ class Ground:
 
             async def belong(number: int, user: str) -> None:
                 async with slots:
-                    await become_member(http, self.spare, rooms[number % len(rooms)], token(user))
+                    await join_room(http, self.spare, rooms[number % len(rooms)], token(user))
 
             for room in rooms:
                 await make_room(http, self.spare, room, token(OWNER))

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 import uvloop
-from harness.bus import Bus, bus, send_command
-from harness.member import fresh_room, make_room
-from harness.raw import CLOSE, TEXT, frame, raw_open, raw_sign_in
+from harness.broker_client import BrokerClient, connect_broker, send_command
+from harness.raw_clients import CLOSE, TEXT, frame, raw_open, raw_sign_in
+from harness.resilient_client import fresh_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
 from warren.contract.frames import FRAME_LIMIT
@@ -191,7 +191,7 @@ async def messages(stack: Stack, room: str, times: int) -> None:
         "40 bad commands": batch([{**one, "key": "\u00fc"} for one in good]),
         "a number of 1,000,000 digits": b'{"commands":[' + b"9" * MESSAGE + b"]}",
     }  # fmt: skip
-    async with bus(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as broker:
+    async with connect_broker(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as broker:
 
         async def commanded(data: bytes) -> None:
             await broker.publish(COMMANDS, shard_key(number), data)
@@ -212,7 +212,7 @@ async def messages(stack: Stack, room: str, times: int) -> None:
             print(f"{f'message of 1 MB: {case}':44}{right:10.0f}{wrong:10.0f}{wrong / right:8.2f}", flush=True)
 
 
-async def behind(broker: Bus, room: str) -> None:
+async def behind(broker: BrokerClient, room: str) -> None:
     """Wait until what was sent to the room's writer before is done with."""
     await broker.command(send_command(room, "ann", "behind it"))
     await broker.replies(1)

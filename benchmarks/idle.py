@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from harness.member import fresh_room
+from harness.resilient_client import fresh_room
 
 from benchmarks.audience import Audience
 from benchmarks.ground import Ground

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 import uvloop
-from harness.member import become_member, fresh_room, make_room
+from harness.resilient_client import fresh_room, join_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -212,7 +212,7 @@ async def gather(stack: Stack, size: int) -> Crowd:
 
         async def belong(line: Line) -> None:
             async with slots:
-                await become_member(http, gateway, line.room, token(line.user))
+                await join_room(http, gateway, line.room, token(line.user))
 
         async def connect(line: Line) -> None:
             async with slots:

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 import uvloop
-from harness.member import bearer, fresh_room, make_room
+from harness.resilient_client import bearer, fresh_room, make_room
+from harness.scripted_client import ScriptedClient, connect
 from harness.stack import Stack
-from harness.talker import Talker, talk
 from harness.tokens import token
 
 from benchmarks.load import Load
@@ -65,8 +65,8 @@ async def removals(stack: Stack, times: int) -> list[float]:
     found = []
     async with (
         httpx.AsyncClient(timeout=30) as http,
-        talk(here, member) as one,
-        talk(there, member) as other,
+        connect(here, member) as one,
+        connect(there, member) as other,
     ):
         await make_room(http, here, room, token("ann"), "private")
         place = f"{here}/v1/rooms/{room}/members"
@@ -83,7 +83,7 @@ async def removals(stack: Stack, times: int) -> list[float]:
     return found
 
 
-async def ended(reader: Talker) -> None:
+async def ended(reader: ScriptedClient) -> None:
     """Wait for the end of the reading."""
     await reader.expect("left")
     reader.passed.clear()

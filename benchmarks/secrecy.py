@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import uvloop
-from harness.member import bearer, fresh_room, make_room
+from harness.resilient_client import bearer, fresh_room, make_room
 from harness.tokens import token
 from warren.contract.topology import shard
 

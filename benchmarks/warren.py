@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
-from harness.member import become_member, fresh_room, make_room, sign_in
+from harness.resilient_client import fresh_room, join_room, make_room, sign_in
 from harness.stack import Stack
 from pydantic_core import from_json
 from warren.contract.bots import is_bot
@@ -98,7 +98,7 @@ async def fill_rooms(gateway: str, rooms: int, members: int) -> tuple[list[str],
             async with slots:
                 await make_room(http, gateway, room, tokens[0])
                 for token in tokens[1:]:
-                    await become_member(http, gateway, room, token)
+                    await join_room(http, gateway, room, token)
 
         await asyncio.gather(*(fill(room) for room in names))
     return names, tokens

@@ -14,9 +14,9 @@ from warren_local.pidfile import clear_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from harness.http_transport import http_client
 from harness.outage import table
 from harness.rabbitmq_4 import CHOICE
-from harness.rest import http_client
 from harness.stack import Stack
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

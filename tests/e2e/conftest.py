@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from conftest import BASE_PORT
 from e2e.browser import FLAGS, MISSING, chromium
-from e2e.guests import Guest, Registry
-from e2e.person import Person
-from harness.member import fresh_room
+from e2e.chat_page import ChatPage
+from e2e.registry import Guest, Registry
+from harness.concurrency import run_concurrently
+from harness.resilient_client import fresh_room
 from harness.stack import READY_WITHIN, Stack
-from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Browser, async_playwright
 from warren_local.service import Service
@@ -21,8 +21,8 @@ ROOMS_PER_CONNECTION = 6
 WATCHER = "watcher"
 """A bot that may read every room, which is told to the members of each."""
 
-Arrive = Callable[..., Awaitable[Person]]
-Meet = Callable[..., Awaitable[tuple[list[Person], str]]]
+Arrive = Callable[..., Awaitable[ChatPage]]
+Meet = Callable[..., Awaitable[tuple[list[ChatPage], str]]]
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +64,9 @@ async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
     A name is entered in the form; a guest has signed in already. With `own_clock` their time can be moved on; `script`
     runs before the page does.
     """
-    people: list[Person] = []
+    people: list[ChatPage] = []
 
-    async def arrive(who: str | Guest, *, own_clock: bool = False, script: str = "", **options: object) -> Person:
+    async def arrive(who: str | Guest, *, own_clock: bool = False, script: str = "", **options: object) -> ChatPage:
         settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options}
         context = await browser.new_context(**settings)  # type: ignore[arg-type]
         if own_clock:
@@ -75,13 +75,13 @@ async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
             await context.add_init_script(script)
         if isinstance(who, Guest):
             await context.add_cookies([{"name": COOKIE, "value": who.token, "url": ui, "sameSite": "Strict"}])
-        person = await Person.arrive(context, ui)
+        person = await ChatPage.arrive(context, ui)
         people.append(person)
         await (person.is_online() if isinstance(who, Guest) else person.sign_in(who))
         return person
 
     yield arrive
-    await together(*(person.context.close() for person in people))
+    await run_concurrently(*(person.context.close() for person in people))
     assert [trouble for person in people for trouble in person.troubles] == []
 
 
@@ -98,10 +98,10 @@ async def meet(arrive: Arrive, registry: Registry) -> Meet:
     How one signs in, makes a room and gets into it at the page have tests of their own.
     """
 
-    async def meet(*names: str, kind: str = "public", **options: object) -> tuple[list[Person], str]:
+    async def meet(*names: str, kind: str = "public", **options: object) -> tuple[list[ChatPage], str]:
         (owner, *others), room = await registry.sign_in(*names), fresh_room("met")
         await registry.found(room, owner, *others, kind=kind)
-        people = await together(*(arrive(guest, **options) for guest in (owner, *others)))
+        people = await run_concurrently(*(arrive(guest, **options) for guest in (owner, *others)))
         for person in people:
             await person.is_in(room)
         return people, room

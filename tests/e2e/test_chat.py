@@ -2,12 +2,12 @@
 
 import re
 
+from e2e.chat_page import COMPOSER, WITHIN_MS
 from e2e.conftest import ROOMS_PER_CONNECTION, Arrive, Meet
-from e2e.guests import Registry
-from e2e.person import COMPOSER, WITHIN_MS
-from harness.member import fresh_room
+from e2e.registry import Registry
+from harness.concurrency import run_concurrently
+from harness.resilient_client import fresh_room
 from harness.stack import Stack
-from harness.together import together
 from playwright.async_api import expect
 
 TEXT_LIMIT = 4_000
@@ -15,7 +15,7 @@ TEXT_LIMIT = 4_000
 
 async def test_two_people_chat(arrive: Arrive) -> None:
     room = fresh_room("talk")
-    ana, ben = await together(arrive("Ana Ruiz"), arrive("Ben Okafor"))
+    ana, ben = await run_concurrently(arrive("Ana Ruiz"), arrive("Ben Okafor"))
     await ana.create_room("Garden", room)
     await ben.join(room)
     await ana.say("Who brings the seeds?")
@@ -72,7 +72,7 @@ async def test_markup_stays_text(arrive: Arrive) -> None:
     name = '<b onclick="window.pwned=1">Eve</b> **bold** [x](y)'
     title = "<i>Room</i> `code` :red[red] $x$"
     room = fresh_room("xss")
-    eve, ben = await together(arrive(name), arrive("Ben Okafor"))
+    eve, ben = await run_concurrently(arrive(name), arrive("Ben Okafor"))
     await eve.create_room(title, room)
     dialog = await ben.browse()
     await dialog.get_by_text(title, exact=True).wait_for()

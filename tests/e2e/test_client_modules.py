@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import warren_client
-from harness.site import Site
+from harness.web_site import WebSite
 from playwright.async_api import Browser, Page, Route
 
 FOLDER = Path(warren_client.__file__).parent
@@ -14,7 +14,7 @@ FOLDER = Path(warren_client.__file__).parent
 
 @pytest.fixture(scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    site = Site()
+    site = WebSite()
     site.pages = {f"/{file.name}": file.read_text() for file in FOLDER.glob("*.js")} | {"/": "<!doctype html>"}
     async with site.running():
         page = await browser.new_page()

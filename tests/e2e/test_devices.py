@@ -1,10 +1,10 @@
 """What a device is and allows: shared by several people, without storage, a phone, on over midnight."""
 
 import pytest
+from e2e.chat_page import COMPOSER, ChatPage
 from e2e.conftest import Arrive, Meet
-from e2e.guests import Guest, Registry
-from e2e.person import COMPOSER, Person
-from harness.member import fresh_room
+from e2e.registry import Guest, Registry
+from harness.resilient_client import fresh_room
 from playwright.async_api import expect
 from warren_ui.session import COOKIE
 
@@ -15,7 +15,7 @@ BLOCKED = """for (const name of ["localStorage", "sessionStorage"]) {
 FULL = """Storage.prototype.setItem = () => { throw new DOMException("no room", "QuotaExceededError"); };"""
 
 
-async def become(person: Person, guest: Guest) -> None:
+async def become(person: ChatPage, guest: Guest) -> None:
     """Have somebody else use the same tab."""
     await person.context.add_cookies([{"name": COOKIE, "value": guest.token, "url": person.url, "sameSite": "Strict"}])
     await person.page.reload()

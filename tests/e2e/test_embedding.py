@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from harness.site import Site
 from harness.stack import Stack
+from harness.web_site import WebSite
 from playwright.async_api import Browser, Page, expect
 
 DOCS = Path(__file__).parents[2] / "docs" / "embedding.md"
@@ -24,7 +24,7 @@ async def test_the_page_of_the_docs_chats(browser: Browser, stack: Stack, tmp_pa
     here, there = stack.gateways
     saved = tmp_path / "chat.html"
     saved.write_text(the_page(there.url))
-    async with Site(chat_html=the_page(here.url)).running() as site:
+    async with WebSite(chat_html=the_page(here.url)).running() as site:
         pages: list[Page] = []
         troubles: list[str] = []
         for address in (f"{site.url}/chat.html", saved.as_uri()):

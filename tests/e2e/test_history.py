@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+from e2e.chat_page import MESSAGE, ChatPage
 from e2e.conftest import Arrive
-from e2e.guests import Registry
-from e2e.person import MESSAGE, Person
-from harness.bus import BATCH, bus
-from harness.member import bearer, fresh_room, make_room, sign_in
+from e2e.registry import Registry
+from harness.broker_client import BATCH, connect_broker
+from harness.concurrency import run_concurrently
+from harness.resilient_client import bearer, fresh_room, make_room, sign_in
 from harness.stack import Stack
-from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
 from warren.contract import commands as c
@@ -32,13 +32,15 @@ async def long_room(gateways: list[str], http: AsyncClient) -> str:
     url = f"{gateways[0]}/v1/rooms/{room}/messages"
     for start in range(0, MESSAGES, AT_ONCE):
         texts = [f"Number {number}" + "\nand more" * (number % 3) for number in range(start, start + AT_ONCE)]
-        answers = await together(*(http.post(url, json={"text": text}, headers=bearer(token)) for text in texts))
+        answers = await run_concurrently(
+            *(http.post(url, json={"text": text}, headers=bearer(token)) for text in texts)
+        )
         for answer in answers:
             answer.raise_for_status()
     return room
 
 
-async def places(person: Person) -> dict[int, float]:
+async def places(person: ChatPage) -> dict[int, float]:
     """Return the vertical place of each message's lower edge in the window, in pixels, by seq."""
     return {int(seq): bottom for seq, bottom in await person.page.locator(MESSAGE).evaluate_all(_PLACES)}
 
@@ -58,7 +60,7 @@ async def test_history_loads_upward_without_jumping(arrive: Arrive, registry: Re
     await ana.page.locator(f"{MESSAGE}[data-seq='{newest}']").wait_for(state="visible")
 
 
-async def load_a_page(person: Person) -> None:
+async def load_a_page(person: ChatPage) -> None:
     """Scroll to the top, and compare where things stand before and after the older messages come in."""
     asked, release = asyncio.Event(), asyncio.Event()
 
@@ -112,7 +114,7 @@ async def rename(stack: Stack, room: str, owner: str) -> None:
     """Rename the room so many times as nobody may over HTTP in a moment."""
     common = {"room": room, "sender": owner, "name": "Ana Ruiz"}
     titles = [f"T{number}" for number in range(RENAMES)]
-    async with bus(stack.amqp_url("gateway")) as broker:
+    async with connect_broker(stack.amqp_url("gateway")) as broker:
         for start in range(0, RENAMES, BATCH):
             portion = [c.Rename(**common, id=title, key=title, title=title) for title in titles[start : start + BATCH]]
             await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))

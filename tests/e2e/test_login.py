@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 from conftest import BASE_PORT
-from e2e.person import Person
-from harness.member import bearer, fresh_room
+from e2e.chat_page import ChatPage
+from harness.concurrency import run_concurrently
 from harness.oidc import CLIENT_ID, CLIENT_SECRET, Provider
+from harness.resilient_client import bearer, fresh_room
 from harness.stack import READY_WITHIN, Stack
-from harness.together import together
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, expect
 from warren_local.service import Service
@@ -61,7 +61,7 @@ def site(stack: Stack) -> Iterator[Site]:
         yield Site(provider, gateway, ui)
 
 
-class Visitor(Person):
+class Visitor(ChatPage):
     """A person who signs in at the provider."""
 
     async def sign_in_as(self, sub: str, name: str) -> None:
@@ -94,7 +94,7 @@ async def visit(browser: Browser, site: Site) -> AsyncIterator[Visit]:
         return await Visitor.arrive(context, ADDRESS)
 
     yield visit
-    await together(*(context.close() for context in contexts))
+    await run_concurrently(*(context.close() for context in contexts))
     assert leaked(site.provider, "\n".join([*site.urls, *site.provider.urls])) == []
 
 
@@ -161,7 +161,7 @@ async def test_a_token_that_expires_leads_to_the_sign_in_page(site: Site, visit:
 
 
 async def test_a_key_that_is_rotated_away_leads_to_the_sign_in_page(site: Site, visit: Visit) -> None:
-    ana, ben = await together(visit(), visit())
+    ana, ben = await run_concurrently(visit(), visit())
     await ana.sign_in_as("ana", "Ana")
     await ana.is_online()
     site.provider.rotate()

@@ -4,11 +4,11 @@ import re
 from functools import partial
 
 import pytest
+from e2e.chat_page import COMPOSER, ChatPage
 from e2e.conftest import Arrive, Meet
-from e2e.guests import Guest, Registry
-from e2e.person import COMPOSER, Person
-from harness.member import fresh_room
-from harness.together import together
+from e2e.registry import Guest, Registry
+from harness.concurrency import run_concurrently
+from harness.resilient_client import fresh_room
 from playwright.async_api import expect
 
 ATTACK = '<img src=x onerror="window.pwned=1"> **b** [x](javascript:y)'
@@ -23,7 +23,7 @@ def private(meet: Meet) -> Meet:
 async def test_invited_by_name_accepted_and_talking(arrive: Arrive, registry: Registry) -> None:
     guests = await registry.sign_in("Ana Ruiz", "Benedikt Okafor")
     await registry.found(fresh_room("known"), guests[1])  # nobody is known by name who was never in a room
-    ana, ben = await together(*map(arrive, guests))
+    ana, ben = await run_concurrently(*map(arrive, guests))
     room = await ana.create_private_room("Garden")
     await ana.invite("benedikt", await ben.id())
     await expect(ben.notice("member.invited")).to_contain_text("Ana Ruiz invites you to Garden")
@@ -49,7 +49,7 @@ async def test_invited_by_name_accepted_and_talking(arrive: Arrive, registry: Re
 async def test_an_invitation_declined_and_one_taken_back(arrive: Arrive, registry: Registry) -> None:
     guests, room = await registry.sign_in("Ana Ruiz", "Ben Okafor"), fresh_room("closed")
     await registry.found(room, guests[0], kind="private")
-    ana, ben = await together(*map(arrive, guests))
+    ana, ben = await run_concurrently(*map(arrive, guests))
     user = await ben.id()
     await ana.invite(user, user)
     await ben.page.reload()
@@ -120,7 +120,7 @@ async def test_the_removed_one_sees_the_notice_and_nothing_more(private: Meet) -
     (ana, ben, cid), room = await private("Ana Ruiz", "Ben Okafor", "Cid Moss")
     user = await ben.id()
     await ana.say("Before")
-    await together(ben.sees("Before"), cid.sees("Before"))
+    await run_concurrently(ben.sees("Before"), cid.sees("Before"))
     sockets: list[str] = []
     ben.page.on("websocket", lambda socket: sockets.append(socket.url) if socket.url.endswith("/v1/ws") else None)
     await ben.page.locator(COMPOSER).fill("I was about to say")
@@ -141,7 +141,7 @@ async def test_the_removed_one_sees_the_notice_and_nothing_more(private: Meet) -
     assert len(sockets) == 1  # that of the reload: the removal itself ended no connection
 
 
-async def in_two_rooms(arrive: Arrive, registry: Registry) -> tuple[Guest, Person, str, str]:
+async def in_two_rooms(arrive: Arrive, registry: Registry) -> tuple[Guest, ChatPage, str, str]:
     """Return Ana, who is elsewhere, and Ben at the page; a private room and then a public one of hers are his, too."""
     ana, ben = await registry.sign_in("Ana Ruiz", "Ben Okafor")
     closed, public = fresh_room("closed"), fresh_room("public")
@@ -182,7 +182,7 @@ async def test_removed_while_the_network_is_away(arrive: Arrive, registry: Regis
     assert await ben.page.evaluate("window.same") is True
 
 
-async def drop_connection(person: Person) -> None:
+async def drop_connection(person: ChatPage) -> None:
     """Cut the network, and wait until the page has noticed."""
     await person.context.set_offline(True)
     await person.page.evaluate("window.dispatchEvent(new Event('online'))")  # has it look for a sign of life
@@ -242,7 +242,7 @@ async def test_a_mute_is_lifted_and_one_ends_by_itself(private: Meet) -> None:
 async def test_a_role_brings_its_actions_at_once(arrive: Arrive, registry: Registry) -> None:
     *guests, cid = await registry.sign_in("Ana Ruiz", "Ben Okafor", "Cid Moss")
     await registry.found(fresh_room("closed"), *guests, cid, kind="private")
-    ana, ben = await together(*map(arrive, guests))
+    ana, ben = await run_concurrently(*map(arrive, guests))
     await ben.show_panel()
     await ben.member(cid.id).wait_for()
     await expect(ben.panel.get_by_test_id("title")).to_have_count(0)
@@ -275,12 +275,12 @@ async def test_renamed_archived_restored_and_left_by_all_but_the_last_owner(priv
     await expect(ben.notes("room.renamed")).to_have_text("Ana Ruiz renamed the room to Orchard")
     await panel.get_by_test_id("archive").click()
     await panel.get_by_test_id("confirm").click()
-    await together(ana.may_not_write("This room is archived"), ben.may_not_write("This room is archived"))
+    await run_concurrently(ana.may_not_write("This room is archived"), ben.may_not_write("This room is archived"))
     await ben.page.reload()
     await ben.is_in(room)
     await ben.may_not_write("This room is archived")
     await panel.get_by_test_id("restore").click()
-    await together(ana.may_write(), ben.may_write())
+    await run_concurrently(ana.may_write(), ben.may_write())
     await (await ben.show_panel()).get_by_test_id("leave").click()
     await ben.panel.get_by_test_id("confirm").click()
     await ben.is_out_of(room, "You left Orchard.")
@@ -313,7 +313,7 @@ async def test_a_form_that_is_being_filled_in_stays(arrive: Arrive, registry: Re
 async def test_markup_in_titles_reasons_and_names_stays_text(arrive: Arrive, registry: Registry) -> None:
     guests, room = await registry.sign_in("Ana Ruiz", "<b>Eve</b> **x**"), fresh_room("xss")
     await registry.found(room, *guests, title=ATTACK)
-    ana, eve = await together(*map(arrive, guests))
+    ana, eve = await run_concurrently(*map(arrive, guests))
     user = await eve.id()
     await eve.say("hello")
     await ana.sees("hello")

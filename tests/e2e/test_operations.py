@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from conftest import BASE_PORT
-from harness.member import bearer, fresh_room, make_room, sign_in
+from harness.resilient_client import bearer, fresh_room, make_room, sign_in
 from harness.stack import READY_WITHIN, Stack
 from httpx import AsyncClient
 from playwright.async_api import Browser, Page, expect

@@ -1,11 +1,11 @@
 """Gateways are killed while people chat; nobody reloads, nothing is lost, doubled or out of order."""
 
+from e2e.chat_page import ChatPage
 from e2e.conftest import Meet
-from e2e.person import Person
 from harness.stack import Stack, begin
 
 
-async def two_in_a_room(meet: Meet) -> tuple[Person, Person]:
+async def two_in_a_room(meet: Meet) -> tuple[ChatPage, ChatPage]:
     (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
     await ana.say("Before")
     await ben.sees("Before")
@@ -16,7 +16,7 @@ async def two_in_a_room(meet: Meet) -> tuple[Person, Person]:
     return ana, ben
 
 
-async def check_same(ana: Person, ben: Person, texts: set[str]) -> None:
+async def check_same(ana: ChatPage, ben: ChatPage, texts: set[str]) -> None:
     """Both see each text once, in the same order, on the page that they had."""
     for person in (ana, ben):
         await person.sees(*texts)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import warren_client
 import warren_ui.component
-from harness.site import Site
+from harness.web_site import WebSite
 from playwright.async_api import Browser, Page
 from warren_persistence.projections.folding import folded
 from warren_ui.component.confusables import confusables_script
@@ -99,8 +99,8 @@ GROWTH = """async ([name, piece, end]) => {
 
 
 @pytest.fixture(scope="module")
-async def site() -> AsyncIterator[Site]:
-    site = Site()
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
     files = [file for folder in FOLDERS for file in folder.glob("*.js")]
     imports = '<script type="importmap">{"imports": {"warren-client": "/client.js"}}</script>'
     made = {"/": f"<!doctype html>{imports}", "/confusables.js": confusables_script()}
@@ -110,7 +110,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture(scope="module")
-async def page(browser: Browser, site: Site) -> AsyncIterator[Page]:
+async def page(browser: Browser, site: WebSite) -> AsyncIterator[Page]:
     page = await browser.new_page()
     await page.goto(site.url)
     yield page
@@ -171,7 +171,7 @@ async def test_a_few_emoji_are_large_and_nothing_else_is(page: Page) -> None:
     assert found == large
 
 
-async def test_an_end_is_told_with_as_much_of_the_date_as_it_takes(browser: Browser, site: Site) -> None:
+async def test_an_end_is_told_with_as_much_of_the_date_as_it_takes(browser: Browser, site: WebSite) -> None:
     context = await browser.new_context(locale="en-GB", timezone_id="UTC")
     page = await context.new_page()
     await page.clock.set_fixed_time("2026-06-01T12:00:00Z")
@@ -252,7 +252,7 @@ async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(
     assert found == ["@me", "@me"]
 
 
-async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser, site: Site) -> None:
+async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser, site: WebSite) -> None:
     page = await browser.new_page()
     await page.clock.install()
     await page.goto(site.url)

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from e2e.chat_page import COMPOSER, ChatPage
 from e2e.conftest import Arrive, Meet
-from e2e.person import COMPOSER, Person
-from harness.altered import lenient, severe
-from harness.member import become_member, fresh_room, sign_in
-from harness.raw import message, raw_sign_in
+from harness.concurrency import run_concurrently
+from harness.raw_clients import message, raw_sign_in
+from harness.resilient_client import fresh_room, join_room, sign_in
 from harness.stack import Stack, begin
-from harness.together import together
+from harness.tuned_services import end_grace, presence_with_long_grace
 from httpx import AsyncClient
 from playwright.async_api import Locator, WebSocketRoute, expect
 from warren_local.service import Service
@@ -26,7 +26,7 @@ REPAIR = "00:06"
 """Longer than two joins of a room for its state are apart."""
 
 
-async def two_in_a_room(meet: Meet, other: str = "Ben Okafor") -> tuple[Person, Person, str]:
+async def two_in_a_room(meet: Meet, other: str = "Ben Okafor") -> tuple[ChatPage, ChatPage, str]:
     """Return two people who are alone in a room and know it; the first has its panel open."""
     (ana, ben), room = await meet("Ana Ruiz", other, own_clock=True)
     for person in (ana, ben):
@@ -35,7 +35,7 @@ async def two_in_a_room(meet: Meet, other: str = "Ben Okafor") -> tuple[Person, 
     return ana, ben, room
 
 
-def here(person: Person) -> Locator:
+def here(person: ChatPage) -> Locator:
     """Where the head says how many are in the room."""
     return person.page.get_by_test_id("here")
 
@@ -105,7 +105,7 @@ async def test_typing(meet: Meet) -> None:
     assert len(frames("typing")) == 2
 
 
-def sent_from_now(person: Person) -> Callable[[str], list[dict[str, Any]]]:
+def sent_from_now(person: ChatPage) -> Callable[[str], list[dict[str, Any]]]:
     """Write down what the page sends from its next load on, and return how to look up the frames of a type."""
     frames: list[dict[str, Any]] = []
 
@@ -120,7 +120,7 @@ def sent_from_now(person: Person) -> Callable[[str], list[dict[str, Any]]]:
 @pytest.fixture
 async def presence(stack: Stack) -> AsyncIterator[Service]:
     """Have a replica instead of the stack's own that lets people be away for as long as a slow machine takes."""
-    replica = lenient(stack)
+    replica = presence_with_long_grace(stack)
     await asyncio.to_thread(stack.presence[0].stop)
     try:
         await begin(replica)
@@ -135,7 +135,7 @@ async def test_a_reload_and_a_closed_tab_are_no_leave(
 ) -> None:
     ana, ben, room = await two_in_a_room(meet)
     token, cid = await sign_in(http, gateways[0], "Cid Mora")
-    await become_member(http, gateways[0], room, token)
+    await join_room(http, gateways[0], room, token)
     connection = await raw_sign_in(gateways[0], token)
     await connection.push(message(type="join", room=room))
     for user in (await ben.id(), cid):
@@ -145,12 +145,12 @@ async def test_a_reload_and_a_closed_tab_are_no_leave(
     second = await ben.context.new_page()
     await second.goto(ben.url)
     await expect(second.get_by_test_id("here")).to_have_text("3 here")
-    await together(second.close(), ben.page.reload())
+    await run_concurrently(second.close(), ben.page.reload())
     await expect(here(ben)).to_have_text("3 here")
     await ben.page.clock.fast_forward(IDLE)
     await ana.is_shown(await ben.id(), "away")  # so it is known that he is back
     connection.abort()
-    severe(presence)
+    end_grace(presence)
     await ana.is_shown(cid, "offline")
     assert await ana.states(cid) == ["online", "offline"]
     assert await ana.states(await ben.id()) == ["online", "away"]
@@ -250,7 +250,7 @@ class Between:
         await self._page.close(code=4001)
 
 
-async def between(person: Person) -> Between:
+async def between(person: ChatPage) -> Between:
     """Load the page again, with a Between on its connections."""
     found = Between()
     await person.page.route_web_socket("**/v1/ws", found.connect)

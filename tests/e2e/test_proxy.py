@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import BASE_PORT
 from harness.certificate import make_certificate
-from harness.member import fresh_room
+from harness.concurrency import run_concurrently
 from harness.nginx import MISSING, Nginx, bare_site, nginx, recommended_site
-from harness.site import Site
+from harness.resilient_client import fresh_room
 from harness.stack import READY_WITHIN, Stack
-from harness.together import together
+from harness.web_site import WebSite
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from warren_local.home import repository
 from warren_local.ports import HOST
@@ -75,7 +75,7 @@ def ten_lines(gateway: str, options: str = "") -> str:
     return str(page)
 
 
-async def open_tabs(context: BrowserContext, site: Site, number: int, transport: str) -> list[Page]:
+async def open_tabs(context: BrowserContext, site: WebSite, number: int, transport: str) -> list[Page]:
     """Open the page so often and wait until each tab is online, over this transport."""
 
     async def tab() -> Page:
@@ -87,7 +87,7 @@ async def open_tabs(context: BrowserContext, site: Site, number: int, transport:
         )  # fmt: skip
         return page
 
-    return await together(*(tab() for _ in range(number)))
+    return await run_concurrently(*(tab() for _ in range(number)))
 
 
 async def chat(speakers: list[Page], readers: list[Page]) -> None:
@@ -103,12 +103,12 @@ async def chat(speakers: list[Page], readers: list[Page]) -> None:
 
 @pytest.mark.parametrize(("way", "transport"), [("bare", "sse"), ("chain", "polling"), ("recommended", "websocket")])
 async def test_a_page_behind_nginx_chats(context: BrowserContext, ways: Ways, way: str, transport: str) -> None:
-    async with Site(chat_html=ten_lines(getattr(ways, way))).running() as site:
+    async with WebSite(chat_html=ten_lines(getattr(ways, way))).running() as site:
         tabs = await open_tabs(context, site, 2, transport)
         await chat(tabs, tabs)
 
 
 async def test_many_tabs_stream_over_http_2(context: BrowserContext, ways: Ways) -> None:
-    async with Site(chat_html=ten_lines(ways.recommended, ', transports: ["sse"]')).running() as site:
+    async with WebSite(chat_html=ten_lines(ways.recommended, ', transports: ["sse"]')).running() as site:
         tabs = await open_tabs(context, site, PER_HOST + 1, "sse")
         await chat(tabs[-1:], tabs)

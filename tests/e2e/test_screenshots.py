@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from e2e.chat_page import ChatPage
 from e2e.conftest import Arrive
-from e2e.person import Person
-from harness.member import bearer, fresh_room, sign_in
-from harness.raw import RawClient, message, raw_sign_in
-from harness.together import together
+from harness.concurrency import run_concurrently
+from harness.raw_clients import RawClient, message, raw_sign_in
+from harness.resilient_client import bearer, fresh_room, sign_in
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
 
@@ -101,7 +101,7 @@ async def spread_over_time(route: Route) -> None:
     await route.fulfill(response=response, body=json.dumps(page))
 
 
-async def live(ana: Person, town: Town) -> None:
+async def live(ana: ChatPage, town: Town) -> None:
     """The end of the conversation, as it happens."""
     await ana.say("Perfect. I can be there from nine with coffee and the level.")
     await ana.say("Does anybody have a post hole digger?")
@@ -144,14 +144,16 @@ async def test_screenshots(arrive: Arrive, town: Town) -> None:
     await picture(ana, "chat-phone")
 
 
-async def picture(person: Person, name: str) -> None:
+async def picture(person: ChatPage, name: str) -> None:
     await person.page.mouse.move(700, 400)
     await person.page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
 
 
 @pytest.mark.skipif(not WANTED, reason="pictures are made on demand: WARREN_SCREENSHOTS=1")
 async def test_screenshots_of_people_and_notices(arrive: Arrive, town: Town) -> None:
-    maya, tom, priya = await together(*(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair")))
+    maya, tom, priya = await run_concurrently(
+        *(arrive(name) for name in ("Maya Lindqvist", "Tomás Herrera", "Priya Nair"))
+    )
     public = fresh_room("street-party")
     await maya.create_room("Street party", public)
     for person in (tom, priya):

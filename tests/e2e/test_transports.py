@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 import warren_client
-from e2e.person import WITHIN_MS, Person
-from harness.member import bearer, become_member, fresh_room, make_room
-from harness.proxy import Kind, Proxy
-from harness.site import Site
+from e2e.chat_page import WITHIN_MS, ChatPage
+from harness.concurrency import run_concurrently
+from harness.http_proxy import HttpProxy, Kind
+from harness.resilient_client import bearer, fresh_room, join_room, make_room
 from harness.stack import Stack
-from harness.together import together
 from harness.tokens import token
+from harness.web_site import WebSite
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, Request, expect
 from warren_ui.component import chat_script
@@ -51,8 +51,8 @@ TOKEN_SECONDS = 8
 
 
 @pytest.fixture(scope="module")
-async def site() -> AsyncIterator[Site]:
-    site = Site()
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
     site.pages = {
         "/": _CHAT, "/chat.js": chat_script(), "/bare": _BARE, "/client.js": warren_client.script()
     }  # fmt: skip
@@ -61,8 +61,8 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def proxy(stack: Stack) -> AsyncIterator[Proxy]:
-    async with Proxy(stack.gateways[0].port).running() as proxy:
+async def proxy(stack: Stack) -> AsyncIterator[HttpProxy]:
+    async with HttpProxy(stack.gateways[0].port).running() as proxy:
         yield proxy
 
 
@@ -111,20 +111,20 @@ def ben(stack: Stack, http: AsyncClient, room: str) -> Ben:
     return Ben(http, stack.gateways[1].url, room)
 
 
-Visit = Callable[..., Awaitable[Person]]
+Visit = Callable[..., Awaitable[ChatPage]]
 
 
 @pytest.fixture
-async def visit(browser: Browser, site: Site, stack: Stack, room: str, http: AsyncClient) -> AsyncIterator[Visit]:
+async def visit(browser: Browser, site: WebSite, stack: Stack, room: str, http: AsyncClient) -> AsyncIterator[Visit]:
     """Bring people into the room, with the gateways given."""
-    people: list[Person] = []
+    people: list[ChatPage] = []
 
-    async def visit(name: str, *gateways: str, context: BrowserContext | None = None, clock: bool = False) -> Person:
-        await become_member(http, stack.gateways[1].url, room, token(name))
+    async def visit(name: str, *gateways: str, context: BrowserContext | None = None, clock: bool = False) -> ChatPage:
+        await join_room(http, stack.gateways[1].url, room, token(name))
         context = context or await browser.new_context()
         if clock:
             await context.clock.install()
-        person = await Person.arrive(context, site.url)
+        person = await ChatPage.arrive(context, site.url)
         person.in_outage = True
         people.append(person)
         await show(person, name, *gateways)
@@ -137,7 +137,7 @@ async def visit(browser: Browser, site: Site, stack: Stack, room: str, http: Asy
     assert [trouble for person in people for trouble in person.troubles] == []
 
 
-async def show(person: Person, name: str, *gateways: str) -> None:
+async def show(person: ChatPage, name: str, *gateways: str) -> None:
     data = {
         "gateways": list(gateways),
         "token": token(name),
@@ -149,15 +149,15 @@ async def show(person: Person, name: str, *gateways: str) -> None:
     await person.page.evaluate("data => mount(data)", data)
 
 
-async def is_on(person: Person, transport: str) -> None:
+async def is_on(person: ChatPage, transport: str) -> None:
     await expect(person.page.get_by_test_id("status")).to_have_attribute("data-transport", transport)
 
 
-async def texts(person: Person) -> list[str]:
+async def texts(person: ChatPage) -> list[str]:
     return [message.text for message in await person.seen()]
 
 
-async def is_shown_typing(typist: Person, other: Person) -> None:
+async def is_shown_typing(typist: ChatPage, other: ChatPage) -> None:
     """Type on until the other page says so: a notice between two polls, or just after a message, does not show."""
     shown = expect(other.typing).to_contain_text("is typing", timeout=WITHIN_MS)
     showing = asyncio.ensure_future(shown)
@@ -167,12 +167,12 @@ async def is_shown_typing(typist: Person, other: Person) -> None:
     await showing
 
 
-async def look_for_better(person: Person) -> None:
+async def look_for_better(person: ChatPage) -> None:
     """Say what the browser says when the network is back: it would be tried by itself half a minute later."""
     await person.page.evaluate("dispatchEvent(new Event('online'))")
 
 
-async def test_from_websocket_down_to_polling_and_back_without_a_loss(visit: Visit, proxy: Proxy, ben: Ben) -> None:
+async def test_from_websocket_down_to_polling_and_back_without_a_loss(visit: Visit, proxy: HttpProxy, ben: Ben) -> None:
     ana = await visit(f"ana-{uuid4().hex}", proxy.url)
     await is_on(ana, "websocket")
     await ana.watch_banner()
@@ -198,25 +198,25 @@ async def test_from_websocket_down_to_polling_and_back_without_a_loss(visit: Vis
 
 @pytest.mark.parametrize("transport", ["sse", "polling"])
 async def test_two_people_chat_where_websockets_are_blocked(
-    visit: Visit, proxy: Proxy, stack: Stack, transport: str
+    visit: Visit, proxy: HttpProxy, stack: Stack, transport: str
 ) -> None:
     proxy.refused = {"websocket"}
     proxy.buffered = {"sse"} if transport == "polling" else set()
     names = [f"{name}-{uuid4().hex}" for name in ("ana", "cid")]
-    ana, cid = await together(visit(names[0], proxy.url), visit(names[1], stack.gateways[1].url))
+    ana, cid = await run_concurrently(visit(names[0], proxy.url), visit(names[1], stack.gateways[1].url))
     await is_on(ana, transport)
     await ana.say("Is this a school?")
     await cid.sees("Is this a school?")
     await is_shown_typing(cid, ana)
     await cid.say("It is.")
-    await together(ana.sees("It is."), cid.sees("It is."))
+    await run_concurrently(ana.sees("It is."), cid.sees("It is."))
     assert await ana.seen() == await cid.seen()
     await is_shown_typing(ana, cid)
-    await together(ana.show_panel(), cid.show_panel())
-    await together(ana.is_shown(names[1], "online"), cid.is_shown(names[0], "online"))
+    await run_concurrently(ana.show_panel(), cid.show_panel())
+    await run_concurrently(ana.is_shown(names[1], "online"), cid.is_shown(names[0], "online"))
 
 
-async def test_the_network_is_off_for_twenty_seconds(visit: Visit, proxy: Proxy, ben: Ben) -> None:
+async def test_the_network_is_off_for_twenty_seconds(visit: Visit, proxy: HttpProxy, ben: Ben) -> None:
     ana = await visit(f"ana-{uuid4().hex}", proxy.url)
     await ben.say(3)
     await ana.sees("3")
@@ -241,7 +241,7 @@ async def test_the_network_is_off_for_twenty_seconds(visit: Visit, proxy: Proxy,
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "polling"])
-async def test_a_laptop_that_slept(visit: Visit, proxy: Proxy, ben: Ben, transport: str) -> None:
+async def test_a_laptop_that_slept(visit: Visit, proxy: HttpProxy, ben: Ben, transport: str) -> None:
     """Its connection is dead, and nothing says so: it looks as soon as it wakes up."""
     proxy.refused = {"websocket", "sse"} if transport == "polling" else {"websocket"} if transport == "sse" else set()
     ana = await visit(f"ana-{uuid4().hex}", proxy.url, clock=True)
@@ -265,16 +265,16 @@ async def test_two_tabs_of_one_person(visit: Visit, stack: Stack, ben: Ben) -> N
     two = await visit(name, there, context=one.context)
     async with ben.talking():
         for turn in range(3):
-            await together(one.say(f"one {turn}"), two.say(f"two {turn}"))
-        await together(
+            await run_concurrently(one.say(f"one {turn}"), two.say(f"two {turn}"))
+        await run_concurrently(
             *(tab.sees(f"{which} {turn}") for tab in (one, two) for which in ("one", "two") for turn in range(3))
         )
-    await together(one.sees(ben.said[-1]), two.sees(ben.said[-1]))
+    await run_concurrently(one.sees(ben.said[-1]), two.sees(ben.said[-1]))
     assert await one.seen() == await two.seen()
     assert len(await texts(one)) == len(set(await texts(one))) == len(ben.said) + 6
 
 
-async def test_a_reload_and_a_duplicated_tab_while_nothing_can_be_reached(visit: Visit, proxy: Proxy) -> None:
+async def test_a_reload_and_a_duplicated_tab_while_nothing_can_be_reached(visit: Visit, proxy: HttpProxy) -> None:
     name = f"ana-{uuid4().hex}"
     ana = await visit(name, proxy.url)
     proxy.refuse("websocket", "sse", "polling", "request")
@@ -285,7 +285,7 @@ async def test_a_reload_and_a_duplicated_tab_while_nothing_can_be_reached(visit:
     assert [entry["text"] for entry in json.loads(outbox)] == said
     await ana.page.reload()
     await show(ana, name, proxy.url)
-    copy = await Person.arrive(ana.context, ana.url)
+    copy = await ChatPage.arrive(ana.context, ana.url)
     copy.in_outage = True
     await copy.page.evaluate("outbox => sessionStorage.setItem('warren:outbox', outbox)", outbox)
     await show(copy, name, proxy.url)
@@ -299,7 +299,7 @@ async def test_a_reload_and_a_duplicated_tab_while_nothing_can_be_reached(visit:
 
 
 async def test_a_token_function_is_called_before_the_end_and_nobody_notices(
-    browser: Browser, site: Site, stack: Stack, room: str, ben: Ben
+    browser: Browser, site: WebSite, stack: Stack, room: str, ben: Ben
 ) -> None:
     """Over each transport, for as long as a token lives."""
     page = await browser.new_page()
@@ -334,7 +334,7 @@ async def test_a_token_function_is_called_before_the_end_and_nobody_notices(
     await page.close()
 
 
-async def test_a_token_that_is_refused_is_fetched_once_more(browser: Browser, site: Site, stack: Stack) -> None:
+async def test_a_token_that_is_refused_is_fetched_once_more(browser: Browser, site: WebSite, stack: Stack) -> None:
     page = await browser.new_page()
     await page.goto(f"{site.url}/bare")
     await page.wait_for_function("() => window.connect !== undefined")
@@ -366,7 +366,9 @@ async def test_a_token_that_is_refused_is_fetched_once_more(browser: Browser, si
     await page.close()
 
 
-async def test_nothing_goes_on_after_stop(browser: Browser, site: Site, stack: Stack, proxy: Proxy, room: str) -> None:
+async def test_nothing_goes_on_after_stop(
+    browser: Browser, site: WebSite, stack: Stack, proxy: HttpProxy, room: str
+) -> None:
     page = await browser.new_page()
     await page.goto(f"{site.url}/bare")
     await page.wait_for_function("() => window.connect !== undefined")
@@ -390,7 +392,7 @@ async def test_nothing_goes_on_after_stop(browser: Browser, site: Site, stack: S
 
 
 async def test_a_room_may_be_called_like_what_every_object_has(
-    browser: Browser, site: Site, stack: Stack, http: AsyncClient, room: str, ben: Ben
+    browser: Browser, site: WebSite, stack: Stack, http: AsyncClient, room: str, ben: Ben
 ) -> None:
     """Over each transport one reads it, alone, until one may not, and goes on with another room."""
     page = await browser.new_page()

@@ -17,18 +17,18 @@ import httpx
 import pymongo
 import pytest
 from conftest import BASE_PORT
-from harness.beside import beside
+from harness.background import background_tasks
 from harness.bots import end, give_logins, rabbitmqctl, start, until
-from harness.bus import bus, send_command
-from harness.crowd import Crowd, gather_crowd, talking
+from harness.broker_client import connect_broker, send_command
+from harness.client_pool import ClientPool, make_client_pool, sending
+from harness.concurrency import run_concurrently
+from harness.direct_insert import insert_directly
 from harness.jwks import KeyServer
-from harness.late import insert_late
-from harness.member import bearer, fresh_room, make_room
-from harness.operator import metric
+from harness.observability import metric
 from harness.prometheus import MISSING, Prometheus, alerts, prometheus
-from harness.raw import message, raw_sign_in
+from harness.raw_clients import message, raw_sign_in
+from harness.resilient_client import bearer, fresh_room, make_room
 from harness.stack import Stack, begin
-from harness.together import together
 from harness.tokens import SigningKey, token
 from warren.contract.topology import COMMANDS, EVENTS, event_key, shard, shard_key
 from warren_local.ports import HOST
@@ -61,7 +61,7 @@ class World:
 
     stack: Stack
     prometheus: Prometheus
-    crowd: Crowd
+    crowd: ClientPool
     keyed: Service
     """A gateway that takes an issuer's tokens."""
     keys: KeyServer
@@ -109,7 +109,7 @@ async def repeat(act: Callable[[], Awaitable[object]], every: float = 0.2) -> No
 
 async def halt(world: World, seconds: float) -> None:
     """Halt the gateways, all of them since clients go to whichever works; others go on talking meanwhile."""
-    async with bus(world.stack.amqp_url("gateway")) as other:
+    async with connect_broker(world.stack.amqp_url("gateway")) as other:
         for gateway in world.stack.gateways:
             gateway.pause()
         try:
@@ -177,9 +177,9 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
     for service in world.stack.persistence:
         await asyncio.to_thread(service.stop)
     try:
-        async with bus(world.stack.amqp_url("gateway")) as gateway:
+        async with connect_broker(world.stack.amqp_url("gateway")) as gateway:
             user = world.crowd.members[0].user
-            await together(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
+            await run_concurrently(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
         yield
     finally:
         await begin(*world.stack.persistence)
@@ -187,7 +187,7 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
 
 @fires("WarrenDeliverySlow", alone=True)
 async def gateways_halt_now_and_then(world: World) -> AsyncIterator[None]:
-    async with beside(repeat(lambda: halt(world, PAUSE), every=1.0)):
+    async with background_tasks(repeat(lambda: halt(world, PAUSE), every=1.0)):
         yield
 
 
@@ -201,19 +201,19 @@ async def gateways_halt_for_so_long_that_their_queues_are_gone(world: World) -> 
 async def another_writer_is_there_first(world: World) -> AsyncIterator[None]:
     """As a writer does that was paused past its heartbeat, in the middle of its commit."""
     room, user = fresh_room("disputed"), "ann"
-    async with httpx.AsyncClient() as http, bus(world.stack.amqp_url("gateway")) as gateway:
+    async with httpx.AsyncClient() as http, connect_broker(world.stack.amqp_url("gateway")) as gateway:
         await make_room(http, world.stack.gateways[0].url, room, token(user))
         head = await gateway.fill(room, user, ["cached"])
         for number in range(6):
             url, said = world.stack.mongodb.url, {"type": "message", "number": 2 * number + 2, "text": "late"}
-            await asyncio.to_thread(lambda: insert_late(url, room, head + 1, user, **said))  # noqa: B023
+            await asyncio.to_thread(lambda: insert_directly(url, room, head + 1, user, **said))  # noqa: B023
             head = await gateway.fill(room, user, ["and on"])
         yield
 
 
 @fires("WarrenDeadLetters")
 async def somebody_sends_what_is_no_command(world: World) -> AsyncIterator[None]:
-    async with bus(world.stack.amqp_url("gateway")) as gateway:
+    async with connect_broker(world.stack.amqp_url("gateway")) as gateway:
         await gateway.publish(COMMANDS, shard_key(shard(world.room)), b"no command")
         yield
 
@@ -233,7 +233,7 @@ async def a_bot_fails_at_everything(world: World) -> AsyncIterator[None]:
     env = {
         "WARREN_AMQP_URL": world.bots["raises"], "WARREN_METRICS_PORT": str(port), "WARREN_ROGUE_ROOM": world.room,
     }  # fmt: skip
-    bot = start(sys.executable, "-m", "harness.rogues", "raises", log=world.folder / "raises.log", **env)
+    bot = start(sys.executable, "-m", "harness.faulty_bots", "raises", log=world.folder / "raises.log", **env)
     try:
         yield
     finally:
@@ -243,9 +243,9 @@ async def a_bot_fails_at_everything(world: World) -> AsyncIterator[None]:
 @fires("WarrenBotRefused")
 async def a_stolen_login_speaks_for_others(world: World) -> AsyncIterator[None]:
     async with AsyncExitStack() as exits:
-        thief = await exits.enter_async_context(bus(world.bots["thief"]))
+        thief = await exits.enter_async_context(connect_broker(world.bots["thief"]))
         said = send_command(world.room, "ann", "I never said that")
-        await exits.enter_async_context(beside(repeat(lambda: thief.command(said))))
+        await exits.enter_async_context(background_tasks(repeat(lambda: thief.command(said))))
         yield
 
 
@@ -257,7 +257,7 @@ async def clients_do_not_read(world: World) -> AsyncIterator[None]:
         await gateway.fill(world.room, person.user, ["x" * 4_000] * 200)
         return await metric(service.url, "warren_slow_consumers_total") >= before + SLOW
 
-    async with AsyncExitStack() as exits, bus(world.stack.amqp_url("gateway")) as gateway:
+    async with AsyncExitStack() as exits, connect_broker(world.stack.amqp_url("gateway")) as gateway:
         for _ in range(SLOW):
             client = await raw_sign_in(service.url, person.token, receive_buffer=4_096)
             exits.callback(client.abort)
@@ -283,10 +283,10 @@ async def somebody_tries_tokens(world: World) -> AsyncIterator[None]:
     async with httpx.AsyncClient(base_url=world.stack.gateways[0].url, headers=bearer("guessed")) as http:
 
         async def guess() -> None:
-            answers = await together(*(http.get("/v1/rooms") for _ in range(10)))
+            answers = await run_concurrently(*(http.get("/v1/rooms") for _ in range(10)))
             assert {answer.status_code for answer in answers} == {401}
 
-        async with beside(repeat(guess)):
+        async with background_tasks(repeat(guess)):
             yield
 
 
@@ -366,10 +366,10 @@ async def world(
 ) -> AsyncIterator[World]:
     """Have people chat all the time."""
     gateways = [gateway.url for gateway in stack.gateways]
-    members = await gather_crowd(gateways, rooms=ROOMS, per_room=2)
+    members = await make_client_pool(gateways, rooms=ROOMS, per_room=2)
     room = next(iter(members[0].logs))
     bots = await asyncio.to_thread(give_logins, stack, {"raises": [room], "thief": [room]})
-    async with talking(members, gateways, pause=1.0) as crowd:
+    async with sending(members, gateways, pause=1.0) as crowd:
         await crowd.everyone_says(1)
         yield World(stack, watching, crowd, keyed, keys, bots, tmp_path_factory.mktemp("alerts"))
 

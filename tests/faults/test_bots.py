@@ -21,16 +21,16 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from conftest import BASE_PORT
-from harness.beside import beside
+from harness.background import background_tasks
 from harness.bots import WITHIN, depth, end, give_logins, start, until
-from harness.bus import Bus, bus, send_command
+from harness.broker_client import BrokerClient, connect_broker, send_command
 from harness.checker import check, read_store
-from harness.crowd import Crowd, settle, talking
-from harness.line import TRANSPORTS
-from harness.member import Member, become_member, fresh_room, sign_in
-from harness.operator import metric
+from harness.client_pool import ClientPool, make_clients, sending
+from harness.concurrency import run_concurrently
+from harness.observability import metric
+from harness.resilient_client import ResilientClient, fresh_room, join_room, sign_in
 from harness.stack import Stack
-from harness.together import together
+from harness.transport import TRANSPORTS
 from warren.bot.broker.chat import PACE
 from warren.broker.dead import looking
 from warren.contract.bots import is_bot
@@ -75,7 +75,7 @@ def long(request: pytest.FixtureRequest) -> bool:
 class Echoes:
     """What has been asked and answered in some rooms, as one member sees it."""
 
-    def __init__(self, watcher: Member) -> None:
+    def __init__(self, watcher: ResilientClient) -> None:
         self.watcher = watcher
         self.waiting: Counter[str] = Counter()
         self.answers = 0
@@ -99,7 +99,7 @@ class Echoes:
             self._read[room] = len(log.events)
 
 
-async def ask(member: Member, echoes: Echoes, enough: asyncio.Event) -> None:
+async def ask(member: ResilientClient, echoes: Echoes, enough: asyncio.Event) -> None:
     """Say one thing after the other, as long as the bot keeps up."""
     (room,) = member.logs
     for number in itertools.count():
@@ -123,18 +123,18 @@ async def die(bot: subprocess.Popen[bytes], moment: str, log: Path, echoes: Echo
 
 
 @asynccontextmanager
-async def connected(members: Sequence[Member]) -> AsyncIterator[None]:
-    async with beside(*(member.run() for member in members)):
+async def connected(members: Sequence[ResilientClient]) -> AsyncIterator[None]:
+    async with background_tasks(*(member.run() for member in members)):
         for member in members:
             await member.ready()
         yield
 
 
-async def watcher_of(http: httpx.AsyncClient, gateways: Sequence[str], rooms: Sequence[str]) -> Member:
+async def watcher_of(http: httpx.AsyncClient, gateways: Sequence[str], rooms: Sequence[str]) -> ResilientClient:
     token, user = await sign_in(http, gateways[0], "watcher")
     for room in rooms:
-        await become_member(http, gateways[0], room, token)
-    return Member(token, user, gateways, rooms)
+        await join_room(http, gateways[0], room, token)
+    return ResilientClient(token, user, gateways, rooms)
 
 
 REMEMBERS = (
@@ -154,7 +154,7 @@ async def test_whenever_the_bot_is_killed_every_message_is_answered_once_and_in_
     gateways = [gateway.url for gateway in stack.gateways]
     kills, chance = 100 if long else len(DEATHS), random.Random(way)
     words, rooms = ECHO[way]
-    askers = await settle(gateways, rooms, per_room=2)
+    askers = await make_clients(gateways, rooms, per_room=2)
     watcher = await watcher_of(http, gateways, rooms)
     env = {"WARREN_AMQP_URL": urls["echo"], "WARREN_ECHO_ROOMS": ",".join(rooms)}
     command = [word.replace("echo.db", str(tmp_path / "echo.db")) for word in words]
@@ -172,7 +172,7 @@ async def test_whenever_the_bot_is_killed_every_message_is_answered_once_and_in_
         bot, _ = born(kills)
         try:
             enough.set()
-            await together(*asking)
+            await run_concurrently(*asking)
             await echoes.until(lambda: max(echoes.waiting.values()) <= 0)
         finally:
             end(bot)
@@ -193,22 +193,22 @@ async def test_whenever_the_bot_is_killed_every_message_is_answered_once_and_in_
 # What follows are bots that go wrong, in a room in which people talk; people talk in another one, too.
 
 
-async def gather(stack: Stack, room: str) -> list[Member]:
+async def gather(stack: Stack, room: str) -> list[ResilientClient]:
     """Make the bot's room and another one, and return people, who are there over all transports."""
     gateways = [gateway.url for gateway in stack.gateways]
-    return await settle(gateways, [room, fresh_room("elsewhere")], per_room=3, transports=TRANSPORTS)
+    return await make_clients(gateways, [room, fresh_room("elsewhere")], per_room=3, transports=TRANSPORTS)
 
 
 @asynccontextmanager
 async def conversation(
-    stack: Stack, people: Sequence[Member], settled: Callable[[], Awaitable[None]] | None = None
-) -> AsyncIterator[Crowd]:
+    stack: Stack, people: Sequence[ResilientClient], settled: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[ClientPool]:
     """Have people talk; in the end everything must be right for each of them.
 
     `settled` returns when bots that are still at work have said their last word.
     """
     gateways = [gateway.url for gateway in stack.gateways]
-    async with asyncio.timeout(WITHIN * 10), talking(people, gateways) as crowd:
+    async with asyncio.timeout(WITHIN * 10), sending(people, gateways) as crowd:
         await crowd.everyone_says(1)
         yield crowd
         await crowd.finish()
@@ -220,7 +220,7 @@ async def conversation(
 
 @dataclass(frozen=True, slots=True)
 class Rogue:
-    """A process of `harness.rogues`. `url`: where its metrics are."""
+    """A process of `harness.faulty_bots`. `url`: where its metrics are."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -243,7 +243,7 @@ async def rogue(
         "WARREN_AMQP_URL": urls[name], "WARREN_METRICS_PORT": str(port), "WARREN_ROGUE_ROOM": RIGHTS[name][0],
         "WARREN_ROGUE_NOTES": str(folder / "notes"), **(env or {}),
     }  # fmt: skip
-    process = start(sys.executable, "-m", "harness.rogues", name, log=log, **environment)
+    process = start(sys.executable, "-m", "harness.faulty_bots", name, log=log, **environment)
     try:
         yield Rogue(process, f"http://127.0.0.1:{port}", log)
     finally:
@@ -318,7 +318,10 @@ async def test_one_that_floods_by_hand_is_paced_by_the_relay(
 ) -> None:
     (room,) = RIGHTS["wild"]
     people = await gather(stack, room)
-    async with conversation(stack, people) as crowd, bus(urls["wild"], operator_url=stack.rabbitmq.url) as wild:
+    async with (
+        conversation(stack, people) as crowd,
+        connect_broker(urls["wild"], operator_url=stack.rabbitmq.url) as wild,
+    ):
         await joined(wild, room)
         started = time.monotonic()
         tasks, messages, commands = 20, 250 if long else 25, 10
@@ -405,7 +408,7 @@ async def test_one_that_does_not_read_has_a_full_queue_and_misses_nothing(
     people = await gather(stack, room)
     async with rogue(urls, "reads", tmp_path, env) as bot:
         await bot.works()
-        async with conversation(stack, people) as crowd, bus(stack.amqp_url("gateway")) as gateway:
+        async with conversation(stack, people) as crowd, connect_broker(stack.amqp_url("gateway")) as gateway:
             user = next(member.user for member in people if room in member.logs)
             await until(lambda: contains(notes, room.encode()))
             if how == "not at all":
@@ -448,13 +451,13 @@ async def holds(stack: Stack, queue: str, length: int) -> bool:
     return await depth(stack.rabbitmq.url, queue) == length
 
 
-async def joined(bot: Bus, room: str) -> None:
+async def joined(bot: BrokerClient, room: str) -> None:
     key = new_id()
     await bot.command({"type": "join", "id": key, "room": room, "sender": bot.user, "name": bot.user, "key": key})
     assert (await bot.replies(1))[key]["type"] == "accepted"
 
 
-async def drained(bot: Bus, room: str) -> None:
+async def drained(bot: BrokerClient, room: str) -> None:
     """Wait until all that the bot has sent to the room is dealt with: something more is stored, once it may speak."""
     last = send_command(room, bot.user, "and that is all")
 
@@ -484,7 +487,7 @@ def spoken_beyond(stack: Stack, room: str, number: float) -> Callable[[], Awaita
 class Parrot:
     """Answers everything twice, itself included: it is made without the library."""
 
-    def __init__(self, own: Bus, room: str, queue: AbstractQueue) -> None:
+    def __init__(self, own: BrokerClient, room: str, queue: AbstractQueue) -> None:
         self.bus = own
         self._room = room
         self._queue = queue
@@ -506,14 +509,14 @@ class Parrot:
 
 @asynccontextmanager
 async def parrot(url: str, room: str, stack: Stack) -> AsyncIterator[Parrot]:
-    async with bus(url, operator_url=stack.rabbitmq.url) as own, await aio_pika.connect(url) as connection:
+    async with connect_broker(url, operator_url=stack.rabbitmq.url) as own, await aio_pika.connect(url) as connection:
         await joined(own, room)
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=50)
         yield Parrot(own, room, await channel.get_queue(own.user, ensure=False))
 
 
-def shown(member: Member, room: str) -> list[dict[str, Any]]:
+def shown(member: ResilientClient, room: str) -> list[dict[str, Any]]:
     return [event for event in member.logs[room].events if event["type"] == "message"]
 
 

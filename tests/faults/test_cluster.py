@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from conftest import BASE_PORT
 from harness.cluster import BrokerNode, Cluster, clustered
-from harness.outage import ROWS, Row, Watch, watching
+from harness.concurrency import run_concurrently
+from harness.outage import ROWS, OutageProbe, Row, probing
 from harness.replica_set import Member
 from harness.stack import begin
-from harness.together import together
 from warren.broker.definitions import PATIENCE
 
 WITHIN = 120.0
@@ -159,7 +159,7 @@ async def everything_killed(cluster: Cluster, wait: Wait) -> None:
     await wait(3)
     for service in cluster.services:
         service.start()
-    await together(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
+    await run_concurrently(*(asyncio.to_thread(server.start) for server in (cluster.rabbitmq, cluster.mongodb)))
 
 
 async def leave_one_out(cluster: Cluster) -> None:
@@ -208,7 +208,7 @@ async def primary(cluster: Cluster) -> Member:
 
 
 async def started(*members: BrokerNode | Member) -> None:
-    await together(*(asyncio.to_thread(start, member) for member in members))
+    await run_concurrently(*(asyncio.to_thread(start, member) for member in members))
 
 
 def start(member: BrokerNode | Member) -> None:
@@ -225,7 +225,7 @@ async def cut_off(cluster: Cluster, member: BrokerNode | Member, wait: Wait, sec
 async def restarted(cluster: Cluster, *known: BrokerNode) -> None:
     """Start the services anew, so that they know these nodes, or all."""
     cluster.know(*known)
-    await together(*(asyncio.to_thread(service.stop) for service in cluster.services))
+    await run_concurrently(*(asyncio.to_thread(service.stop) for service in cluster.services))
     await begin(*cluster.services, within=WITHIN)
 
 
@@ -248,7 +248,7 @@ async def test_people_go_on(cluster: Cluster, fault: Fault, request: pytest.Fixt
     """Everybody is acked and reads again, in the suite while what is broken still is; nothing is lost or twice."""
     measured = request.config.getoption("--cluster")
     async with mended(cluster, fault):
-        async with watching([gateway.url for gateway in cluster.gateways]) as watch:
+        async with probing([gateway.url for gateway in cluster.gateways]) as watch:
             await watch.served()
             with measuring(fault, watch) if measured else contextlib.nullcontext():
                 await suffered(cluster, fault, watch, asyncio.sleep if measured else lambda _: watch.served())
@@ -257,7 +257,7 @@ async def test_people_go_on(cluster: Cluster, fault: Fault, request: pytest.Fixt
         assert {service.name: service.ending for service in cluster.services if not service.running} == {}
 
 
-async def suffered(cluster: Cluster, fault: Fault, watch: Watch, wait: Wait) -> None:
+async def suffered(cluster: Cluster, fault: Fault, watch: OutageProbe, wait: Wait) -> None:
     """Let it happen, until everybody is served again."""
     await asyncio.sleep(QUIET)
     with watch.broken():
@@ -267,7 +267,7 @@ async def suffered(cluster: Cluster, fault: Fault, watch: Watch, wait: Wait) -> 
 
 
 @contextmanager
-def measuring(fault: Fault, watch: Watch) -> Iterator[None]:
+def measuring(fault: Fault, watch: OutageProbe) -> Iterator[None]:
     """Write down what it costs, also if nobody is ever served again."""
     began = time.monotonic()
     try:

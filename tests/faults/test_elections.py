@@ -13,7 +13,7 @@ import pymongo
 import pytest
 from conftest import BASE_PORT
 from harness.replica_set import PARAMETERS, Member, ReplicaSet, members_here
-from harness.wire import Wire
+from harness.tcp_proxy import TcpProxy
 from pymongo import UpdateOne
 from warren.ops import mongo
 
@@ -95,7 +95,7 @@ async def test_what_an_election_interrupts_is_no_mistake_of_ours(
 
 async def test_a_connection_that_is_lost_while_it_is_made_is_made_again(replica_set: ReplicaSet) -> None:
     """So it is when a primary dies, until the driver's monitor has noticed, too."""
-    async with Wire(replica_set.primary().place.port).running() as wire:
+    async with TcpProxy(replica_set.primary().place.port).running() as wire:
         client, database = mongo.connect(f"mongodb://127.0.0.1:{wire.port}/warren?directConnection=true", "tests")
         wire.hang_up_on(HANG_UPS)
         with pymongo.timeout(WITHIN):

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.bots import give_logins, until
-from harness.bus import Bus, bus, send_command
+from harness.broker_client import BrokerClient, connect_broker, send_command
 from harness.checker import check, read_store
-from harness.crowd import Crowd, gather_crowd, talking
-from harness.line import TRANSPORTS
-from harness.member import fresh_room, make_room
-from harness.rest import http_client
+from harness.client_pool import ClientPool, make_client_pool, sending
+from harness.http_transport import http_client
+from harness.resilient_client import fresh_room, make_room
 from harness.stack import Stack, begin
 from harness.tokens import token
+from harness.transport import TRANSPORTS
 from warren_local.service import Service
 
 HEARTBEAT = 2
@@ -30,7 +30,7 @@ WITHIN = 120.0
 
 FEW, MANY = 8, 20
 """Rooms in the short form and in the long one: enough that both writers have shards of some."""
-Conversation = Callable[[], AbstractAsyncContextManager[Crowd]]
+Conversation = Callable[[], AbstractAsyncContextManager[ClientPool]]
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +60,11 @@ def conversation(stack: Stack, request: pytest.FixtureRequest) -> Conversation:
 
 
 @asynccontextmanager
-async def conversing(stack: Stack, rooms: int) -> AsyncIterator[Crowd]:
+async def conversing(stack: Stack, rooms: int) -> AsyncIterator[ClientPool]:
     """Let a crowd talk before, during and after the fault; then everything must be right."""
     gateways = [gateway.url for gateway in stack.gateways]
-    members = await gather_crowd(gateways, rooms=rooms, per_room=4, transports=TRANSPORTS)
-    async with asyncio.timeout(WITHIN * 5), talking(members, gateways) as crowd:
+    members = await make_client_pool(gateways, rooms=rooms, per_room=4, transports=TRANSPORTS)
+    async with asyncio.timeout(WITHIN * 5), sending(members, gateways) as crowd:
         await crowd.everyone_says(3)
         yield crowd
         async with asyncio.timeout(WITHIN):
@@ -116,7 +116,7 @@ async def test_relays_are_killed_and_nothing_that_a_bot_has_said_is_lost_or_out_
     for room in rooms:
         await make_room(http, stack.gateways[0].url, room, token("ann"))
 
-    async def says(bot: Bus, count: int) -> None:
+    async def says(bot: BrokerClient, count: int) -> None:
         for number, room in zip(range(count), itertools.cycle(rooms), strict=False):
             command = send_command(room, bot.user, f"{number}")
             sent[room].append(command["key"])
@@ -129,7 +129,7 @@ async def test_relays_are_killed_and_nothing_that_a_bot_has_said_is_lost_or_out_
         store = read_store(stack.mongodb.url, rooms)
         return {room: [event["key"] for event in store[room] if event["type"] == "message"] for room in rooms}
 
-    async with bus(urls["steady"]) as bot:
+    async with connect_broker(urls["steady"]) as bot:
         for room in rooms:
             await bot.command({**send_command(room, bot.user, ""), "type": "join"})
         for _, replica in itertools.product(range(rounds), stack.persistence):

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.bots import rabbitmqctl
-from harness.member import become_member, fresh_room, make_room, sign_in
-from harness.onlooker import Company, Onlooker, company
-from harness.operator import log_lines, metric
-from harness.rest import http_client
+from harness.concurrency import run_concurrently
+from harness.http_transport import http_client
+from harness.observability import log_lines, metric
+from harness.presence_observer import ObserverGroup, PresenceObserver, observer_group
+from harness.resilient_client import fresh_room, join_room, make_room, sign_in
 from harness.stack import Stack, begin
-from harness.together import together
 from warren.contract.presence import GRACE, LEASE
 from warren.contract.topology import PRESENCE, presence_queue, shard, shard_key
 from warren_local.service import Service
@@ -91,11 +91,11 @@ class Party:
     """
 
     stack: Stack
-    company: Company
-    stayers: list[Onlooker]
-    leaver: Onlooker
-    joiner: Onlooker
-    beacon: Onlooker
+    observers: ObserverGroup
+    stayers: list[PresenceObserver]
+    leaver: PresenceObserver
+    joiner: PresenceObserver
+    beacon: PresenceObserver
 
     @property
     def staying(self) -> set[str]:
@@ -104,18 +104,18 @@ class Party:
     async def signal(self, within: float = WITHIN) -> float:
         """Have every list prove that it follows what happens, and is right; return the seconds that it took."""
         await flip(self.beacon)
-        return await self.company.right(within)
+        return await self.observers.right(within)
 
     async def change(self) -> float:
         """Let one come, one go and two change their status; return when that was."""
         at = time.monotonic()
-        self.company.come(self.joiner)
-        await together(self.company.go(self.leaver), flip(self.stayers[1]), flip(self.stayers[2]))
+        self.observers.come(self.joiner)
+        await run_concurrently(self.observers.go(self.leaver), flip(self.stayers[1]), flip(self.stayers[2]))
         return at
 
     async def seen(self, since: float, within: float) -> float:
         """Wait until all but who went is shown; return the seconds since then."""
-        await self.company.right(within, self.staying | {self.joiner.user})
+        await self.observers.right(within, self.staying | {self.joiner.user})
         return time.monotonic() - since
 
     async def swap(self) -> None:
@@ -124,7 +124,7 @@ class Party:
         self.leaver, self.joiner = self.joiner, self.leaver
 
 
-async def flip(onlooker: Onlooker) -> None:
+async def flip(onlooker: PresenceObserver) -> None:
     await onlooker.report("away" if onlooker.status == "online" else "online")
 
 
@@ -133,7 +133,7 @@ async def party(stack: Stack) -> AsyncIterator[Party]:
     """Gather people who see each other; in the end all lists are right, and nobody who stayed was shown going."""
     gateways = [gateway.url for gateway in stack.gateways]
     rooms = [fresh_room("party") for _ in range(ROOMS)]
-    async with company() as guests, http_client() as http:
+    async with observer_group() as guests, http_client() as http:
         token, user = await sign_in(http, gateways[0], "beacon")
         for room in rooms:
             await make_room(http, gateways[0], room, token)
@@ -150,17 +150,17 @@ async def party(stack: Stack) -> AsyncIterator[Party]:
 
 
 async def guest(
-    http: httpx.AsyncClient, guests: Company, number: int, gateways: list[str], rooms: list[str]
-) -> Onlooker:
+    http: httpx.AsyncClient, guests: ObserverGroup, number: int, gateways: list[str], rooms: list[str]
+) -> PresenceObserver:
     order = gateways if number % 2 else gateways[::-1]
     token, user = await sign_in(http, order[0], f"guest{number}")
     mine = [rooms[(number + step) % ROOMS] for step in range(EACH)]
     for room in mine:
-        await become_member(http, order[0], room, token)
+        await join_room(http, order[0], room, token)
     return guests.add(token, user, order, mine)
 
 
-def second_device(guests: Company, first: Onlooker) -> Onlooker:
+def second_device(guests: ObserverGroup, first: PresenceObserver) -> PresenceObserver:
     return guests.add(first.token, first.user, first.gateways[::-1], list(first.lists))
 
 
@@ -195,27 +195,27 @@ async def test_a_gateway_is_killed(stack: Stack, rounds: int, record: Record) ->
         for number in range(rounds):
             gateway, other = stack.gateways[number % 2], stack.gateways[1 - number % 2]
             late = found.stayers[3]
-            await found.company.go(found.leaver)
+            await found.observers.go(found.leaver)
             found.leaver.gateways = late.gateways = [gateway.url]
             late.drop()
-            found.company.come(found.leaver)
-            await found.company.right(WITHIN)
+            found.observers.come(found.leaver)
+            await found.observers.right(WITHIN)
             # Shown by way of this gateway, and not because of their grace.
             await flip(found.leaver)
             await flip(late)
-            await found.company.right(WITHIN)
+            await found.observers.right(WITHIN)
 
             killed = time.monotonic()
             gateway.kill()
-            await found.company.go(found.leaver, late)
+            await found.observers.go(found.leaver, late)
             late.gateways = [other.url]
             await asyncio.sleep(GRACE - 1)  # not a wait for something: how long they are away
-            found.company.come(late)
-            found.company.come(found.joiner)
+            found.observers.come(late)
+            found.observers.come(found.joiner)
             record("seen after a gateway's death", await found.seen(time.monotonic(), WITHIN))
-            await found.company.right(OFFLINE_WITHIN)
+            await found.observers.right(OFFLINE_WITHIN)
             record("offline after a gateway's death", time.monotonic() - killed)
-            gone = found.company.gone([found.leaver.user], since=killed)
+            gone = found.observers.gone([found.leaver.user], since=killed)
             assert min(shown.at for shown in gone) - killed > GRACE
             await begin(gateway)
             await found.swap()
@@ -229,9 +229,9 @@ async def test_the_active_replica_is_killed(stack: Stack, rounds: int, record: R
             killed = await found.change()
             # The short form runs beside other tests, and asserts no seconds that they could take.
             record("right after a replica's death", await found.seen(killed, RIGHT_WITHIN if rounds > 1 else WITHIN))
-            await found.company.right(WITHIN)
+            await found.observers.right(WITHIN)
             record("offline after a replica's death", time.monotonic() - killed)
-            gone = found.company.gone([found.leaver.user], since=killed)
+            gone = found.observers.gone([found.leaver.user], since=killed)
             assert min(shown.at for shown in gone) - killed > GRACE - SAME_MOMENT
             await begin(replica)
             await found.swap()
@@ -265,7 +265,7 @@ async def test_the_active_replica_is_halted_until_another_took_over(stack: Stack
             try:
                 halted = await found.change()
                 record("right after a replica was halted", await found.seen(halted, WITHIN))
-                await found.company.right(WITHIN)
+                await found.observers.right(WITHIN)
             finally:
                 replica.resume()
             await logged(replica, "broker lost", lost)
@@ -289,7 +289,7 @@ async def test_announcements_are_lost(stack: Stack, rounds: int, record: Record)
             async with unbound(stack, {shard(room) for room in found.joiner.lists}):
                 await found.change()
                 await announced(found)
-                assert found.company.wrong()
+                assert found.observers.wrong()
             record("right after announcements were lost", await found.seen(time.monotonic(), WITHIN))
             await found.swap()
 
@@ -303,7 +303,7 @@ async def test_a_shard_that_hears_nothing_is_let_go_and_taken_again(stack: Stack
             await found.change()
             await announced(found)
             await logged(replica, "shard let go", before)
-            assert found.company.wrong()
+            assert found.observers.wrong()
         record("right after a shard's silence", await found.seen(time.monotonic(), WITHIN))
 
 
@@ -321,8 +321,8 @@ async def test_a_gateway_is_halted(stack: Stack, record: Record, seconds: float)
             gateway.resume()
         record(f"right after a gateway was halted for {seconds:.0f} s", await found.signal())
         if seconds > LEASE:
-            assert {shown.user for shown in found.company.gone(found.staying)} <= theirs
-            found.company.shown.clear()
+            assert {shown.user for shown in found.observers.gone(found.staying)} <= theirs
+            found.observers.shown.clear()
 
 
 @pytest.mark.usefixtures("in_long_form")
@@ -365,21 +365,21 @@ async def test_a_connection_to_the_broker_is_closed(stack: Stack, record: Record
 async def test_people_come_and_go_while_replicas_die(stack: Stack, rounds: int) -> None:
     """Whoever comes, goes, is cut off, changes gateways or their status at whatever moment, the lists come right."""
     async with party(stack) as found:
-        restless = [second_device(found.company, one) for one in (*found.stayers[5:], found.leaver, found.joiner)]
+        restless = [second_device(found.observers, one) for one in (*found.stayers[5:], found.leaver, found.joiner)]
         running = asyncio.Event()
         running.set()
-        lives = [asyncio.create_task(restless_life(found.company, one, running)) for one in restless]
+        lives = [asyncio.create_task(restless_life(found.observers, one, running)) for one in restless]
         for number in range(rounds):
             replica = stack.presence[number % 2]
             replica.kill()
             await begin(replica)
             await asyncio.sleep(random.uniform(0, GRACE))  # any moment is as good as any other
         running.clear()
-        await together(*lives)
+        await run_concurrently(*lives)
         await found.signal()
 
 
-async def restless_life(people: Company, one: Onlooker, running: asyncio.Event) -> None:
+async def restless_life(people: ObserverGroup, one: PresenceObserver, running: asyncio.Event) -> None:
     while running.is_set():
         if not one.here:
             one.gateways = one.gateways[::-1]

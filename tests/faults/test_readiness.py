@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from conftest import BASE_PORT
-from harness.beside import beside
+from harness.background import background_tasks
 from harness.bots import rabbitmqctl
 from harness.bots import until as until_within
-from harness.member import bearer, fresh_room, make_room
+from harness.resilient_client import bearer, fresh_room, make_room
 from harness.stack import PORTS, Stack
+from harness.tcp_proxy import TcpProxy
 from harness.tokens import token
-from harness.wire import Wire
 from warren_local.ports import HOST
 from warren_local.rabbitmq import RabbitMQ
 from warren_local.service import Service
@@ -43,16 +43,16 @@ def stack(home: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def wire(stack: Stack) -> AsyncIterator[Wire]:
+async def wire(stack: Stack) -> AsyncIterator[TcpProxy]:
     """Run a wire to the broker."""
     if not isinstance(stack.rabbitmq, RabbitMQ):
         pytest.skip("the broker is no process of this machine")
-    async with Wire(stack.rabbitmq.port).running() as wire:
+    async with TcpProxy(stack.rabbitmq.port).running() as wire:
         yield wire
 
 
 @pytest.fixture
-async def gateways(stack: Stack, wire: Wire) -> AsyncIterator[list[Service]]:
+async def gateways(stack: Stack, wire: TcpProxy) -> AsyncIterator[list[Service]]:
     """Run a third gateway, the last one, on the wire."""
     assert isinstance(stack.rabbitmq, RabbitMQ)
     url = stack.amqp_url("gateway").replace(f":{stack.rabbitmq.port}/", f":{wire.port}/")
@@ -126,11 +126,11 @@ async def chatting(gateways: list[Service]) -> AsyncIterator[None]:
     room = fresh_room("ready")
     async with httpx.AsyncClient() as http:
         await make_room(http, gateways[0].url, room, token("ann"))
-    async with beside(*(chat(gateway, room) for gateway in gateways)):
+    async with background_tasks(*(chat(gateway, room) for gateway in gateways)):
         yield
 
 
-async def test_one_whose_own_link_is_useless_leaves_and_comes_back(gateways: list[Service], wire: Wire) -> None:
+async def test_one_whose_own_link_is_useless_leaves_and_comes_back(gateways: list[Service], wire: TcpProxy) -> None:
     *others, lonely = gateways
     wire.stall()
     await until(lambda: _all([lonely], 503, broker=False))
@@ -161,7 +161,7 @@ async def test_all_stay_and_say_so_while_none_can_work(
         await until(lambda: _all(gateways, 200, **WELL))
 
 
-async def test_one_that_never_could_work_takes_no_place(stack: Stack, gateways: list[Service], wire: Wire) -> None:
+async def test_one_that_never_could_work_takes_no_place(stack: Stack, gateways: list[Service], wire: TcpProxy) -> None:
     async with no_broker(stack):
         fresh = gateways[-1]
         await asyncio.to_thread(fresh.stop)

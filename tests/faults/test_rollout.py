@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 from conftest import BASE_PORT
-from harness.altered import patient
 from harness.bots import consumers, depth, until
-from harness.bus import bus
-from harness.crowd import Crowd, settle, talking
-from harness.line import TRANSPORTS
-from harness.member import fresh_room, make_room
+from harness.broker_client import connect_broker
+from harness.client_pool import ClientPool, make_clients, sending
+from harness.http_transport import http_client
 from harness.nginx import proxied
-from harness.operator import metric
+from harness.observability import metric
 from harness.rabbitmq_4 import MISSING as NO_RABBITMQ_4
 from harness.rabbitmq_4 import rabbitmq_4
-from harness.rest import http_client
+from harness.resilient_client import fresh_room, make_room
 from harness.stack import Stack, begin
+from harness.transport import TRANSPORTS
+from harness.tuned_services import persistence_with_long_timeouts
 from warren.contract.ids import new_id
 from warren.contract.topology import QUERIES, QUERY_KEY, QUERY_QUEUE, SHARDS, command_queue
 from warren_local.service import Service
@@ -52,11 +52,11 @@ def clients(request: pytest.FixtureRequest) -> int:
 
 
 @asynccontextmanager
-async def chat(stack: Stack, url: str, clients: int, stay: float | None = None) -> AsyncIterator[Crowd]:
+async def chat(stack: Stack, url: str, clients: int, stay: float | None = None) -> AsyncIterator[ClientPool]:
     """Let so many chat over all transports; in the end everything must be right for each of them."""
     rooms = [fresh_room("rollout") for _ in range(clients // PER_ROOM)]
-    members = await settle([url], rooms, per_room=PER_ROOM, transports=TRANSPORTS, stay=stay)
-    async with asyncio.timeout(WITHIN * 2), talking(members, [url], pause=clients / RATE) as crowd:
+    members = await make_clients([url], rooms, per_room=PER_ROOM, transports=TRANSPORTS, stay=stay)
+    async with asyncio.timeout(WITHIN * 2), sending(members, [url], pause=clients / RATE) as crowd:
         await crowd.everyone_says(1)
         settled = time.monotonic()
         yield crowd
@@ -183,11 +183,11 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
 
 async def test_who_asked_a_replica_that_stops_is_answered(stack: Stack) -> None:
     """What is in hand is answered before it ends, even if that takes the database a while."""
-    replica = patient(stack)
+    replica = persistence_with_long_timeouts(stack)
     await end(*stack.persistence)  # so that nobody else can answer
     try:
         await begin(replica, within=WITHIN)
-        async with bus(stack.amqp_url("gateway")) as people:
+        async with connect_broker(stack.amqp_url("gateway")) as people:
 
             async def in_hand() -> bool:
                 return await depth(stack.rabbitmq.url, QUERY_QUEUE) == 0

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fuzz.client import Client, clients, own_browser
+from fuzz.environment import start_environment
 from fuzz.run import Run
-from fuzz.scene import scene
-from fuzz.ways import Case
+from fuzz.target import Case
 from harness.stack import Stack
 from warren_local.home import warren_home
 from warren_local.pidfile import clear_all
@@ -44,7 +44,7 @@ async def _fuzz(minutes: float, seed: int, names: Sequence[str], case: int | Non
         logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
     stack = Stack(_empty(warren_home() / "fuzz"), base, presence=2)
     with stack.running():
-        async with _client(names) as client, scene(stack, names, client) as set_scene:
+        async with _client(names) as client, start_environment(stack, names, client) as set_scene:
             run = Run(set_scene, seed)
             if case is not None:
                 await run.one(Case(names[0], seed, case))

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fuzz.mouth import Mouth
+from fuzz.identifiers import ROOMS
 from fuzz.mutate import encoded, mutated, nasty
-from fuzz.shapes import Shape
-from fuzz.ways import Case, shortened
-from fuzz.world import ROOMS
+from fuzz.publisher import Publisher
+from fuzz.schema_values import SchemaValues
+from fuzz.target import Case, shortened
 from warren.contract import commands, events, presence, queries
 from warren.contract.bots import is_bot
 from warren.contract.ids import ROOM_PATTERN
@@ -41,18 +41,18 @@ class _Kind:
     """Something that a login may publish. `to`: the exchange; None is the default one, straight to a mailbox."""
 
     to: str | None
-    shape: Shape
+    shape: SchemaValues
     answers: str | None = None
     """The message type, of what goes to a mailbox."""
 
 
-_COMMANDS = Shape.of(commands.Commands)
-_QUERIES = Shape.of(queries.Query)
-_LIVE = Shape.of(presence.AnyLive)
-_SHOWN = Shape.of(presence.IsTyping | presence.Partial)
-_CONTROL = Shape.of(presence.AnyControl)
-_SHARD = Shape.of(presence.AnyShardMessage)
-_EVENTS = Shape.of(events.Events)
+_COMMANDS = SchemaValues.of(commands.Commands)
+_QUERIES = SchemaValues.of(queries.Query)
+_LIVE = SchemaValues.of(presence.AnyLive)
+_SHOWN = SchemaValues.of(presence.IsTyping | presence.Partial)
+_CONTROL = SchemaValues.of(presence.AnyControl)
+_SHARD = SchemaValues.of(presence.AnyShardMessage)
+_EVENTS = SchemaValues.of(events.Events)
 KINDS: Mapping[str, tuple[_Kind, ...]] = {
     "bot": (
         _Kind(BOT_COMMANDS, _COMMANDS), _Kind(BOT_COMMANDS, _COMMANDS), _Kind(BOT_QUERIES, _QUERIES),
@@ -65,7 +65,8 @@ KINDS: Mapping[str, tuple[_Kind, ...]] = {
     ),
     "persistence": (
         _Kind(EVENTS, _EVENTS), _Kind(EVENTS, _EVENTS), _Kind(COMMANDS, _COMMANDS),
-        _Kind(None, Shape.of(commands.Replies), "replies"), _Kind(None, Shape.of(queries.Answer), "answer"),
+        _Kind(None, SchemaValues.of(commands.Replies), "replies"),
+        _Kind(None, SchemaValues.of(queries.Answer), "answer"),
     ),
     "presence": (_Kind(LIVE, _LIVE), _Kind(LIVE, _LIVE), _Kind(CONTROL, _CONTROL), _Kind(PRESENCE, _SHARD)),
 }  # fmt: skip
@@ -91,7 +92,7 @@ class Broker:
     at_once = 1
     """Below what one bot is let say: beyond its pace nothing of it is read."""
 
-    def __init__(self, mouths: Mapping[str, Mouth], queues: Sequence[str]) -> None:
+    def __init__(self, mouths: Mapping[str, Publisher], queues: Sequence[str]) -> None:
         self._mouths = mouths
         self._queues = queues
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import warren_client
 from e2e.browser import FLAGS, MISSING, chromium
-from fuzz.server import HostileGateway, Play
-from fuzz.ways import Case
+from fuzz.hostile_gateway import HostileGateway, Play
+from fuzz.target import Case
 from playwright.async_api import Browser, Error, Page, async_playwright
 
 LIES_FOR = 2.0

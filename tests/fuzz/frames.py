@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
+from fuzz.identifiers import ROOMS, USERS
 from fuzz.mutate import encoded, mutated
-from fuzz.shapes import Shape
-from fuzz.ways import Case, shortened
-from fuzz.world import ROOMS, USERS
-from harness.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, message, raw_connect
+from fuzz.schema_values import SchemaValues
+from fuzz.target import Case, shortened
+from harness.raw_clients import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, message, raw_connect
 from harness.tokens import token
 from warren.contract.codes import Close
 from warren.contract.frames import AnyClientFrame
@@ -34,7 +34,7 @@ CODES = {*(int(code) for code in Close), 1000, 1001, 1002, 1003, 1007, 1009}
 SERVER_FRAME = 256 * 1024
 """Bytes of the longest frame from a gateway."""
 
-_FRAMES = [Shape.of(kind) for kind in get_args(AnyClientFrame)]
+_FRAMES = [SchemaValues.of(kind) for kind in get_args(AnyClientFrame)]
 
 
 @dataclass(frozen=True, slots=True)

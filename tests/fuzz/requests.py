@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from fuzz.identifiers import KEYS, USERS, named
 from fuzz.mutate import encoded, mutated, nasty
-from fuzz.shapes import Shape
-from fuzz.ways import Case, shortened
-from fuzz.world import KEYS, USERS, named
-from harness.raw import raw_open
+from fuzz.schema_values import SchemaValues
+from fuzz.target import Case, shortened
+from harness.raw_clients import raw_open
 from harness.tokens import forged, token
 
 WITHIN = 30.0
@@ -34,9 +34,9 @@ _NAMES = ("Origin", "X-Forwarded-For", "Last-Event-ID", "If-None-Match", "Range"
 class _Operation:
     method: str
     path: str
-    parameters: list[tuple[str, str, Shape]]
+    parameters: list[tuple[str, str, SchemaValues]]
     """Where each is, its name and what it looks like."""
-    body: Shape | None
+    body: SchemaValues | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +171,16 @@ def _operations(document: Mapping[str, Any]) -> list[_Operation]:
     ]
 
 
-def _parameters(operation: Mapping[str, Any], defs: Mapping[str, Any]) -> list[tuple[str, str, Shape]]:
+def _parameters(operation: Mapping[str, Any], defs: Mapping[str, Any]) -> list[tuple[str, str, SchemaValues]]:
     return [(one["in"], one["name"], _Named(one, defs)) for one in operation.get("parameters", ())]
 
 
-def _json_body(operation: Mapping[str, Any], defs: Mapping[str, Any]) -> Shape | None:
+def _json_body(operation: Mapping[str, Any], defs: Mapping[str, Any]) -> SchemaValues | None:
     content = operation.get("requestBody", {}).get("content", {})
-    return Shape(content["application/json"]["schema"], defs) if content else None
+    return SchemaValues(content["application/json"]["schema"], defs) if content else None
 
 
-class _Named(Shape):
+class _Named(SchemaValues):
     """A parameter, whose name says what it is."""
 
     def __init__(self, parameter: Mapping[str, Any], defs: Mapping[str, Any]) -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fuzz.scene import Scene
-from fuzz.ways import Case
-from harness.together import together
+from fuzz.environment import Environment
+from fuzz.target import Case
+from harness.concurrency import run_concurrently
 
 PORTIONS: Mapping[str, int] = {"frames": 24, "http": 60, "broker": 60, "client": 12}
 """Cases of each way between two looks."""
@@ -27,7 +27,7 @@ class Fault:
     cases: list[Case]
     again: bool
 
-    def told(self, scene: Scene) -> str:
+    def told(self, scene: Environment) -> str:
         """Return it for people."""
         shown = [f"{case}\n{scene.ways[case.way].show(case)}" for case in self.cases[:SHOWN]]
         how = "brought about again by" if self.again else "seen once, during"
@@ -38,7 +38,7 @@ class Fault:
 class Run:
     """Everything that was tried and found."""
 
-    scene: Scene
+    scene: Environment
     seed: int
     say: Say = print
     faults: list[Fault] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Run:
 
     async def _wrong_after(self, cases: Sequence[Case]) -> list[str]:
         wrong: list[str] = []
-        await together(*(self._all_of(way, cases, wrong) for way in self.scene.ways))
+        await run_concurrently(*(self._all_of(way, cases, wrong) for way in self.scene.ways))
         return [*wrong, *await self.scene.wrong()]
 
     async def _all_of(self, way: str, cases: Sequence[Case], wrong: list[str]) -> None:
@@ -85,7 +85,7 @@ class Run:
                 wrong.extend(f"{case}: {what}" for what in await self._try(case))
                 await asyncio.sleep(pause)
 
-        await together(*(some() for _ in range(self.scene.ways[way].at_once)))
+        await run_concurrently(*(some() for _ in range(self.scene.ways[way].at_once)))
 
     async def _try(self, case: Case) -> list[str]:
         try:

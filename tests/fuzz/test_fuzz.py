@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import BASE_PORT
 from fuzz.client import Client, clients, own_browser
+from fuzz.environment import start_environment
 from fuzz.run import Run
-from fuzz.scene import scene
 from harness.stack import Stack
 
 SEED = 14
@@ -33,7 +33,7 @@ async def test_whatever_comes_in_nothing_ends_nobody_waits_and_all_is_right(
     stack: Stack, client: Client, request: pytest.FixtureRequest
 ) -> None:
     said: list[str] = []
-    async with scene(stack, ("frames", "http", "broker", "client"), client) as hostile:
+    async with start_environment(stack, ("frames", "http", "broker", "client"), client) as hostile:
         run = Run(hostile, SEED, said.append)
         for _ in range(LONG if request.config.getoption("--long") else WINDOWS):
             await run.window()

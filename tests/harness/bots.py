@@ -20,7 +20,7 @@ from warren.broker.bots import bot_definitions, declare_bot
 from warren_local.home import broker_password
 from warren_local.rabbitmq import RabbitMQ
 
-from harness.member import bearer
+from harness.resilient_client import bearer
 from harness.stack import Stack
 from harness.tokens import token
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pymongo
 
-from harness.member import Member
+from harness.resilient_client import ResilientClient
 
 
 def read_store(mongo_url: str, rooms: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
@@ -19,7 +19,7 @@ def read_store(mongo_url: str, rooms: Iterable[str]) -> dict[str, list[dict[str,
         client.close()
 
 
-def check(members: Iterable[Member], store: dict[str, list[dict[str, Any]]]) -> list[str]:
+def check(members: Iterable[ResilientClient], store: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Return what is wrong, a sentence each; an empty list is what one wants."""
     members = list(members)
     found = [violation for member in members for violation in member.violations]
@@ -45,7 +45,7 @@ def _log(room: str, events: list[dict[str, Any]]) -> list[str]:
     return found + [f"I5: {key} is stored {count} times in {room}" for key, count in keys.items() if count > 1]
 
 
-def _acks(member: Member, store: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _acks(member: ResilientClient, store: dict[str, list[dict[str, Any]]]) -> list[str]:
     """I1: acked means stored, with this seq."""
     found = []
     for (room, key), seq in member.acks.items():

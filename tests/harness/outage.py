@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import httpx
 from warren.contract.topology import SHARDS, shard
 
-from harness.beside import beside
-from harness.crowd import SAID_WITHIN, Crowd, settle
-from harness.member import Member, bearer, fresh_room
-from harness.rest import http_client
+from harness.background import background_tasks
+from harness.client_pool import SAID_WITHIN, ClientPool, make_clients
+from harness.http_transport import http_client
+from harness.resilient_client import ResilientClient, bearer, fresh_room
 
 PER_ROOM = 2
 MESSAGES_PER_SECOND = 21.0
@@ -30,7 +30,7 @@ AGAIN_WITHIN = 90.0
 
 
 @dataclass(slots=True)
-class Served:
+class ResponseTimes:
     """When something was answered, on the clock of time.monotonic."""
 
     at: list[float] = field(default_factory=list)
@@ -55,19 +55,19 @@ class Outage:
     setbacks: dict[str, int]
 
 
-class Watch:
+class OutageProbe:
     """Talks and reads, and writes down when it was answered."""
 
-    def __init__(self, members: Sequence[Member], gateways: Sequence[str], group: asyncio.TaskGroup) -> None:
-        self.crowd = Crowd(members, gateways)
+    def __init__(self, members: Sequence[ResilientClient], gateways: Sequence[str], group: asyncio.TaskGroup) -> None:
+        self.crowd = ClientPool(members, gateways)
         self._gateways = gateways
         self._group = group
-        self._rooms: dict[str, list[Member]] = {}
+        self._rooms: dict[str, list[ResilientClient]] = {}
         for member in members:
             for room in member.logs:
                 self._rooms.setdefault(room, []).append(member)
-        self._acks = {room: Served() for room in self._rooms}
-        self._reads = Served()
+        self._acks = {room: ResponseTimes() for room in self._rooms}
+        self._reads = ResponseTimes()
         self.lasted = 0.0
         """Seconds for which something was broken."""
         self._moved = asyncio.Event()
@@ -125,7 +125,7 @@ class Watch:
     def outage(self, since: float) -> Outage:
         """Return what has happened since then."""
         now = time.monotonic()
-        acked = Served(sorted(at for served in self._acks.values() for at in served.at))
+        acked = ResponseTimes(sorted(at for served in self._acks.values() for at in served.at))
         return Outage(
             acks=acked.gap(since, now),
             room=max(served.gap(since, now) for served in self._acks.values()),
@@ -138,7 +138,7 @@ class Watch:
         began = {room for member in self.crowd.members for room, key in member.acks if member.began[room, key] > since}
         return began >= self._rooms.keys()
 
-    async def _say(self, member: Member, room: str, text: str, places: asyncio.Semaphore) -> None:
+    async def _say(self, member: ResilientClient, room: str, text: str, places: asyncio.Semaphore) -> None:
         try:
             await member.send(room, text)
             self._acks[room].at.append(time.monotonic())
@@ -147,7 +147,7 @@ class Watch:
             places.release()
 
     async def _page(
-        self, http: httpx.AsyncClient, gateway: str, room: str, member: Member, places: asyncio.Semaphore
+        self, http: httpx.AsyncClient, gateway: str, room: str, member: ResilientClient, places: asyncio.Semaphore
     ) -> None:
         try:
             page = await http.get(
@@ -163,14 +163,14 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(gateways: Sequence[str]) -> AsyncIterator[Watch]:
+async def probing(gateways: Sequence[str]) -> AsyncIterator[OutageProbe]:
     """Have people talk, in a room of each shard, and read, until the block is left."""
     rooms = [_room_of(number) for number in range(SHARDS)]
-    members = await settle(gateways, rooms, per_room=PER_ROOM)
+    members = await make_clients(gateways, rooms, per_room=PER_ROOM)
     async with http_client() as http, asyncio.TaskGroup() as group:
-        watch = Watch(members, gateways, group)
+        watch = OutageProbe(members, gateways, group)
         talks = (watch.talk(room, number / MESSAGES_PER_SECOND) for number, room in enumerate(rooms))
-        async with beside(*(member.run() for member in members), watch.read(http), *talks):
+        async with background_tasks(*(member.run() for member in members), watch.read(http), *talks):
             yield watch
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import Bus, bus
-from harness.line import TRANSPORTS, TransportName
-from harness.member import become_member, fresh_room, make_room
-from harness.operator import metric
+from harness.broker_client import BrokerClient, connect_broker
+from harness.observability import metric
+from harness.resilient_client import fresh_room, join_room, make_room
 from harness.stack import Stack
 from harness.tokens import token
+from harness.transport import TRANSPORTS, TransportName
 
 _NUMBERS = itertools.count()
 
@@ -57,7 +57,7 @@ async def new_place(http: httpx.AsyncClient, gateway: str, kind: str = "public")
     place = Place(fresh_room("test"), new_person("ann"), new_person("bob"), new_person("eve"))
     await make_room(http, gateway, place.room, place.ann.token, kind)
     if kind == "public":
-        await become_member(http, gateway, place.room, place.bob.token)
+        await join_room(http, gateway, place.room, place.bob.token)
     return place
 
 
@@ -97,9 +97,9 @@ async def private(http: httpx.AsyncClient, gateways: list[str]) -> Place:
 
 
 @pytest.fixture
-async def broker(stack: Stack) -> AsyncIterator[Bus]:
+async def broker(stack: Stack) -> AsyncIterator[BrokerClient]:
     """The broker as one more gateway has it."""
-    async with bus(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as found:
+    async with connect_broker(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as found:
         yield found
 
 

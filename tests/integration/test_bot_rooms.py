@@ -12,10 +12,10 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.bots import WITHIN, at_work, give_logins, messages, until
-from harness.bus import Bus, bus
-from harness.member import bearer, fresh_room, make_room
+from harness.broker_client import BrokerClient, connect_broker
+from harness.concurrency import run_concurrently
+from harness.resilient_client import bearer, fresh_room, make_room
 from harness.stack import Stack
-from harness.together import together
 from harness.tokens import token
 from unit.bot.test_docs import blocks
 from warren.bot import Message
@@ -84,7 +84,7 @@ async def talk_with(http: httpx.AsyncClient, gateway: str, user: str) -> str:
     return str(answer.json()["room"])
 
 
-async def done(bot: Bus, kind: str, user: str, room: str, **fields: Any) -> str:
+async def done(bot: BrokerClient, kind: str, user: str, room: str, **fields: Any) -> str:
     """Have a bot do something by hand; say what became of it."""
     key = new_id()
     command = {"type": kind, "id": key, "room": room, "sender": user, "name": user, "key": key, **fields}
@@ -136,7 +136,7 @@ async def test_a_private_room_is_heard_from_the_acceptance_of_an_invitation_to_t
 ) -> None:
     await make_room(http, gateway, NAMED, token("ann"), "private")
     member = f"{gateway}/v1/rooms/{NAMED}/members/bot.named"
-    async with bus(logins["named"]) as bot, hearing(logins["named"]) as ear:
+    async with connect_broker(logins["named"]) as bot, hearing(logins["named"]) as ear:
         await say(http, gateway, NAMED, "before")
         assert await done(bot, "join", "bot.named", NAMED) == "not_found"
         assert (await http.put(member, headers=ANN)).is_success
@@ -145,7 +145,7 @@ async def test_a_private_room_is_heard_from_the_acceptance_of_an_invitation_to_t
         heard = await ear.until("inside")
         assert [what for room, what in heard if room == NAMED] == ["member.joined", "inside"]
         # At once, so that some of it goes out together.
-        await together(
+        await run_concurrently(
             http.delete(member, headers=ANN), *(say(http, gateway, NAMED, f"after {number}") for number in range(20))
         )
         assert (await http.put(member, headers=ANN)).is_success
@@ -163,7 +163,7 @@ async def test_a_bot_hears_who_writes_to_it_directly(
 ) -> None:
     room = fresh_room("hall")
     await make_room(http, gateway, room, token("ann"))
-    async with bus(logins["guest"]) as bot, hearing(logins["guest"]) as ear:
+    async with connect_broker(logins["guest"]) as bot, hearing(logins["guest"]) as ear:
         assert await done(bot, "join", "bot.guest", room) == "accepted"
         direct = await talk_with(http, gateway, "bot.guest")
         await say(http, gateway, direct, "hello, bot")
@@ -209,12 +209,12 @@ async def test_what_reads_everything_is_shown_to_members_and_may_ask_too(
     async with rooms(http, gateway) as (public, private, direct), hearing(logins["watcher"]) as ear:
         heard = await ear.until(f"said in {public}")
         assert {room for room, _ in heard} >= {public, private, direct}
-        async with bus(logins["watcher"], operator_url=stack.rabbitmq.url) as bot:
+        async with connect_broker(logins["watcher"], operator_url=stack.rabbitmq.url) as bot:
             answer = await bot.ask({"type": "events", "room": private, "user": "bot.watcher", "after": 0})
             assert [event["type"] for event in answer["events"]] == ["room.created", "message"]
             said = {"text": "not a member", "reply_to": None}
             assert await done(bot, "send", "bot.watcher", private, **said) == "not_found"
-        async with bus(logins["all"], operator_url=stack.rabbitmq.url) as other:
+        async with connect_broker(logins["all"], operator_url=stack.rabbitmq.url) as other:
             answer = await other.ask({"type": "events", "room": private, "user": "bot.all", "after": 0})
             assert answer["type"] == "denied"
         for room in (public, private, direct):

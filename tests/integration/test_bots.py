@@ -31,12 +31,12 @@ from harness.bots import (
     until,
     warren,
 )
-from harness.bus import Bus, bus, send_command
-from harness.member import bearer, become_member, fresh_room, make_room
-from harness.operator import metric
+from harness.broker_client import BrokerClient, connect_broker, send_command
+from harness.concurrency import run_concurrently
+from harness.observability import metric
+from harness.resilient_client import bearer, fresh_room, join_room, make_room
+from harness.scripted_client import ScriptedClient, connect
 from harness.stack import Stack
-from harness.talker import Talker, talk
-from harness.together import together
 from harness.tokens import token
 from integration.test_broker_rights import (
     bind,
@@ -135,7 +135,7 @@ async def test_the_tutorials_bot_runs_as_the_page_says(
     bot = start(sys.executable, tmp_path / "hello.py", log=log, WARREN_AMQP_URL=logins.urls["hello"])
     try:
         await until(member(Bot("hello"), http, gateways[0], room))
-        await become_member(http, gateways[0], room, token("bob"))
+        await join_room(http, gateways[0], room, token("bob"))
         await say(http, gateways[0], room, "/add 1 2")
 
         async def answered() -> bool:
@@ -396,8 +396,8 @@ async def test_a_stolen_login_speaks_in_nobody_elses_name(logins: Logins, exchan
 
 
 @pytest.fixture
-async def thief(stack: Stack, logins: Logins) -> AsyncIterator[Bus]:
-    async with bus(logins.urls["thief"], operator_url=stack.rabbitmq.url) as found:
+async def thief(stack: Stack, logins: Logins) -> AsyncIterator[BrokerClient]:
+    async with connect_broker(logins.urls["thief"], operator_url=stack.rabbitmq.url) as found:
         yield found
 
 
@@ -408,7 +408,7 @@ async def den(http: httpx.AsyncClient, gateways: list[str], logins: Logins) -> s
     return room
 
 
-async def outcome(thief: Bus, command: dict[str, Any], **properties: Any) -> str:
+async def outcome(thief: BrokerClient, command: dict[str, Any], **properties: Any) -> str:
     await thief.command(command, **properties)
     reply = (await thief.replies(1))[command["id"]]
     return str(reply.get("code", reply["type"]))
@@ -420,7 +420,7 @@ def joining(room: str) -> dict[str, Any]:
 
 
 async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
-    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
     secret = fresh_room("secret")
     await make_room(http, gateways[0], secret, token("ann"), "private")
@@ -440,7 +440,9 @@ async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
     assert [one["sender"] for one in (await messages(http, gateways[0], den))[before:]] == [MINE]
 
 
-async def test_without_a_name_it_is_nobody(thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]) -> None:
+async def test_without_a_name_it_is_nobody(
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
+) -> None:
     before = len(await messages(http, gateways[0], den))
     await thief.command(send_command(den, MINE, "nameless"), user_id=None)
     # There is nobody to answer to; the bot's next command is answered after it was dealt with.
@@ -450,7 +452,7 @@ async def test_without_a_name_it_is_nobody(thief: Bus, den: str, http: httpx.Asy
 
 @pytest.mark.parametrize("user", [MINE, "ann", None])
 async def test_it_reads_no_room_that_is_not_its_to_read(
-    thief: Bus, http: httpx.AsyncClient, gateways: list[str], user: str | None
+    thief: BrokerClient, http: httpx.AsyncClient, gateways: list[str], user: str | None
 ) -> None:
     secret = fresh_room("secret")
     await make_room(http, gateways[0], secret, token("ann"), "private")
@@ -469,7 +471,7 @@ async def test_it_reads_no_room_that_is_not_its_to_read(
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_copies_by_cc_and_bcc_reach_nothing(
-    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str], header: str
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str], header: str
 ) -> None:
     await outcome(thief, joining(den))
     said = send_command(den, MINE, new_id())
@@ -482,22 +484,22 @@ async def test_copies_by_cc_and_bcc_reach_nothing(
 
 
 async def test_what_it_says_about_whose_it_is_is_not_believed(
-    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
     for other in ("gateway", "persistence", "ann"):
         assert await outcome(thief, send_command(den, "ann", "as ann"), headers={"publisher": other}) == "forbidden"
 
 
-async def test_it_has_nobody_else_answered(stack: Stack, thief: Bus, den: str) -> None:
+async def test_it_has_nobody_else_answered(stack: Stack, thief: BrokerClient, den: str) -> None:
     mailbox = f"gateway.{new_id()}"
-    async with bus(stack.amqp_url("gateway")) as gateway:
+    async with connect_broker(stack.amqp_url("gateway")) as gateway:
         await gateway.declare(mailbox)
         await thief.command(send_command(den, "ann", "as ann"), reply_to=mailbox)
         assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"  # the other one is dealt with
         assert await gateway.depth(mailbox) == 0
 
 
-async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief: Bus) -> None:
+async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief: BrokerClient) -> None:
     mark = new_id().encode()
     await thief.publish(BOT_COMMANDS, "", b"no commands, but " + mark)
 
@@ -522,7 +524,7 @@ async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief
     ],
 )  # fmt: skip
 async def test_what_is_no_command_is_a_dead_letter_with_its_name_and_delays_nobody(
-    thief: Bus, den: str, body: bytes
+    thief: BrokerClient, den: str, body: bytes
 ) -> None:
     mark = new_id().encode()
     body = body.replace(b'{"commands":[{', b'{"commands":[{"mark":"%s",' % mark) if b"type" in body else body + mark
@@ -533,18 +535,18 @@ async def test_what_is_no_command_is_a_dead_letter_with_its_name_and_delays_nobo
 
 
 async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_nowhere_else(
-    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
     bob, foreign = f"bob-{new_id()[-6:]}", fresh_room("foreign")
     await make_room(http, gateways[0], foreign, token("ann"))
     for room in (den, foreign):
-        await become_member(http, gateways[0], room, token(bob))
+        await join_room(http, gateways[0], room, token(bob))
 
     async def show(room: str = den, at: str = den, **fields: Any) -> None:
         frame = {"type": "partial", "room": room, "user": MINE, "name": "Thief", "key": "k", "text": "x", **fields}
         await thief.publish(LIVE, event_key(at), json.dumps(frame).encode(), reply_to=None)
 
-    async with talk(gateways[0], token(bob)) as watcher:
+    async with connect(gateways[0], token(bob)) as watcher:
         for room in (den, foreign):
             await watcher.join(room)
         await outcome(thief, joining(den))
@@ -581,11 +583,11 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
 
 
 async def test_what_it_shows_beyond_its_pace_is_not_read(
-    thief: Bus, den: str, http: httpx.AsyncClient, gateways: list[str]
+    thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
     """Every gateway that has the room would read it. What other bots show there is shown as before."""
     bob = f"bob-{new_id()[-6:]}"
-    await become_member(http, gateways[0], den, token(bob))
+    await join_room(http, gateways[0], den, token(bob))
 
     async def refused() -> float:
         return await metric(gateways[0], "warren_live_messages_refused_total", of="bots")
@@ -595,10 +597,10 @@ async def test_what_it_shows_beyond_its_pace_is_not_read(
         await thief.publish(LIVE, event_key(den), json.dumps(frame).encode(), reply_to=None)
 
     async def beyond() -> bool:
-        await together(*(show("too much") for _ in range(100)))
+        await run_concurrently(*(show("too much") for _ in range(100)))
         return await refused() > before
 
-    async with talk(gateways[0], token(bob)) as watcher:
+    async with connect(gateways[0], token(bob)) as watcher:
         await watcher.join(den)
         await outcome(thief, joining(den))
         before = await refused()
@@ -620,7 +622,7 @@ def of_live(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-async def until_shown(watcher: Talker, kind: str, text: str | None) -> list[dict[str, Any]]:
+async def until_shown(watcher: ScriptedClient, kind: str, text: str | None) -> list[dict[str, Any]]:
     """Return what does not last, up to this."""
     found: list[dict[str, Any]] = []
     while not found or (found[-1]["type"], found[-1].get("text")) != (kind, text):

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AuthenticationError, ChannelPreconditionFailed, ProbableAuthenticationError
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource
 from conftest import BASE_PORT
-from harness.operator import log_lines, until
+from harness.observability import log_lines, until
 from harness.rabbitmq_4 import chosen_broker
 from warren.broker.consumer import consume as take
 from warren.broker.declare import NotDeclared, check_declared, declare

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from harness.member import fresh_room
+from harness.resilient_client import fresh_room
 from harness.stack import Stack
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring

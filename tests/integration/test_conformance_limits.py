@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 from harness.checker import read_store
-from harness.line import TRANSPORTS, Frame, LineClosed, TransportName
-from harness.operator import errors, metric
+from harness.concurrency import run_concurrently
+from harness.observability import errors, metric
+from harness.scripted_client import ScriptedClient, connect_over
 from harness.stack import Stack
-from harness.talker import Talker, talk_over
-from harness.together import together
+from harness.transport import TRANSPORTS, Frame, TransportClosed, TransportName
 from integration.conftest import Place, new_address, new_person
 from websockets.exceptions import InvalidStatus
 
@@ -46,16 +46,16 @@ def small(stack: Stack) -> Iterator[str]:
 @asynccontextmanager
 async def following(
     transport: TransportName, gateway: str, token: str, room: str, address: str
-) -> AsyncIterator[Talker]:
+) -> AsyncIterator[ScriptedClient]:
     """Follow a room."""
-    async with talk_over(transport, gateway, token, address) as talker:
+    async with connect_over(transport, gateway, token, address) as talker:
         assert (await talker.join(room))["type"] == "joined"
         yield talker
 
 
 async def turned_away(transport: TransportName, gateway: str, token: str, room: str, address: str) -> Frame:
     """Return the `bye` of who is one too many."""
-    async with talk_over(transport, gateway, token, address) as talker:
+    async with connect_over(transport, gateway, token, address) as talker:
         await talker.say(type="join", room=room)
         assert await talker.closed() == 4029
         (bye,) = talker.passed
@@ -69,7 +69,7 @@ async def eventually(transport: TransportName, gateway: str, token: str, room: s
             try:
                 async with following(transport, gateway, token, room, address):
                     return
-            except (LineClosed, InvalidStatus):
+            except (TransportClosed, InvalidStatus):
                 await asyncio.sleep(0.2)
 
 
@@ -170,7 +170,7 @@ async def test_the_same_key_is_the_same_message_over_every_transport(
 ) -> None:
     async with AsyncExitStack() as exits:
         anns = [
-            await exits.enter_async_context(talk_over(transport, gateway, place.ann.token))
+            await exits.enter_async_context(connect_over(transport, gateway, place.ann.token))
             for transport, gateway in itertools.product(TRANSPORTS, gateways)
         ]
         for number, _ in enumerate(anns):
@@ -179,7 +179,7 @@ async def test_the_same_key_is_the_same_message_over_every_transport(
             assert (first["type"], first["seq"], first["number"]) == ("ack", 3 + number, 1 + number)
             for ann in turns:
                 assert await ann.send(place.room, "first", f"k{number}") == first
-        at_once = await together(*(ann.send(place.room, "at once", "k") for ann in anns))
+        at_once = await run_concurrently(*(ann.send(place.room, "at once", "k") for ann in anns))
         assert [answer == at_once[0] for answer in at_once] == [True] * len(anns)
     stored = read_store(stack.mongodb.url, [place.room])[place.room]
     assert [event["text"] for event in stored[2:]] == ["first"] * len(anns) + ["at once"]

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
-from harness.line import TRANSPORTS, TransportName
-from harness.member import become_member
-from harness.talker import Talker, open_line, talk_over
-from harness.together import together
-from harness.viewer import Viewer
+from harness.concurrency import run_concurrently
+from harness.presence_view import PresenceView
+from harness.resilient_client import join_room
+from harness.scripted_client import ScriptedClient, connect_over, open_transport
+from harness.transport import TRANSPORTS, TransportName
 from integration.conftest import Person, Place, new_person, settled
+from integration.test_member_removal import act
 from integration.test_presence import told, view
-from integration.test_removal import act
 from warren.contract.presence import GRACE
 
 WITHIN = 60.0
@@ -25,11 +25,13 @@ EARLY = 0.5
 
 
 @asynccontextmanager
-async def watch(transport: TransportName, gateway: str, who: Person, room: str) -> AsyncIterator[Viewer[Talker]]:
+async def watch(
+    transport: TransportName, gateway: str, who: Person, room: str
+) -> AsyncIterator[PresenceView[ScriptedClient]]:
     """Follow the room."""
-    async with talk_over(transport, gateway, who.token) as talker:
+    async with connect_over(transport, gateway, who.token) as talker:
         assert (await talker.join(room))["type"] == "joined"
-        yield Viewer(talker, room)
+        yield PresenceView(talker, room)
 
 
 async def test_members_see_each_other_come_idle_and_return(
@@ -57,11 +59,11 @@ async def test_people_are_here_for_as_long_as_they_follow_and_gone_in_time(
     """Also in between two polls, and when a stream is opened anew; who goes without a word is gone all the same."""
     people = {transport: new_person(transport) for transport in TRANSPORTS}
     for person in people.values():
-        await become_member(http, gateways[0], place.room, person.token)
+        await join_room(http, gateways[0], place.room, person.token)
     went: dict[TransportName, float] = {}
     async with view(gateways[0], place.ann, place.room) as ann, AsyncExitStack() as exits:
         lines = [
-            await exits.enter_async_context(open_line(transport, gateways[1], person.token, pause=2.0))
+            await exits.enter_async_context(open_transport(transport, gateways[1], person.token, pause=2.0))
             for transport, person in people.items()
         ]
         for line in lines:
@@ -91,7 +93,7 @@ async def test_typing_is_seen_over_every_transport_by_all_the_others(
 ) -> None:
     people = [new_person(transport) for transport in TRANSPORTS]
     for person in people:
-        await become_member(http, gateways[0], place.room, person.token)
+        await join_room(http, gateways[0], place.room, person.token)
     async with AsyncExitStack() as exits:
         viewers = [
             await exits.enter_async_context(watch(transport, gateways[number % 2], person, place.room))
@@ -101,13 +103,13 @@ async def test_typing_is_seen_over_every_transport_by_all_the_others(
             await viewer.sees(*people)
         for typist, person in zip(viewers, people, strict=True):
             others = [viewer for viewer in viewers if viewer is not typist]
-            await together(*(seen_typing(typist.talker, other.talker, place.room, person) for other in others))
+            await run_concurrently(*(seen_typing(typist.talker, other.talker, place.room, person) for other in others))
         for viewer, person in zip(viewers, people, strict=True):
             typing = {frame["user"] for frame in viewer.talker.passed if frame["type"] == "typing"}
             assert person.id not in typing
 
 
-async def seen_typing(typist: Talker, other: Talker, room: str, person: Person) -> None:
+async def seen_typing(typist: ScriptedClient, other: ScriptedClient, room: str, person: Person) -> None:
     """Type until it is seen: a poll may be under way just then."""
 
     async def type_on() -> None:
@@ -145,7 +147,7 @@ async def test_a_stranger_in_a_public_room_is_neither_shown_nor_told(
         await eve.talker.typing(place.room)
         assert (await eve.talker.expect("error"))["code"] == "forbidden"
         # As soon as they are a member, they are.
-        await become_member(http, gateways[0], place.room, place.eve.token)
+        await join_room(http, gateways[0], place.room, place.eve.token)
         for viewer in (ann, eve):
             await viewer.sees(place.ann, place.bob, place.eve, bob="away")
 
@@ -179,7 +181,7 @@ async def test_notices_come_to_ones_inbox_live_and_later(
     transport: TransportName, place: Place, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
     member = f"{place.room}/members/{place.bob.id}"
-    async with talk_over(transport, gateways[0], place.bob.token) as bob:
+    async with connect_over(transport, gateways[0], place.bob.token) as bob:
         joined = await bob.join("@me")
         assert (joined["room"], joined["head"], joined["number"]) == ("@me", 0, 0)
         await act(http, gateways[0], place.ann, "PUT", member, role="moderator")
@@ -187,8 +189,8 @@ async def test_notices_come_to_ones_inbox_live_and_later(
         assert (notice["type"], notice["what"], notice["of_room"]) == ("notice", "member.role", place.room)
     for role in ("member", "moderator"):
         await act(http, gateways[0], place.ann, "PUT", member, role=role)
-    async with talk_over(transport, gateways[1], place.bob.token) as bob:
+    async with connect_over(transport, gateways[1], place.bob.token) as bob:
         await bob.join("@me", 1, joined["epoch"])
         assert [event["role"] for event in await bob.events("@me", 3)] == ["member", "moderator"]
-    async with talk_over(transport, gateways[1], place.eve.token) as eve:
+    async with connect_over(transport, gateways[1], place.eve.token) as eve:
         assert (await eve.join("@me", 0))["head"] == 0

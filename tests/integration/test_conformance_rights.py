@@ -8,16 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import Bus
-from harness.line import TRANSPORTS, LineClosed, TransportName
-from harness.member import fresh_room, make_room
+from harness.broker_client import BrokerClient
+from harness.concurrency import run_concurrently
+from harness.resilient_client import fresh_room, make_room
+from harness.scripted_client import ScriptedClient, connect, connect_over
 from harness.stack import Stack
-from harness.talker import Talker, talk, talk_over
-from harness.together import together
 from harness.tokens import token
+from harness.transport import TRANSPORTS, TransportClosed, TransportName
 from integration.conftest import Person, Place, become_known, new_person, new_place, seqs, settled
-from integration.test_absent_writer import absence
-from integration.test_removal import ENDS, act, let_in, shown
+from integration.test_member_removal import ENDS, act, let_in, shown
+from integration.test_writer_unavailable import absence
 from warren.contract.ids import direct_room, inbox_room
 
 CODE = {"public": "forbidden", "private": "not_found"}
@@ -31,13 +31,13 @@ async def own_room(http: httpx.AsyncClient, gateway: str, who: Person) -> str:
 
 
 @asynccontextmanager
-async def everywhere(transport: TransportName, gateways: list[str], who: Person) -> AsyncIterator[list[Talker]]:
+async def everywhere(transport: TransportName, gateways: list[str], who: Person) -> AsyncIterator[list[ScriptedClient]]:
     """Be connected to each gateway."""
     async with AsyncExitStack() as exits:
-        yield [await exits.enter_async_context(talk_over(transport, gateway, who.token)) for gateway in gateways]
+        yield [await exits.enter_async_context(connect_over(transport, gateway, who.token)) for gateway in gateways]
 
 
-async def assert_no_more(talker: Talker, own: str) -> None:
+async def assert_no_more(talker: ScriptedClient, own: str) -> None:
     """Nothing but the own room's events comes any more."""
     assert {frame["type"] for frame in await talker.caught_up(own)} <= {"welcome", "presence"}
 
@@ -51,7 +51,10 @@ async def test_the_end_of_a_membership_ends_what_is_live_on_every_gateway(
     if kind == "private":
         await let_in(http, gateways[0], place.room, place.ann, place.bob)
     own = await own_room(http, gateways[0], place.bob)
-    async with everywhere(transport, gateways, place.bob) as bobs, talk(gateways[1], place.ann.token) as ann:
+    async with (
+        everywhere(transport, gateways, place.bob) as bobs,
+        connect(gateways[1], place.ann.token) as ann,
+    ):
         await ann.join(place.room)
         for bob in bobs:
             await bob.join(own)
@@ -85,7 +88,10 @@ async def test_who_was_removed_and_let_in_again_reads_on_from_their_cursor(
 ) -> None:
     place = await new_place(http, gateways[0], "private")
     await let_in(http, gateways[0], place.room, place.ann, place.bob)
-    async with talk_over(transport, gateways[1], place.bob.token) as bob, talk(gateways[0], place.ann.token) as ann:
+    async with (
+        connect_over(transport, gateways[1], place.bob.token) as bob,
+        connect(gateways[0], place.ann.token) as ann,
+    ):
         joined = await bob.join(place.room)
         await settled(transport, gateways[1])
         removed = await act(http, gateways[0], place.ann, "DELETE", f"{place.room}/members/{place.bob.id}")
@@ -98,13 +104,16 @@ async def test_who_was_removed_and_let_in_again_reads_on_from_their_cursor(
 
 
 async def test_a_removal_while_a_long_replay_is_under_way_is_its_end(
-    transport: TransportName, http: httpx.AsyncClient, gateways: list[str], broker: Bus
+    transport: TransportName, http: httpx.AsyncClient, gateways: list[str], broker: BrokerClient
 ) -> None:
     """Somebody who may not read any more is shown no more than what came before."""
     place = await new_place(http, gateways[0], "private")
     await let_in(http, gateways[0], place.room, place.ann, place.bob)
     head = await broker.fill(place.room, place.ann.id, ["x" * 4_000] * 300)
-    async with talk_over(transport, gateways[1], place.bob.token) as bob, talk(gateways[1], place.ann.token) as ann:
+    async with (
+        connect_over(transport, gateways[1], place.bob.token) as bob,
+        connect(gateways[1], place.ann.token) as ann,
+    ):
         await ann.join(place.room)
         await bob.say(type="join", room=place.room, since=0)
         removed = await act(http, gateways[0], place.ann, "DELETE", f"{place.room}/members/{place.bob.id}")
@@ -139,7 +148,7 @@ async def test_a_room_of_others_answers_as_one_that_does_not_exist(
     eve, rooms = hidden
     own = await own_room(http, gateways[0], eve)
     cursors: list[dict[str, Any]] = [{}, {"since": 0}, {"since": 2}, {"since": 10**14}]
-    async with talk_over(transport, gateways[1], eve.token) as talker:
+    async with connect_over(transport, gateways[1], eve.token) as talker:
         assert (await talker.join(own))["type"] == "joined"
         for room in rooms.values():
             unknown = room[:3] + "0" * (len(room) - 3)
@@ -157,7 +166,7 @@ async def test_what_is_no_room_is_said_and_the_others_go_on(
     transport: TransportName, http: httpx.AsyncClient, gateways: list[str], place: Place
 ) -> None:
     own = await own_room(http, gateways[0], place.bob)
-    async with talk_over(transport, gateways[0], place.bob.token) as bob:
+    async with connect_over(transport, gateways[0], place.bob.token) as bob:
         await bob.join(own)
         for room in ("General", "", "-a", "a b", "a.b", "#", "ü", "a\n", "@you", "a" * 65):
             error = await bob.join(room)
@@ -172,7 +181,9 @@ async def test_what_fails_for_now_is_said_to_and_works_later(
     """All of them wait at the same time, for as long as the gateway does."""
     room = await own_room(http, gateways[0], place.bob)
     async with AsyncExitStack() as exits:
-        bobs = [await exits.enter_async_context(talk_over(each, gateways[0], place.bob.token)) for each in TRANSPORTS]
+        bobs = [
+            await exits.enter_async_context(connect_over(each, gateways[0], place.bob.token)) for each in TRANSPORTS
+        ]
         for bob in bobs:
             await bob.join(room)
         async with absence(stack):
@@ -195,8 +206,8 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 async def test_a_bad_token_is_refused_for_good(transport: TransportName, gateways: list[str], bad: str) -> None:
-    async with talk_over(transport, gateways[0], bad) as nobody:
-        with pytest.raises(LineClosed) as closed:
+    async with connect_over(transport, gateways[0], bad) as nobody:
+        with pytest.raises(TransportClosed) as closed:
             await nobody.join("@me")
         assert closed.value.code == 4503
         assert nobody.passed == []
@@ -209,7 +220,7 @@ async def test_a_token_that_expires_in_the_middle_ends_it(gateways: list[str], p
     short = token(place.bob.id, expires_in=expires_in)
 
     async def follow(transport: TransportName) -> float:
-        async with talk_over(transport, gateways[0], short) as bob:
+        async with connect_over(transport, gateways[0], short) as bob:
             await bob.join(place.room)
             ack = await bob.send(place.room, "in time")
             await bob.events(place.room, ack["seq"])
@@ -218,19 +229,19 @@ async def test_a_token_that_expires_in_the_middle_ends_it(gateways: list[str], p
             assert [bye["code"] for bye in byes] == ([4503] if transport == "sse" else [])
             return time.time()
 
-    ended = dict(zip(TRANSPORTS, await together(*map(follow, TRANSPORTS)), strict=True))
+    ended = dict(zip(TRANSPORTS, await run_concurrently(*map(follow, TRANSPORTS)), strict=True))
     assert ended["sse"] < until
     assert ended["polling"] > until - 1  # the token is good to the last whole second
     assert max(ended.values()) < until + 5
 
 
 async def test_a_fresh_token_goes_on_where_the_old_one_ended(
-    transport: TransportName, gateways: list[str], place: Place, broker: Bus
+    transport: TransportName, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     person = new_person("eve")
-    async with talk_over(transport, gateways[0], token(person.id, expires_in=60)) as one:
+    async with connect_over(transport, gateways[0], token(person.id, expires_in=60)) as one:
         joined = await one.join(place.room)
     head = await broker.fill(place.room, place.ann.id, ["x"] * 3)
-    async with talk_over(transport, gateways[1], token(person.id)) as other:
+    async with connect_over(transport, gateways[1], token(person.id)) as other:
         await other.join(place.room, joined["head"], joined["epoch"])
         assert seqs(await other.events(place.room, head)) == [3, 4, 5]

@@ -11,11 +11,11 @@ from typing import Any
 import aio_pika
 import httpx
 import pytest
-from harness.bus import Bus, bus
-from harness.line import FRAME_BYTES, TransportName
-from harness.rest import http_client
+from harness.broker_client import BrokerClient, connect_broker
+from harness.http_transport import http_client
+from harness.scripted_client import connect, connect_over
 from harness.stack import Stack
-from harness.talker import talk, talk_over
+from harness.transport import FRAME_BYTES, TransportName
 from integration.conftest import Place, new_place, seqs
 from integration.test_conformance_order import both, come_up
 from warren.contract.topology import EVENTS, event_key
@@ -26,7 +26,7 @@ AT_ONCE = 20
 """Of them, in one message to the writer."""
 
 
-async def fill(broker: Bus, place: Place) -> int:
+async def fill(broker: BrokerClient, place: Place) -> int:
     """Have all of it said; return the head."""
     starts = range(0, len(HEAVY), AT_ONCE)
     return [await broker.fill(place.room, place.ann.id, HEAVY[start : start + AT_ONCE]) for start in starts][-1]
@@ -35,23 +35,23 @@ async def fill(broker: Bus, place: Place) -> int:
 @pytest.fixture(scope="module")
 async def heavy(stack: Stack) -> AsyncIterator[Place]:
     """A room in which all of it has been said."""
-    async with http_client() as http, bus(stack.amqp_url("gateway")) as broker:
+    async with http_client() as http, connect_broker(stack.amqp_url("gateway")) as broker:
         place = await new_place(http, stack.gateways[0].url)
         await fill(broker, place)
         yield place
 
 
 async def test_the_bound_is_told(http: httpx.AsyncClient, gateways: list[str], place: Place) -> None:
-    async with talk(gateways[0]) as ann:
+    async with connect(gateways[0]) as ann:
         welcome = await ann.ask("welcome", type="hello", token=place.ann.token)
     me = await http.get(f"{gateways[0]}/v1/me", headers=place.ann.headers)
     assert welcome["limits"]["server_frame_bytes"] == me.json()["limits"]["server_frame_bytes"] == FRAME_BYTES
 
 
 async def test_what_happens_comes_in_frames_that_fit(
-    transport: TransportName, gateways: list[str], broker: Bus, place: Place
+    transport: TransportName, gateways: list[str], broker: BrokerClient, place: Place
 ) -> None:
-    async with talk_over(transport, gateways[0], place.bob.token) as bob:
+    async with connect_over(transport, gateways[0], place.bob.token) as bob:
         await bob.join(place.room, 2)
         events = await bob.events(place.room, await fill(broker, place))
         assert [event["text"] for event in events] == HEAVY
@@ -62,7 +62,7 @@ async def test_what_was_missed_comes_in_frames_that_fit(
     transport: TransportName, gateways: list[str], heavy: Place, back: int
 ) -> None:
     await come_up(gateways[back], heavy)
-    async with talk_over(transport, gateways[back], heavy.bob.token) as bob:
+    async with connect_over(transport, gateways[back], heavy.bob.token) as bob:
         assert (await bob.join(heavy.room, 2))["reset"] is False
         events = await bob.events(heavy.room, 2 + len(HEAVY))
         assert [event["text"] for event in events] == HEAVY
@@ -121,7 +121,7 @@ async def test_a_larger_message_of_another_version_comes_in_frames_that_fit(
         for seq in range(3, 19)
     ]  # fmt: skip
     body = json.dumps({"type": "events", "room": place.room, "events": events}, separators=(",", ":")).encode()
-    async with talk_over(transport, gateways[0], place.bob.token) as bob:
+    async with connect_over(transport, gateways[0], place.bob.token) as bob:
         joined = await bob.join(place.room)
         headers = {"first": 3, "last": 18, "number": 16, "epoch": joined["epoch"], "stored": 0}
         async with await aio_pika.connect(stack.amqp_url("persistence")) as writer:

@@ -8,8 +8,8 @@ import pytest
 from conftest import BASE_PORT
 from harness.bots import until
 from harness.prometheus import MISSING, Prometheus, prometheus
+from harness.scripted_client import ScriptedSocketClient, connect
 from harness.stack import Stack
-from harness.talker import SocketTalker, talk
 from integration.conftest import Place
 from warren_local.ports import HOST
 from warren_ui.operations.grafana import dashboard
@@ -47,8 +47,8 @@ def watching(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-async def ann(place: Place, gateways: list[str]) -> AsyncIterator[SocketTalker]:
-    async with talk(gateways[0], place.ann.token) as talker:
+async def ann(place: Place, gateways: list[str]) -> AsyncIterator[ScriptedSocketClient]:
+    async with connect(gateways[0], place.ann.token) as talker:
         await talker.join(place.room)
         yield talker
 
@@ -58,7 +58,7 @@ def may_be_empty(expression: str) -> bool:
 
 
 async def test_every_question_is_understood_and_has_an_answer(
-    watching: Prometheus, ann: SocketTalker, place: Place
+    watching: Prometheus, ann: ScriptedSocketClient, place: Place
 ) -> None:
     waiting = dict(EXPRESSIONS)
 

@@ -8,9 +8,9 @@ import httpx
 import pymongo
 import pytest
 from conftest import BASE_PORT
-from harness.bus import bus
+from harness.broker_client import connect_broker
 from harness.checker import check, read_store
-from harness.secured import PASSWORD, RIGHTS, SecuredMongoDB
+from harness.secured_mongodb import PASSWORD, RIGHTS, SecuredMongoDB
 from harness.stack import Stack
 from integration.conftest import new_place
 from pymongo.errors import OperationFailure
@@ -99,7 +99,7 @@ def test_every_user_of_the_file_is_in_the_table() -> None:
 
 async def test_persistence_works_with_its_rights_and_so_after_a_restart(stack: Stack, http: httpx.AsyncClient) -> None:
     place = await new_place(http, stack.gateways[0].url)
-    async with bus(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as broker:
+    async with connect_broker(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as broker:
         await broker.fill(place.room, place.ann.id, ["one", "two"])
         stack.persistence[0].stop()
         stack.persistence[0].start()

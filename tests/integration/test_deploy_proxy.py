@@ -15,10 +15,10 @@ import pytest
 import websockets
 from conftest import BASE_PORT
 from harness.images import ROOT
-from harness.line import TransportName
 from harness.nginx import MISSING, nginx
+from harness.scripted_client import connect_over
 from harness.stack import READY_WITHIN, Stack
-from harness.talker import talk_over
+from harness.transport import TransportName
 from integration.conftest import Place
 from warren_local.ports import HOST, accepts
 from warren_local.process import Process
@@ -106,7 +106,7 @@ async def test_what_clients_say_about_where_they_come_from_is_not_passed_on(
 
 @pytest.mark.parametrize("transport", get_args(TransportName))
 async def test_a_chat_by_each_transport(origin: str, place: Place, transport: TransportName) -> None:
-    async with talk_over(transport, origin, place.bob.token) as bob:
+    async with connect_over(transport, origin, place.bob.token) as bob:
         head = (await bob.join(place.room))["head"]
         assert (await bob.send(place.room, "hello"))["seq"] == head + 1
         assert [event["text"] for event in await bob.events(place.room, head + 1)] == ["hello"]

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pymongo
 import pytest
-from harness.line import TransportName
-from harness.member import fresh_room
+from harness.resilient_client import fresh_room
+from harness.scripted_client import connect, connect_over
 from harness.stack import Stack
-from harness.talker import talk, talk_over
+from harness.transport import TransportName
 from integration.conftest import Person, become_known, found_by, new_person
 from warren.contract.ids import direct_room
 
@@ -70,7 +70,7 @@ async def test_who_has_signed_in_and_entered_no_room_can_be_spoken_with(
 ) -> None:
     """Over each transport: a token that was accepted there is a sign-in."""
     somebody = new_person("cat")
-    async with talk_over(transport, gateways[0], somebody.token) as talker:
+    async with connect_over(transport, gateways[0], somebody.token) as talker:
         await talker.join("@me")
         await found_by(two.http, gateways[1], somebody.id, somebody.id)
     assert (await two.done(two.ann, "POST", "direct", {"user": somebody.id}))["user"] == somebody.id
@@ -130,7 +130,10 @@ async def test_there_is_nothing_to_hide_where_there_is_no_room(two: Two) -> None
 
 
 async def test_what_one_decides_is_told_to_all_ones_devices_and_to_nobody_else(two: Two) -> None:
-    async with talk(two.gateways[1], two.ann.token) as ann, talk(two.gateways[0], two.bob.token) as bob:
+    async with (
+        connect(two.gateways[1], two.ann.token) as ann,
+        connect(two.gateways[0], two.bob.token) as bob,
+    ):
         await ann.join("@me")
         await bob.join("@me")
         await bob.join(two.room)
@@ -157,7 +160,10 @@ async def test_who_is_blocked_reaches_one_no_more_and_learns_nothing(two: Two) -
     gone = await two.ask(two.bob, "POST", f"rooms/dm-{'0' * 40}/messages", {"text": "hi"})
     refused = await two.say(two.bob)
     assert (refused.status_code, refused.json()) == (gone.status_code, gone.json())
-    async with talk(two.gateways[0], two.bob.token) as bob, talk(two.gateways[1], two.ann.token) as ann:
+    async with (
+        connect(two.gateways[0], two.bob.token) as bob,
+        connect(two.gateways[1], two.ann.token) as ann,
+    ):
         assert (await bob.join(two.room))["type"] == "joined"
         assert (await ann.join(two.room))["type"] == "joined"
         assert (await bob.send(two.room, "hi"))["code"] == "not_found"
@@ -172,7 +178,7 @@ async def test_who_is_blocked_reaches_one_no_more_and_learns_nothing(two: Two) -
     # Nor does an invitation reach her.
     await two.done(two.bob, "PUT", f"rooms/{room}/members/{two.ann.id}")
     await two.done(two.bob, "PUT", f"rooms/{room}/bans/{two.ann.id}")
-    async with talk(two.gateways[0], two.ann.token) as ann:
+    async with connect(two.gateways[0], two.ann.token) as ann:
         await ann.join("@me", since=0)
         told = [event for event in await ann.events("@me", 3) if event["type"] == "notice"]
         assert [(notice["what"], notice["sender"]) for notice in told] == [

@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import BASE_PORT
-from harness.bus import Bus
-from harness.line import TRANSPORTS, TransportName
+from harness.broker_client import BrokerClient
 from harness.nginx import proxied
-from harness.operator import errors, until
-from harness.raw import CLOSE, frame, handshake, message
+from harness.observability import errors, until
+from harness.raw_clients import CLOSE, frame, handshake, message
+from harness.scripted_client import ScriptedClient, connect_over
 from harness.stack import Stack
-from harness.talker import Talker, talk_over
+from harness.transport import TRANSPORTS, TransportName
 from integration.conftest import Place, seqs
 from warren.contract.codes import Close
 from warren_local.ports import HOST, accepts
@@ -49,12 +49,12 @@ def gateway(stack: Stack) -> Iterator[Service]:
 
 
 @asynccontextmanager
-async def members(gateway: Service, place: Place) -> AsyncIterator[list[tuple[TransportName, Talker]]]:
+async def members(gateway: Service, place: Place) -> AsyncIterator[list[tuple[TransportName, ScriptedClient]]]:
     """Have members follow the room over all transports."""
     async with AsyncExitStack() as exits:
         found = []
         for transport in itertools.islice(itertools.cycle(TRANSPORTS), MEMBERS * len(TRANSPORTS)):
-            talker = await exits.enter_async_context(talk_over(transport, gateway.url, place.bob.token))
+            talker = await exits.enter_async_context(connect_over(transport, gateway.url, place.bob.token))
             assert (await talker.join(place.room))["type"] == "joined"
             found.append((transport, talker))
         yield found
@@ -69,7 +69,7 @@ async def told_to_stop(gateway: Service, http: httpx.AsyncClient) -> None:
 
 
 async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
-    gateway: Service, place: Place, http: httpx.AsyncClient, broker: Bus
+    gateway: Service, place: Place, http: httpx.AsyncClient, broker: BrokerClient
 ) -> None:
     async with asyncio.timeout(WITHIN), members(gateway, place) as clients:
         ends = {asyncio.create_task(client.closed()) for transport, client in clients if transport != "polling"}
@@ -79,7 +79,7 @@ async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
         assert staying
         ready = await http.get(f"{gateway.url}/readyz")
         assert (ready.status_code, ready.json()["serving"]) == (503, False)
-        async with talk_over("websocket", gateway.url, place.bob.token) as late:
+        async with connect_over("websocket", gateway.url, place.bob.token) as late:
             assert (await late.join(place.room))["type"] == "joined"  # from a balancer that has not noticed yet
             head = await broker.fill(place.room, place.ann.id, ["still here"])
             assert seqs(await late.events(place.room, head))[-1] == head
@@ -95,7 +95,7 @@ async def test_it_is_unready_serves_on_and_lets_go_of_some_after_the_other(
 async def test_who_is_sent_away_gets_the_answers_to_what_was_sent(
     stack: Stack, gateway: Service, place: Place, http: httpx.AsyncClient
 ) -> None:
-    async with asyncio.timeout(WITHIN), talk_over("websocket", gateway.url, place.bob.token) as bob:
+    async with asyncio.timeout(WITHIN), connect_over("websocket", gateway.url, place.bob.token) as bob:
         await bob.join(place.room)
         for writer in stack.persistence:
             writer.pause()

@@ -9,11 +9,11 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import FieldTable
 from harness.bots import rabbitmqctl
-from harness.bus import WITHIN
-from harness.operator import metric
+from harness.broker_client import WITHIN
+from harness.concurrency import run_concurrently
+from harness.observability import metric
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
-from harness.together import together
 from integration.conftest import Place, new_place
 from warren.contract.topology import EVENTS, bucket, bucket_binding, event_key
 
@@ -42,7 +42,10 @@ async def outcomes(stack: Stack, outcome: str) -> float:
 
 async def converse(gateways: list[str], place: Place) -> None:
     """Have ann say several things, each when the last is acked; bob is shown them all."""
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[1], place.bob.token) as bob,
+    ):
         await bob.join(place.room)
         for number in range(MESSAGES):
             ack = await ann.send(place.room, f"number {number}")
@@ -59,7 +62,7 @@ async def test_a_queue_that_refuses_events_holds_nobody_up(
     full = await listen(channel, place.room, max_length=1, overflow="reject-publish")
     await channel.default_exchange.publish(aio_pika.Message(b"full"), full)
     refused = await outcomes(stack, "refused")
-    await together(*(converse(gateways, one) for one in (place, other)))
+    await run_concurrently(*(converse(gateways, one) for one in (place, other)))
     assert await outcomes(stack, "refused") > refused
 
 
@@ -71,7 +74,7 @@ async def test_a_queue_that_takes_no_events_holds_nobody_up(
     halted = await listen(channel, place.room)
     await asyncio.to_thread(rabbitmqctl, stack, "eval", TELL.format(what="suspend", queue=halted))
     try:
-        await together(*(converse(gateways, one) for one in (place, other)))
+        await run_concurrently(*(converse(gateways, one) for one in (place, other)))
     finally:
         await asyncio.to_thread(rabbitmqctl, stack, "eval", TELL.format(what="resume", queue=halted))
 
@@ -94,7 +97,10 @@ FORGET = (
 
 async def test_queues_that_are_gone_are_made_anew(stack: Stack, gateways: list[str], place: Place) -> None:
     """A node that was cut off deletes those of the others' clients when it is back, and tells nobody."""
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[1], place.bob.token) as bob,
+    ):
         await bob.join(place.room)
         await asyncio.to_thread(forget_gateways, stack)
         ack = await ann.send(place.room, "still here?")
@@ -116,7 +122,10 @@ def forget_gateways(stack: Stack) -> None:
 
 async def test_the_last_event_of_a_room_that_got_lost_is_found(stack: Stack, gateways: list[str], place: Place) -> None:
     """No other one follows that would show the hole: the heads do."""
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[1], place.bob.token) as bob,
+    ):
         await bob.join(place.room)
         await asyncio.to_thread(cut_off, stack, place.room)
         ack = await ann.send(place.room, "the last word")

@@ -1,19 +1,21 @@
 """A writer that was paused may wake and insert late: the unique (room, seq) stops whoever comes second."""
 
-from harness.bus import Bus, send_command
+from harness.broker_client import BrokerClient, send_command
 from harness.checker import check, read_store
-from harness.late import insert_late
-from harness.operator import metric
+from harness.concurrency import run_concurrently
+from harness.direct_insert import insert_directly
+from harness.observability import metric
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
-from harness.together import together
 from integration.conftest import Place
 from warren.contract.ids import new_id
 
 
 def insert_message(stack: Stack, place: Place, seq: int, number: int, key: str) -> None:
     """Store a message as a writer that was paused before its insert does."""
-    insert_late(stack.mongodb.url, place.room, seq, place.ann.id, type="message", key=key, number=number, text="late")
+    insert_directly(
+        stack.mongodb.url, place.room, seq, place.ann.id, type="message", key=key, number=number, text="late"
+    )
 
 
 async def conflicts(stack: Stack) -> float:
@@ -21,9 +23,12 @@ async def conflicts(stack: Stack) -> float:
 
 
 async def test_a_late_insert_is_noticed_and_everything_ends_up_gap_free(
-    stack: Stack, gateways: list[str], broker: Bus, place: Place
+    stack: Stack, gateways: list[str], broker: BrokerClient, place: Place
 ) -> None:
-    async with talk(gateways[0], place.bob.token) as bob, talk(gateways[1], place.eve.token) as eve:
+    async with (
+        connect(gateways[0], place.bob.token) as bob,
+        connect(gateways[1], place.eve.token) as eve,
+    ):
         await bob.join(place.room, 0)
         await eve.join(place.room, 0)
         head = await broker.fill(place.room, place.ann.id, ["cached"] * 3)
@@ -43,7 +48,9 @@ async def test_a_late_insert_is_noticed_and_everything_ends_up_gap_free(
     assert await conflicts(stack) == settled
 
 
-async def test_a_late_insert_of_the_very_command_is_answered_as_stored(stack: Stack, broker: Bus, place: Place) -> None:
+async def test_a_late_insert_of_the_very_command_is_answered_as_stored(
+    stack: Stack, broker: BrokerClient, place: Place
+) -> None:
     """The paused writer stored it after all; its successor gets the same command and must not store it again."""
     head = await broker.fill(place.room, place.ann.id, ["cached"])
     command = send_command(place.room, place.ann.id, "late")
@@ -55,7 +62,7 @@ async def test_a_late_insert_of_the_very_command_is_answered_as_stored(stack: St
 
 
 async def test_fencing_one_shard_leaves_the_others_alone(
-    stack: Stack, broker: Bus, place: Place, private: Place
+    stack: Stack, broker: BrokerClient, place: Place, private: Place
 ) -> None:
     head = await broker.fill(place.room, place.ann.id, ["cached"])
     other = await broker.fill(private.room, private.ann.id, ["cached"])
@@ -65,7 +72,7 @@ async def test_fencing_one_shard_leaves_the_others_alone(
         for number in range(30)
         for room, user in ((place.room, place.ann.id), (private.room, private.ann.id))
     ]
-    await together(*(broker.command(command) for command in commands))
+    await run_concurrently(*(broker.command(command) for command in commands))
     replies = await broker.replies(len(commands))
     assert {reply["type"] for reply in replies.values()} == {"accepted"}
     store = read_store(stack.mongodb.url, [place.room, private.room])

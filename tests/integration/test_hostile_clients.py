@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from harness.bus import Bus
-from harness.operator import connected, log_lines, metric, resident_mib
-from harness.raw import CLOSE, CONTINUATION, PING, RawClient, frame, message, raw_connect, raw_sign_in
+from harness.broker_client import BrokerClient
+from harness.concurrency import run_concurrently
+from harness.observability import connected, log_lines, metric, resident_mib
+from harness.raw_clients import CLOSE, CONTINUATION, PING, RawClient, frame, message, raw_connect, raw_sign_in
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
-from harness.together import together
 from integration.conftest import Place
 from warren_local.service import Service
 
@@ -45,7 +45,7 @@ async def conversation(gateway: str, place: Place) -> AsyncIterator[list[int]]:
     moved = asyncio.Event()
 
     async def chat() -> None:
-        async with talk(gateway, place.ann.token) as ann:
+        async with connect(gateway, place.ann.token) as ann:
             at = (await ann.join(place.room))["head"]
             while True:
                 ack = await ann.send(place.room, "undisturbed")
@@ -85,7 +85,7 @@ async def attacked(service: Service, token: str, attack: Attack, clients: int) -
             client.abort()
 
     async with asyncio.timeout(WITHIN):
-        return await together(*(one() for _ in range(clients)))
+        return await run_concurrently(*(one() for _ in range(clients)))
 
 
 def broker_losses(service: Service) -> int:
@@ -215,7 +215,7 @@ async def test_a_message_that_never_ends_is_cut(stack: Stack, place: Place) -> N
 
 
 async def test_a_slow_reader_that_answers_the_close_is_let_go(
-    stack: Stack, gateways: list[str], place: Place, broker: Bus
+    stack: Stack, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     """What lies in its buffer will never drain, so the gateway must not wait for that."""
     service = stack.gateways[0]

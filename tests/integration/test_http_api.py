@@ -4,11 +4,11 @@ import asyncio
 
 import httpx
 import pytest
-from harness.bus import Bus
+from harness.broker_client import BrokerClient
 from harness.checker import check, read_store
-from harness.member import fresh_room
+from harness.concurrency import run_concurrently
+from harness.resilient_client import fresh_room
 from harness.stack import Stack
-from harness.together import together
 from integration.conftest import Person, Place, new_person
 
 
@@ -36,7 +36,7 @@ async def test_the_same_key_at_once_through_both_gateways_is_stored_once(
     http: httpx.AsyncClient, gateways: list[str], stack: Stack, place: Place
 ) -> None:
     posts = [post(http, gateways[n % 2], place.room, place.ann, f"k{n // 8}", f"{n // 8}") for n in range(80)]
-    answers = [(response.status_code, response.json()) for response in await together(*posts)]
+    answers = [(response.status_code, response.json()) for response in await run_concurrently(*posts)]
     assert {status for status, _ in answers} == {201}
     seqs = {(body["key"], body["seq"]) for _, body in answers}
     assert len(seqs) == 10
@@ -64,7 +64,7 @@ async def test_the_same_key_in_another_room_is_another_message(
 
 
 async def test_a_key_outlives_what_the_writer_remembers(
-    http: httpx.AsyncClient, gateways: list[str], broker: Bus, place: Place, stack: Stack
+    http: httpx.AsyncClient, gateways: list[str], broker: BrokerClient, place: Place, stack: Stack
 ) -> None:
     """After a hand-over of the shard, with nothing cached, a key still returns its first result."""
     first = (await post(http, gateways[0], place.room, place.ann, "k", "hi")).json()
@@ -136,7 +136,7 @@ async def test_creating_again_with_the_same_key_is_the_first_answer(
 async def test_two_who_make_a_room_at_once_do_not_both_get_it(http: httpx.AsyncClient, gateways: list[str]) -> None:
     room = fresh_room("race")
     people = [new_person("racer") for _ in range(10)]
-    made = await together(
+    made = await run_concurrently(
         *(
             http.post(f"{gateways[number % 2]}/v1/rooms", json={"room": room}, headers=person.headers)
             for number, person in enumerate(people)
@@ -146,7 +146,7 @@ async def test_two_who_make_a_room_at_once_do_not_both_get_it(http: httpx.AsyncC
 
 
 @pytest.fixture
-async def filled(broker: Bus, place: Place) -> Place:
+async def filled(broker: BrokerClient, place: Place) -> Place:
     """A room with 250 messages, seqs 3 to 252."""
     await broker.fill(place.room, place.ann.id, [f"m{number}" for number in range(1, 251)])
     return place

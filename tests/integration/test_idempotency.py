@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from harness.checker import read_store
-from harness.member import fresh_room
+from harness.resilient_client import fresh_room
 from harness.stack import Stack
 from integration.conftest import Place, new_person
 

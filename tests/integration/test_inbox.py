@@ -6,17 +6,17 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.late import insert_late
+from harness.direct_insert import insert_directly
+from harness.scripted_client import ScriptedClient, connect
 from harness.stack import Stack
-from harness.talker import Talker, talk
 from integration.conftest import Person, Place, new_person, new_place
 from warren.contract.ids import direct_room, inbox_room
 
 
 @pytest.fixture
-async def bob(place: Place, gateways: list[str]) -> AsyncIterator[Talker]:
+async def bob(place: Place, gateways: list[str]) -> AsyncIterator[ScriptedClient]:
     """Bob, with his inbox open."""
-    async with talk(gateways[1], place.bob.token) as talker:
+    async with connect(gateways[1], place.bob.token) as talker:
         assert (await talker.join("@me"))["room"] == "@me"
         yield talker
 
@@ -27,7 +27,7 @@ async def act(http: httpx.AsyncClient, gateway: str, who: Person, method: str, p
 
 
 async def test_what_a_moderator_does_is_told_to_the_one_it_befalls(
-    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: ScriptedClient
 ) -> None:
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     member, measure = f"rooms/{place.room}/members/{place.bob.id}", {"until": until, "reason": "Enough"}
@@ -57,7 +57,7 @@ async def test_the_inbox_is_a_room_of_ones_own(place: Place, http: httpx.AsyncCl
 
 
 async def test_what_one_does_oneself_is_not_told(
-    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: ScriptedClient
 ) -> None:
     await act(http, gateways[0], place.bob, "DELETE", f"rooms/{place.room}/members/me")
     await act(http, gateways[0], place.bob, "PUT", f"rooms/{place.room}/members/me")
@@ -82,7 +82,7 @@ async def test_how_one_answered_an_invitation_is_told_to_oneself(
     for who, method, whom, _ in acts:
         await act(http, gateways[0], who, method, f"{members}/{whom}")
     told = [(what, who.id, seq) for seq, (who, _, _, what) in enumerate(acts, start=2) if what]
-    async with talk(gateways[1], bob.token) as talker:
+    async with connect(gateways[1], bob.token) as talker:
         await talker.join("@me", since=0)
         found = await talker.events("@me", len(told))
     assert sorted(((n["what"], n["sender"], n["of_seq"]) for n in found), key=lambda notice: notice[2]) == told
@@ -91,7 +91,7 @@ async def test_how_one_answered_an_invitation_is_told_to_oneself(
 
 
 async def test_a_new_direct_room_is_told_to_the_other(
-    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+    place: Place, http: httpx.AsyncClient, gateways: list[str], bob: ScriptedClient
 ) -> None:
     for _ in range(2):  # the same room again, whoever asks
         await act(http, gateways[0], place.ann, "POST", "direct", {"user": place.bob.id})
@@ -112,18 +112,18 @@ async def test_nobody_reads_anothers_inbox(place: Place, http: httpx.AsyncClient
         inbox = inbox_room(place.bob.id)
         answer = await http.get(f"{gateways[0]}/v1/rooms/{inbox}/messages", headers=who.headers)
         assert (answer.status_code, answer.json()["detail"]) == (404, "no such room")
-        async with talk(gateways[0], who.token) as talker:
+        async with connect(gateways[0], who.token) as talker:
             refused = await talker.join(inbox)
             assert (refused["code"], refused["detail"]) == ("not_found", "no such room")
 
 
 async def test_notices_that_a_dead_writer_left_are_told_by_another(
-    stack: Stack, place: Place, http: httpx.AsyncClient, gateways: list[str], bob: Talker
+    stack: Stack, place: Place, http: httpx.AsyncClient, gateways: list[str], bob: ScriptedClient
 ) -> None:
     """It died between its insert and the notice; whoever loads the room and looks for what is unsent goes on."""
     late = {"type": "member.role", "user": place.bob.id, "role": "moderator", "number": 0}
-    insert_late(stack.mongodb.url, place.room, 3, place.ann.id, **late, unprojected=True, unsent=True)
-    async with talk(gateways[0], place.ann.token) as ann:
+    insert_directly(stack.mongodb.url, place.room, 3, place.ann.id, **late, unprojected=True, unsent=True)
+    async with connect(gateways[0], place.ann.token) as ann:
         assert (await ann.send(place.room, "go on"))["seq"] == 4
     (only,) = await bob.events("@me", 1)
     assert (only["what"], only["of_seq"]) == ("member.role", 3)
@@ -133,7 +133,7 @@ async def test_an_inbox_takes_the_smallest_of_new_people(http: httpx.AsyncClient
     """Who has never been anywhere has an inbox all the same, and an invitation reaches it."""
     place = await new_place(http, gateways[0], "private")
     newcomer = new_person("new")
-    async with talk(gateways[1], newcomer.token) as talker:
+    async with connect(gateways[1], newcomer.token) as talker:
         await talker.join("@me")
         await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{newcomer.id}")
         (only,) = await talker.events("@me", 1)

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from harness.member import fresh_room
-from harness.operator import errors, metric
+from harness.concurrency import run_concurrently
+from harness.observability import errors, metric
+from harness.resilient_client import fresh_room
+from harness.scripted_client import ScriptedClient, connect
 from harness.stack import Stack
-from harness.talker import Talker, talk
-from harness.together import together
 from harness.tokens import token
 from integration.conftest import Place, new_person
 from websockets.exceptions import InvalidStatus
@@ -74,7 +74,7 @@ def assert_too_many(response: httpx.Response) -> int:
 
 async def limited(ask: Ask, burst: int) -> None:
     """Ask three times as often as may be, all at once, and see that the time that is said is enough."""
-    responses = await together(*(ask() for _ in range(burst * 3)))
+    responses = await run_concurrently(*(ask() for _ in range(burst * 3)))
     passed = [response for response in responses if response.status_code < 300]
     assert burst <= len(passed) < burst * 3
     waits = [assert_too_many(response) for response in responses if response not in passed]
@@ -124,8 +124,10 @@ async def test_a_person_has_one_measure_for_http_and_all_connections(
 
 
 @asynccontextmanager
-async def near_talk(gateway: str, address: str, credential: str | None = None, **options: str) -> AsyncIterator[Talker]:
-    async with talk(gateway, credential, local_addr=(address, 0), **options) as talker:
+async def near_talk(
+    gateway: str, address: str, credential: str | None = None, **options: str
+) -> AsyncIterator[ScriptedClient]:
+    async with connect(gateway, credential, local_addr=(address, 0), **options) as talker:
         yield talker
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from harness.member import fresh_room
-from harness.operator import errors
+from harness.observability import errors
+from harness.resilient_client import fresh_room
 from harness.stack import Stack
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.operator import log_lines, metric
+from harness.observability import log_lines, metric
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
 from integration.conftest import Place
 
 SERVICES = ("gateway-1", "gateway-2", "persistence-1", "persistence-2", "presence-1", "presence-2")
@@ -58,7 +58,7 @@ async def test_every_service_has_its_metrics(stack: Stack, http: httpx.AsyncClie
 
 
 async def test_metrics_never_name_a_room_or_a_person(stack: Stack, http: httpx.AsyncClient, place: Place) -> None:
-    async with talk(stack.gateways[0].url, place.ann.token) as ann:
+    async with connect(stack.gateways[0].url, place.ann.token) as ann:
         await ann.join(place.room)
         await ann.send(place.room, "x")
     for service in stack.services:
@@ -78,7 +78,7 @@ async def test_a_message_counts_once_on_its_way(stack: Stack, place: Place) -> N
             sum(stored),
         ]
 
-    async with talk(gateway, place.ann.token) as ann:
+    async with connect(gateway, place.ann.token) as ann:
         before = await counts()
         await ann.send(place.room, "x", key="k")
         assert [after - was for after, was in zip(await counts(), before, strict=True)] == [1, 1, 1]
@@ -101,8 +101,8 @@ async def logged(stack: Stack, kind: str, correlation: str, enough: Callable[[li
 async def say_one_thing(stack: Stack, place: Place) -> dict[str, Any]:
     """Send from one gateway to a reader at the other; return the event as it was shown."""
     async with (
-        talk(stack.gateways[0].url, place.ann.token) as ann,
-        talk(stack.gateways[1].url, place.bob.token) as bob,
+        connect(stack.gateways[0].url, place.ann.token) as ann,
+        connect(stack.gateways[1].url, place.bob.token) as bob,
     ):
         await bob.join(place.room)
         ack = await ann.send(place.room, "follow me", key="the-key")

@@ -8,16 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import Bus
-from harness.line import FRAME_BYTES
-from harness.member import fresh_room, make_room
-from harness.operator import errors
+from harness.broker_client import BrokerClient
+from harness.concurrency import run_concurrently
+from harness.observability import errors
+from harness.resilient_client import fresh_room, make_room
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
-from harness.together import together
+from harness.transport import FRAME_BYTES
 from integration.conftest import Person, Place, new_person, new_place, seqs
-from integration.test_bad_requests import assert_problem
 from integration.test_conformance_order import LONG
+from integration.test_invalid_requests import assert_problem
 
 WAIT = 25
 WITHIN = 60.0
@@ -58,7 +58,7 @@ async def test_an_answer_says_where_the_rooms_stand(bob: Poller, place: Place) -
     assert await bob.poll(answer["cursors"]) == {"rooms": {}, "cursors": answer["cursors"]}
 
 
-async def test_an_answer_that_got_lost_comes_again(bob: Poller, place: Place, broker: Bus) -> None:
+async def test_an_answer_that_got_lost_comes_again(bob: Poller, place: Place, broker: BrokerClient) -> None:
     cursors: Cursors = {place.room: {"since": 2}}
     await broker.fill(place.room, place.ann.id, ["one"])
     lost = await bob.poll(cursors, WAIT)
@@ -73,7 +73,7 @@ async def test_an_answer_that_got_lost_comes_again(bob: Poller, place: Place, br
 
 
 async def test_who_waits_is_answered_as_soon_as_there_is_something(
-    bob: Poller, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+    bob: Poller, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     other = await new_place(http, gateways[0])
     cursors = (await bob.poll({place.room: {}, other.room: {}}))["cursors"]
@@ -102,7 +102,7 @@ async def test_who_has_nothing_to_hear_is_answered_in_the_end(bob: Poller, place
 
 
 async def test_the_rest_of_a_long_replay_is_in_the_next_answers(
-    http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+    http: httpx.AsyncClient, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     """Whichever gateway gives them; two rooms share the room that there is."""
     other = await new_place(http, gateways[0])
@@ -140,7 +140,7 @@ async def test_who_does_not_ask_is_not_told_who_is_here(
     http: httpx.AsyncClient, gateways: list[str], bob: Poller, place: Place
 ) -> None:
     """And who knows is not told again: what is known is in the cursor."""
-    async with talk(gateways[0], place.ann.token) as ann:
+    async with connect(gateways[0], place.ann.token) as ann:
         await ann.join(place.room)
         await ann.expect("presence")
         first = await bob.poll({place.room: {"presence": ""}})
@@ -185,7 +185,7 @@ async def test_what_nobody_ever_told_is_not_known(bob: Poller, place: Place, kno
 
 
 async def test_many_who_poll_at_once_and_leave_cost_nothing_that_stays(
-    stack: Stack, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+    stack: Stack, http: httpx.AsyncClient, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     """Each abandons poll after poll, in whatever state it is; who polls on misses nothing."""
     reader = Poller(http, gateways[0], new_person("reader"))
@@ -199,7 +199,7 @@ async def test_many_who_poll_at_once_and_leave_cost_nothing_that_stays(
 
     read: list[int] = []
     for turn in range(5):
-        await together(*(leave(number) for number in range(40)))
+        await run_concurrently(*(leave(number) for number in range(40)))
         head = await broker.fill(place.room, place.ann.id, [f"{turn}"])
         while read[-1:] != [head]:
             answer = await reader.poll(cursors, WAIT)
@@ -246,7 +246,7 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
             cursors = answer.json()["cursors"]
             assert set(cursors) == set(rooms)
 
-    await together(device(), device())
+    await run_concurrently(device(), device())
     unknown: dict[str, Any] = {f"nowhere-{number}": {} for number in range(JOINS + 10)}
     first = await poll(place.eve.headers, unknown)
     assert (first.status_code, len(first.json()["rooms"])) == (200, len(unknown))
@@ -258,7 +258,7 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
     for response in over_http:
         assert (response.status_code, response.json()["code"]) == (429, "too_many")
         assert int(response.headers["retry-after"]) > 1
-    async with talk(strict, place.eve.token) as eve:
+    async with connect(strict, place.eve.token) as eve:
         error = await eve.error(type="join", room=place.room)
         assert (error["code"], error["temporary"]) == ("too_many", True)
         assert error["retry_after"] > 1
@@ -267,7 +267,7 @@ async def test_who_goes_on_at_the_last_answers_places_costs_nothing_and_who_asks
 
 
 async def test_who_goes_back_to_what_only_the_store_has_pays_for_it(
-    strict: str, http: httpx.AsyncClient, place: Place, broker: Bus
+    strict: str, http: httpx.AsyncClient, place: Place, broker: BrokerClient
 ) -> None:
     """Up to 248 KB are read for each room each time, however well it is known how one stands there."""
     head = await broker.fill(place.room, place.ann.id, ["before anybody followed the room there"] * 5)

@@ -9,16 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import BATCH, Bus, send_command
-from harness.member import become_member, fresh_room, make_room
-from harness.operator import metric
-from harness.raw import RawClient, message, raw_sign_in
+from harness.broker_client import BATCH, BrokerClient, send_command
+from harness.concurrency import run_concurrently
+from harness.observability import metric
+from harness.presence_view import PresenceView
+from harness.raw_clients import RawClient, message, raw_sign_in
+from harness.resilient_client import fresh_room, join_room, make_room
+from harness.scripted_client import ScriptedSocketClient, connect
 from harness.stack import Stack
-from harness.talker import SocketTalker, talk
-from harness.together import together
-from harness.viewer import Viewer
 from integration.conftest import Person, Place, become_known, new_person, new_place
-from integration.test_removal import ENDS, act, let_in
+from integration.test_member_removal import ENDS, act, let_in
 from warren.contract.ids import inbox_room
 from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Goodbye
 from warren.contract.topology import CONTROL, PRESENCE, shard, shard_key
@@ -31,21 +31,21 @@ EARLY = 0.5
 """Seconds by which a test may learn of a thing later than the server, or earlier than another test's clock."""
 
 
-SocketViewer = Viewer[SocketTalker]
+SocketViewer = PresenceView[ScriptedSocketClient]
 
 
 @asynccontextmanager
 async def view(gateway: str, who: Person, room: str) -> AsyncIterator[SocketViewer]:
     """Connect and follow the room."""
-    async with talk(gateway, who.token) as talker:
+    async with connect(gateway, who.token) as talker:
         assert (await talker.join(room))["type"] == "joined"
         assert not [frame for frame in talker.passed if frame["type"] == "presence"], "before joined"
-        yield Viewer(talker, room)
+        yield PresenceView(talker, room)
 
 
 async def member(http: httpx.AsyncClient, gateway: str, room: str, name: str) -> Person:
     found = new_person(name)
-    await become_member(http, gateway, room, found.token)
+    await join_room(http, gateway, room, found.token)
     return found
 
 
@@ -62,7 +62,7 @@ async def seen_typing(typist: SocketViewer, viewer: SocketViewer) -> None:
             await asyncio.sleep(1)  # as often as one may
 
 
-async def heard(talker: SocketTalker, room: str, seq: int) -> list[dict[str, Any]]:
+async def heard(talker: ScriptedSocketClient, room: str, seq: int) -> list[dict[str, Any]]:
     """Return what came besides events by the time this event was shown."""
     await talker.events(room, seq)
     return await talker.quiet()
@@ -154,7 +154,7 @@ async def test_a_status_counts_in_rooms_joined_before_and_after(
 ) -> None:
     second = fresh_room()
     await make_room(http, gateways[0], second, place.ann.token)
-    await become_member(http, gateways[0], second, place.bob.token)
+    await join_room(http, gateways[0], second, place.bob.token)
     async with (
         view(gateways[0], place.ann, place.room) as ann,
         view(gateways[0], place.ann, second) as ann2,
@@ -185,7 +185,7 @@ async def test_readers_who_are_no_members_are_neither_shown_nor_told(
         assert told(await heard(eve.talker, place.room, sent["seq"])) == []
         assert place.eve.id not in str(ann.frames)
         # As soon as they are a member, they are.
-        await become_member(http, gateways[0], place.room, place.eve.token)
+        await join_room(http, gateways[0], place.room, place.eve.token)
         for viewer in (ann, bob, eve):
             await viewer.sees(place.ann, place.bob, place.eve)
         await eve.talker.say(type="typing", room=place.room)
@@ -199,8 +199,8 @@ async def test_becoming_a_member_and_following_at_the_same_moment(
     async with view(gateways[0], place.ann, place.room) as ann, AsyncExitStack() as exits:
         people = [new_person("eve") for _ in range(20)]
         for number, who in enumerate(people):
-            talker = await exits.enter_async_context(talk(gateways[number % 2], who.token))
-            becoming = asyncio.create_task(become_member(http, gateways[0], place.room, who.token))
+            talker = await exits.enter_async_context(connect(gateways[number % 2], who.token))
+            becoming = asyncio.create_task(join_room(http, gateways[0], place.room, who.token))
             await asyncio.sleep(number / 500)  # less or more than either takes
             await talker.join(place.room)
             await becoming
@@ -424,7 +424,7 @@ async def test_who_shares_a_room_learns_whether_somebody_is_here(
     assert (await ask(place.bob.id, place.ann)).json() == {
         "user": place.bob.id, "name": place.bob.id, "status": "offline", "last_seen": None,
     }  # fmt: skip
-    async with talk(gateways[0], place.bob.token) as bob:  # connected, and in no room
+    async with connect(gateways[0], place.bob.token) as bob:  # connected, and in no room
         await becomes(lambda: ask(place.bob.id, place.ann), "online")
         await bob.say(type="status", status="away")
         await becomes(lambda: ask(place.bob.id, place.ann), "away")
@@ -456,7 +456,7 @@ async def test_without_the_service_presence_is_unavailable_and_chat_goes_on(
             sent = await ann.talker.send(place.room, "anybody?")
             assert told(await heard(bob.talker, place.room, sent["seq"])) == []
             await seen_typing(bob, ann)  # goes from gateway to gateway
-            for answer in await together(*asked):
+            for answer in await run_concurrently(*asked):
                 assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
                 assert (answer.json()["temporary"], int(answer.headers["retry-after"]) > 0) == (True, True)
             for replica in stack.presence:
@@ -471,7 +471,9 @@ async def test_without_the_service_presence_is_unavailable_and_chat_goes_on(
 # Large rooms.
 
 
-async def command(broker: Bus, kind: str, room: str, people: list[Person], sender: Person | None = None) -> None:
+async def command(
+    broker: BrokerClient, kind: str, room: str, people: list[Person], sender: Person | None = None
+) -> None:
     """Have each of them do it, or `sender` do it to each of them."""
     fields = [
         {**send_command(room, (sender or who).id, ""), "type": kind, **({"user": who.id} if sender else {})}
@@ -491,7 +493,7 @@ async def follow(gateway: str, who: Person, room: str) -> RawClient:
 
 
 async def test_a_large_room_is_counted_until_it_is_small_again(
-    place: Place, http: httpx.AsyncClient, broker: Bus, gateways: list[str]
+    place: Place, http: httpx.AsyncClient, broker: BrokerClient, gateways: list[str]
 ) -> None:
     crowd = [new_person("crowd") for _ in range(LARGE + 10)]
     await command(broker, "join", place.room, crowd)
@@ -501,7 +503,7 @@ async def test_a_large_room_is_counted_until_it_is_small_again(
         clients = [
             client
             for part, gateway in ((crowd[:half], gateways[0]), (crowd[half:], gateways[1]))
-            for client in await together(*(follow(gateway, who, place.room) for who in part))
+            for client in await run_concurrently(*(follow(gateway, who, place.room) for who in part))
         ]
         try:
             await ann.counts(len(crowd) + 1)
@@ -552,7 +554,7 @@ async def test_a_gateway_that_stops_in_order_says_goodbye(
 
 
 async def test_what_arrives_after_a_goodbye_does_not_bring_the_gateway_back(
-    stack: Stack, broker: Bus, place: Place, gateways: list[str]
+    stack: Stack, broker: BrokerClient, place: Place, gateways: list[str]
 ) -> None:
     """The last announcement goes another way through the broker than the goodbye, and may come after it."""
     number, name = shard(place.room), f"gateway-x/{place.room}"
@@ -575,7 +577,9 @@ async def test_what_arrives_after_a_goodbye_does_not_bring_the_gateway_back(
         assert await silent() == before
 
 
-async def test_what_cannot_be_read_is_refused_and_harms_nothing(broker: Bus, place: Place, gateways: list[str]) -> None:
+async def test_what_cannot_be_read_is_refused_and_harms_nothing(
+    broker: BrokerClient, place: Place, gateways: list[str]
+) -> None:
     async with view(gateways[0], place.ann, place.room) as ann:
         await ann.sees(place.ann)
         for exchange, key in ((PRESENCE, shard_key(shard(place.room))), (CONTROL, "")):

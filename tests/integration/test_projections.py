@@ -10,9 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pymongo
 import pytest
+from harness.concurrency import run_concurrently
 from harness.rights import UPON, Cell, new_scene
 from harness.stack import Stack
-from harness.together import together
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
 from warren.contract.commands import Refused
@@ -90,7 +90,7 @@ async def test_two_replicas_that_project_the_same_side_by_side(seed: int, databa
             for entry in log[:cut]:
                 await store.project([entry])
 
-        await together(one_by_one(), other.project(log[:cut]))
+        await run_concurrently(one_by_one(), other.project(log[:cut]))
         # Said again, by one that was paused in between.
         await other.project(log[: cut // 2])
         assert await looked_up(store, room) == room
@@ -195,7 +195,7 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
     old_version(database)
     replicas = [connect(database), connect(database)]
     try:
-        epochs = await together(*(replica.prepare() for replica in replicas))
+        epochs = await run_concurrently(*(replica.prepare() for replica in replicas))
         assert len(set(epochs)) == 1
         store, another = replicas
         room = (await store.load_rooms(["garden"]))["garden"]
@@ -203,7 +203,7 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
         memberships = await store.memberships([("garden", "ann"), ("garden", "bob")])
         assert [memberships["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
         assert [found["read"] for found in await store.rooms_of("bob", 10)] == [1]
-        await together(rebuilt(store), rebuilt(another))
+        await run_concurrently(rebuilt(store), rebuilt(another))
         assert await store.names(["bob"]) == {"bob": "N"}
         # And once is enough.
         assert await another.prepare() == epochs[0]

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.certificate import make_certificate, trusting
+from harness.concurrency import run_concurrently
 from harness.nginx import MISSING, Nginx, bare_site, nginx, recommended_site
-from harness.operator import metric
+from harness.observability import metric
+from harness.scripted_client import connect
 from harness.stack import READY_WITHIN, Stack
-from harness.talker import talk
-from harness.together import together
 from integration.conftest import Person, Place, new_place
 from warren_local.ports import HOST
 from warren_local.service import Service
@@ -244,7 +244,7 @@ async def open_at(proxies: Proxies, transport: str, number: int) -> None:
 
 async def test_by_default_no_websocket_gets_through(proxies: Proxies, near: Place) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        async with talk(proxies.bare, near.bob.token):
+        async with connect(proxies.bare, near.bob.token):
             pass
     assert refused.value.response.status_code == 426
 
@@ -259,7 +259,7 @@ async def test_by_default_polls_pass(proxies: Proxies, near: Place) -> None:
 
 
 async def test_with_the_recommended_lines_everything_passes(proxies: Proxies, near: Place) -> None:
-    async with talk(proxies.recommended, near.bob.token, ssl=proxies.trust) as bob:
+    async with connect(proxies.recommended, near.bob.token, ssl=proxies.trust) as bob:
         await bob.join(near.room)
         ack = await bob.send(near.room, "over a WebSocket")
         assert (await bob.events(near.room, ack["seq"]))[-1]["text"] == "over a WebSocket"
@@ -311,7 +311,7 @@ async def test_who_goes_away_behind_a_proxy_is_noticed(proxies: Proxies, near: P
         waiting = asyncio.create_task(poll(http, url, near, **cursor))
         await exits.enter_async_context(streaming(proxies, url, near.room, near.bob))
         if site == "recommended":
-            await exits.enter_async_context(talk(url, near.bob.token, ssl=proxies.trust))
+            await exits.enter_async_context(connect(url, near.bob.token, ssl=proxies.trust))
             await open_at(proxies, "websocket", 1)
         await open_at(proxies, "polling", 1)
         await open_at(proxies, "sse", 1)
@@ -334,10 +334,10 @@ async def test_an_address_is_its_own_where_the_proxy_names_it(proxies: Proxies, 
                 exits.push_async_callback(response.aclose)
                 return response.status_code
 
-            return Counter(await together(*(opened() for _ in range(CONNECTIONS_PER_ADDRESS + 1))))
+            return Counter(await run_concurrently(*(opened() for _ in range(CONNECTIONS_PER_ADDRESS + 1))))
 
         async def crowds(site: str) -> list[Counter[int]]:
-            return list(await together(crowd(site, "127.0.7.1"), crowd(site, "127.0.7.2")))
+            return list(await run_concurrently(crowd(site, "127.0.7.1"), crowd(site, "127.0.7.2")))
 
         assert await crowds(proxies.recommended) == [Counter({200: CONNECTIONS_PER_ADDRESS, 429: 1})] * 2
         # By default everybody is the proxy.

@@ -7,7 +7,7 @@ from typing import Any
 import aio_pika
 import pytest
 from harness.bots import rabbitmqctl
-from harness.bus import WITHIN, Bus
+from harness.broker_client import WITHIN, BrokerClient
 from harness.stack import Stack
 from integration.conftest import Place
 from warren.broker.definitions import UNUSED_FOR, template
@@ -35,7 +35,7 @@ INVALID: dict[str, bytes | dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("query", INVALID.values(), ids=INVALID.keys())
-async def test_what_is_no_query_is_denied_as_invalid(broker: Bus, query: bytes | dict[str, Any]) -> None:
+async def test_what_is_no_query_is_denied_as_invalid(broker: BrokerClient, query: bytes | dict[str, Any]) -> None:
     answer = await broker.ask(query)
     assert (answer["type"], answer["code"]) == ("denied", "invalid")
 
@@ -50,13 +50,13 @@ async def test_what_is_no_query_is_denied_as_invalid(broker: Bus, query: bytes |
     ids=lambda query: f"{query['type']} {'before' if 'before' in query else 'after'}",
 )
 async def test_a_seq_that_no_log_reaches_is_never_a_temporary_failure(
-    broker: Bus, place: Place, query: dict[str, Any]
+    broker: BrokerClient, place: Place, query: dict[str, Any]
 ) -> None:
     answer = await broker.ask({**query, "room": place.room})
     assert answer.get("code") != "unavailable"
 
 
-async def test_a_query_without_a_return_address_harms_nobody(broker: Bus, place: Place, stack: Stack) -> None:
+async def test_a_query_without_a_return_address_harms_nobody(broker: BrokerClient, place: Place, stack: Stack) -> None:
     await broker.publish(QUERIES, QUERY_KEY, b'{"type":"heads","rooms":[]}')
     await broker.answer()
     connection = await aio_pika.connect(stack.rabbitmq.url)
@@ -70,7 +70,7 @@ async def test_a_query_without_a_return_address_harms_nobody(broker: Bus, place:
     assert all(replica.running for replica in stack.persistence)
 
 
-async def test_a_range_is_contiguous_and_says_where_the_log_ends(broker: Bus, place: Place) -> None:
+async def test_a_range_is_contiguous_and_says_where_the_log_ends(broker: BrokerClient, place: Place) -> None:
     head = await broker.fill(place.room, place.ann.id, [f"{number}" for number in range(30)])
     answer = await broker.ask({"type": "events", "room": place.room, "after": 5, "limit": 10})
     assert answer["type"] == "range"
@@ -82,7 +82,7 @@ async def test_a_range_is_contiguous_and_says_where_the_log_ends(broker: Bus, pl
     assert (nowhere["events"], nowhere["head"]) == ([], 0)
 
 
-async def test_a_range_of_long_texts_stays_small_but_is_never_empty(broker: Bus, place: Place) -> None:
+async def test_a_range_of_long_texts_stays_small_but_is_never_empty(broker: BrokerClient, place: Place) -> None:
     await broker.fill(place.room, place.ann.id, ["\U0001f407" * 4_000] * 150)
     at = 2
     while at < 152:
@@ -92,7 +92,7 @@ async def test_a_range_of_long_texts_stays_small_but_is_never_empty(broker: Bus,
         at = answer["events"][-1]["seq"]
 
 
-async def test_an_event_holds_what_was_said_and_nothing_of_the_database(broker: Bus, place: Place) -> None:
+async def test_an_event_holds_what_was_said_and_nothing_of_the_database(broker: BrokerClient, place: Place) -> None:
     await broker.fill(place.room, place.ann.id, ["hi"])
     answer = await broker.ask({"type": "events", "room": place.room, "after": 0})
     created, joined, message = answer["events"]
@@ -103,7 +103,7 @@ async def test_an_event_holds_what_was_said_and_nothing_of_the_database(broker: 
     assert message["at"].endswith("Z")
 
 
-async def test_access_is_judged_by_who_asks(broker: Bus, place: Place, private: Place) -> None:
+async def test_access_is_judged_by_who_asks(broker: BrokerClient, place: Place, private: Place) -> None:
     def ask(room: str, user: str) -> dict[str, Any]:
         return {"type": "room.access", "room": room, "user": user}
 
@@ -118,7 +118,7 @@ async def test_access_is_judged_by_who_asks(broker: Bus, place: Place, private: 
     assert (await broker.ask(history))["code"] == "not_found"
 
 
-async def test_heads_leave_out_what_does_not_exist(broker: Bus, place: Place) -> None:
+async def test_heads_leave_out_what_does_not_exist(broker: BrokerClient, place: Place) -> None:
     await broker.fill(place.room, place.ann.id, ["x"])
     answer = await broker.ask({"type": "heads", "rooms": [place.room, "no-such-room"]})
     assert answer["heads"] == {place.room: {"head": 3, "number": 1}}

@@ -12,7 +12,7 @@ import httpx
 import pymongo
 import pytest
 from bson import json_util
-from harness.beside import beside
+from harness.background import background_tasks
 from harness.stack import Stack
 from integration.conftest import Place
 from integration.test_projections import rebuilt
@@ -118,7 +118,7 @@ async def test_an_operator_has_projections_made_anew_while_people_chat(
     with client:
         database = client.get_default_database()
         before = sorted(database.members.find({"_id.room": place.room}), key=repr)
-        async with beside(chat()):
+        async with background_tasks(chat()):
             await rebuild(stack, *NAMES)
             await enough.wait()
             await rebuild(stack, *NAMES)

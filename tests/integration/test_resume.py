@@ -3,10 +3,10 @@ test_conformance_order.py."""
 
 import asyncio
 
-from harness.bus import Bus
-from harness.operator import metric
+from harness.broker_client import BrokerClient
+from harness.observability import metric
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
 from integration.conftest import Place, seqs
 from integration.test_conformance_order import write
 
@@ -21,9 +21,12 @@ async def range_queries(stack: Stack) -> float:
 
 
 async def test_a_short_absence_is_served_from_memory(
-    stack: Stack, gateways: list[str], broker: Bus, place: Place
+    stack: Stack, gateways: list[str], broker: BrokerClient, place: Place
 ) -> None:
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[0], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[0], place.bob.token) as bob,
+    ):
         left = await ann.join(place.room)
         await broker.fill(place.room, place.ann.id, ["x"] * 100)
         await ann.events(place.room, left["head"] + 100)
@@ -34,9 +37,12 @@ async def test_a_short_absence_is_served_from_memory(
 
 
 async def test_what_the_memory_no_longer_holds_comes_from_the_store(
-    stack: Stack, gateways: list[str], broker: Bus, place: Place
+    stack: Stack, gateways: list[str], broker: BrokerClient, place: Place
 ) -> None:
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[0], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[0], place.bob.token) as bob,
+    ):
         left = await ann.join(place.room)
         head = await broker.fill(place.room, place.ann.id, ["x"] * BEYOND_THE_RING)
         await ann.events(place.room, head)
@@ -47,11 +53,11 @@ async def test_what_the_memory_no_longer_holds_comes_from_the_store(
 
 
 async def test_nothing_is_lost_by_joining_again_while_others_write(
-    gateways: list[str], broker: Bus, place: Place
+    gateways: list[str], broker: BrokerClient, place: Place
 ) -> None:
     stop = asyncio.Event()
     writing = asyncio.create_task(write(broker, place, stop))
-    async with talk(gateways[0], place.bob.token) as bob:
+    async with connect(gateways[0], place.bob.token) as bob:
         at = (await bob.join(place.room, 0))["head"]
         shown = seqs(await bob.events(place.room, at))
         for _ in range(40):

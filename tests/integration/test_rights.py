@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import BATCH, Bus
-from harness.line import TransportName
-from harness.member import bearer
+from harness.broker_client import BATCH, BrokerClient
+from harness.concurrency import run_concurrently
+from harness.resilient_client import bearer
 from harness.rights import ACTORS, LAST, Cell, Scene, cells, new_scene
-from harness.talker import talk_over
-from harness.together import together
+from harness.scripted_client import connect_over
 from harness.tokens import token
+from harness.transport import TransportName
 from warren.contract.commands import AnyCommand
 from warren.contract.queries import SIGN_INS_LIMIT
 
@@ -23,7 +23,7 @@ AT_ONCE = 16
 """Requests under way at once."""
 
 
-async def staged(broker: Bus, wanted: Iterable[Cell]) -> list[tuple[Cell, Scene]]:
+async def staged(broker: BrokerClient, wanted: Iterable[Cell]) -> list[tuple[Cell, Scene]]:
     """Return a room for each cell. What is refused changes nothing, so such cells share one."""
     shared: dict[tuple[str, bool], Scene] = {}
     found, setup = [], []
@@ -51,7 +51,7 @@ def in_turn(setups: Iterable[list[AnyCommand]]) -> Iterator[list[list[AnyCommand
         yield list(portions)
 
 
-async def sign_in(broker: Bus, users: Iterable[str]) -> None:
+async def sign_in(broker: BrokerClient, users: Iterable[str]) -> None:
     """Have these people known, as a gateway does."""
     people = [{"user": user, "name": user} for user in sorted(set(users))]
     for start in range(0, len(people), SIGN_INS_LIMIT):
@@ -59,7 +59,7 @@ async def sign_in(broker: Bus, users: Iterable[str]) -> None:
         assert answer == {"type": "noted"}
 
 
-async def done(broker: Bus, portions: Iterable[list[AnyCommand]]) -> dict[str, dict[str, Any]]:
+async def done(broker: BrokerClient, portions: Iterable[list[AnyCommand]]) -> dict[str, dict[str, Any]]:
     """Publish portions of commands, each room's together, and return the replies by command id."""
     total = 0
     for commands in portions:
@@ -136,7 +136,7 @@ def complaint(cell: Cell, answer: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize("scene", ACTORS)
-async def test_over_http(scene: str, broker: Bus, http: httpx.AsyncClient, gateways: list[str]) -> None:
+async def test_over_http(scene: str, broker: BrokerClient, http: httpx.AsyncClient, gateways: list[str]) -> None:
     at_once = asyncio.Semaphore(AT_ONCE)
 
     async def tried(number: int, cell: Cell, place: Scene) -> str:
@@ -147,13 +147,13 @@ async def test_over_http(scene: str, broker: Bus, http: httpx.AsyncClient, gatew
             return complaint(cell, await http.request(method, gateway + path, json=body, headers=headers))
 
     places = await staged(broker, {over_http(cell): None for cell in of(scene)})
-    wrong = await together(*(tried(number, *place) for number, place in enumerate(places)))
+    wrong = await run_concurrently(*(tried(number, *place) for number, place in enumerate(places)))
     assert [line for line in wrong if line] == []
 
 
 @pytest.mark.parametrize("scene", ACTORS)
 async def test_what_is_done_all_the_time(
-    scene: str, transport: TransportName, broker: Bus, gateways: list[str]
+    scene: str, transport: TransportName, broker: BrokerClient, gateways: list[str]
 ) -> None:
     """Over each transport for live rooms: reading a room, which is joining it there, and sending."""
     at_once = asyncio.Semaphore(AT_ONCE)
@@ -161,19 +161,19 @@ async def test_what_is_done_all_the_time(
     async def tried(number: int, cell: Cell, place: Scene) -> str:
         own = cell.scene == "inbox" and cell.actor == "owner" and cell.command == "read"
         who = token(place.people[cell.actor])
-        async with at_once, talk_over(transport, gateways[number % len(gateways)], who) as talker:
+        async with at_once, connect_over(transport, gateways[number % len(gateways)], who) as talker:
             room = "@me" if own else place.room
             found = await (talker.join(room) if cell.command == "read" else talker.send(room, "hi"))
         answer = "ok" if found["type"] in ("joined", "ack") else found["code"]
         return "" if answer == cell.expected else f"{cell}: {answer}, not {cell.expected}"
 
     places = await staged(broker, of(scene, "read", "send"))
-    wrong = await together(*(tried(number, *place) for number, place in enumerate(places)))
+    wrong = await run_concurrently(*(tried(number, *place) for number, place in enumerate(places)))
     assert [line for line in wrong if line] == []
 
 
 @pytest.mark.parametrize("scene", ACTORS)
-async def test_over_the_broker(scene: str, broker: Bus) -> None:
+async def test_over_the_broker(scene: str, broker: BrokerClient) -> None:
     """Commands as a gateway's broker user publishes them: what the writer says without any gateway's help."""
     places = await staged(broker, [cell for cell in of(scene) if cell.command != "read"])
     commands = [(cell, place.room, place.command(cell)) for cell, place in places]
@@ -200,7 +200,7 @@ async def test_over_the_broker(scene: str, broker: Bus) -> None:
     ],
     ids=lambda query: query["type"],
 )
-async def test_queries_over_the_broker(scene: str, query: dict[str, object], broker: Bus) -> None:
+async def test_queries_over_the_broker(scene: str, query: dict[str, object], broker: BrokerClient) -> None:
     wrong = []
     for cell, place in await staged(broker, of(scene, "read")):
         answer = await broker.ask({**query, "room": place.room, "user": place.people[cell.actor]})

@@ -8,8 +8,8 @@ import httpx
 import pymongo
 import pytest
 from harness.bots import until as eventually
-from harness.bus import BATCH, Bus
-from harness.member import fresh_room
+from harness.broker_client import BATCH, BrokerClient
+from harness.resilient_client import fresh_room
 from harness.rights import new_scene
 from harness.stack import Stack
 from harness.tokens import token
@@ -86,7 +86,9 @@ async def test_one_thing_at_a_time(place: Place, ann: Api) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
-async def test_members_are_listed_page_by_page(http: httpx.AsyncClient, gateways: list[str], broker: Bus) -> None:
+async def test_members_are_listed_page_by_page(
+    http: httpx.AsyncClient, gateways: list[str], broker: BrokerClient
+) -> None:
     scene, commands = new_scene("private")
     await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in commands))
     await broker.replies(len(commands))
@@ -277,7 +279,7 @@ RENAMES = 225
 
 
 async def test_what_happened_between_two_messages_can_be_read_however_much(
-    place: Place, broker: Bus, ann: Api, bob: Api
+    place: Place, broker: BrokerClient, ann: Api, bob: Api
 ) -> None:
     """A page of history says that it has not all of it; the log has, page by page."""
     path = f"rooms/{place.room}"

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.bus import Bus
-from harness.raw import RawRequest, raw_request
-from harness.sse import Event
+from harness.broker_client import BrokerClient
+from harness.raw_clients import RawRequest, raw_request
+from harness.sse_transport import Event
 from integration.conftest import Person, Place, new_person, new_place, seqs
-from integration.test_bad_requests import assert_problem
+from integration.test_invalid_requests import assert_problem
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ async def until(request: RawRequest, kind: str, room: str | None = None) -> Even
 
 
 async def test_a_stream_is_what_the_standard_says(
-    http: httpx.AsyncClient, gateways: list[str], place: Place, broker: Bus
+    http: httpx.AsyncClient, gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     url = f"{gateways[0]}/v1/sse"
     query = {"room": [place.room, "none"], "cursor": ".0."}
@@ -61,7 +61,7 @@ async def test_a_stream_is_what_the_standard_says(
 
 
 async def test_the_id_of_the_last_event_is_where_to_go_on_in_every_room(
-    http: httpx.AsyncClient, gateways: list[str], broker: Bus
+    http: httpx.AsyncClient, gateways: list[str], broker: BrokerClient
 ) -> None:
     places = [await new_place(http, gateways[0]) for _ in range(3)]
     rooms = [place.room for place in places]
@@ -95,7 +95,7 @@ async def test_the_id_of_the_last_event_is_where_to_go_on_in_every_room(
     ],
 )
 async def test_the_last_event_id_goes_before_the_cursor(
-    gateways: list[str], place: Place, broker: Bus, query: str, headers: Mapping[str, str], expected: list[int]
+    gateways: list[str], place: Place, broker: BrokerClient, query: str, headers: Mapping[str, str], expected: list[int]
 ) -> None:
     await broker.fill(place.room, place.ann.id, ["x"])
     async with stream(gateways[0], place.bob, f"room={place.room}&{query}", **headers) as bob:
@@ -219,7 +219,7 @@ async def test_other_methods_are_not_spoken(
 
 
 async def test_a_client_that_goes_on_talking_on_a_stream_s_connection_harms_nobody(
-    gateways: list[str], place: Place, broker: Bus
+    gateways: list[str], place: Place, broker: BrokerClient
 ) -> None:
     """A pipeline: the next request waits until the stream has ended, which it does with its connection."""
     async with stream(gateways[0], place.bob, f"room={place.room}&cursor=.2") as bob:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 import httpx
 import jwt
 import pytest
-from harness.flood import Flood, made_up
+from harness.concurrency import run_concurrently
 from harness.jwks import KeyServer
-from harness.line import LineClosed
-from harness.member import fresh_room, make_room
-from harness.operator import errors, log_lines, metric
-from harness.raw import message, raw_connect
+from harness.observability import errors, log_lines, metric
+from harness.raw_clients import message, raw_connect
+from harness.resilient_client import fresh_room, make_room
+from harness.scripted_client import connect
 from harness.stack import ROOMY, SECRET, Stack
-from harness.talker import talk
-from harness.together import together
+from harness.token_flood import Flood, made_up
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
+from harness.transport import TransportClosed
 from warren_local.service import Service
 
 WITHIN = 60.0
@@ -93,11 +93,11 @@ async def verdict(transport: str, gateway: str, credential: str) -> int:
         async with httpx.AsyncClient(timeout=WITHIN, verify=False) as http:
             response = await http.get(f"{gateway}/v1/me", headers={"Authorization": f"Bearer {credential}"})
         return 0 if response.status_code == 200 else response.status_code
-    async with talk(gateway) as talker:
+    async with connect(gateway) as talker:
         await talker.say(type="hello", token=credential)
         try:
             welcome = await talker.next()
-        except LineClosed as closed:
+        except TransportClosed as closed:
             return closed.code or -1
         if welcome["type"] == "bye":
             assert welcome["after_ms"] > 0
@@ -189,7 +189,7 @@ async def test_a_megabyte_of_token_is_refused_before_it_is_all_there(stack: Stac
 async def test_a_head_that_never_ends_is_cut(issued: str) -> None:
     """Whether nothing comes, or a little at a time, or a lot."""
     pieces = (b"", b"X", b"X-Padding: " + b"x" * 1_000 + b"\r\n")
-    await together(*(endless(issued, piece) for piece in pieces))
+    await run_concurrently(*(endless(issued, piece) for piece in pieces))
 
 
 async def endless(gateway: str, piece: bytes) -> None:
@@ -278,7 +278,7 @@ async def test_who_waits_for_a_key_holds_up_nobody_else(running: Callable[..., S
         async with asyncio.timeout(WITHIN):
             while server.fetches < 2:  # noqa: ASYNC110 - another thread counts them
                 await asyncio.sleep(0.01)
-        async with talk(gateway, ES.token("ann")) as ann:
+        async with connect(gateway, ES.token("ann")) as ann:
             await ann.ask("pong", type="ping")
         assert not waiting.done()
         server.held.set()
@@ -289,7 +289,7 @@ async def test_who_waits_for_a_key_holds_up_nobody_else(running: Callable[..., S
 
 
 async def test_a_token_is_renewed_in_place(issued: str) -> None:
-    async with talk(issued) as ann:
+    async with connect(issued) as ann:
         welcome = await ann.ask("welcome", type="hello", token=ES.token("ann", expires_in=4))
         assert 1 <= welcome["expires_in"] <= 4
         renewed = await ann.ask("renewed", type="auth", token=RS.token("ann", expires_in=600))
@@ -299,7 +299,7 @@ async def test_a_token_is_renewed_in_place(issued: str) -> None:
 
 
 async def test_a_renewal_that_is_none_leaves_everything_as_it_was(issued: str) -> None:
-    async with talk(issued, ES.token("ann", expires_in=3)) as ann:
+    async with connect(issued, ES.token("ann", expires_in=3)) as ann:
         for bad in (ES.token("bob"), ES.token("ann", expires_in=-1), "garbage", BAD["alg none"], ""):
             error = await ann.error(type="auth", token=bad)
             assert (error["code"], error["temporary"]) == ("unauthorized", False)
@@ -308,7 +308,7 @@ async def test_a_renewal_that_is_none_leaves_everything_as_it_was(issued: str) -
 
 
 async def test_what_is_said_after_a_token_is_taken_up_after_it(issued: str) -> None:
-    async with talk(issued) as ann:
+    async with connect(issued) as ann:
         await ann.say(type="hello", token=ES.token("ann"))
         await ann.say(type="ping")
         await ann.say(type="auth", token=ES.token("ann"))
@@ -361,7 +361,7 @@ async def test_no_token_is_in_any_log(stack: Stack, running: Callable[..., Servi
         for transport in TRANSPORTS:
             for each in said:
                 await verdict(transport, service.url, each)
-        async with talk(service.url, said[0]) as ann:
+        async with connect(service.url, said[0]) as ann:
             for each in said:
                 await ann.say(type="auth", token=each)
             await ann.say(type="auth", token=5)
@@ -407,7 +407,7 @@ async def test_a_flood_of_bad_tokens_is_refused_and_good_clients_go_on(
                     group.create_task(flood.http(port, "127.0.0.2", tokens, 1_500))
                 group.create_task(flood.websocket(gateway, "127.0.0.2", kinds[0], 300))
 
-        async with talk(gateway, good) as ann:
+        async with connect(gateway, good) as ann:
             await ann.join(room)
             attacking = asyncio.create_task(attack())
             said = 0

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from conftest import BASE_PORT
 from harness.collector import Collector, Span, collecting
-from harness.operator import until
+from harness.observability import until
+from harness.scripted_client import connect
 from harness.stack import Stack
-from harness.talker import talk
 from harness.waterfall import waterfall
 from integration.conftest import Place, new_place
 
@@ -55,7 +55,10 @@ def named(span: Span) -> tuple[str, str]:
 async def test_a_message_can_be_followed_from_the_frame_to_the_last_socket(
     place: Place, gateways: list[str], collector: Collector, http: httpx.AsyncClient
 ) -> None:
-    async with talk(gateways[0], place.ann.token) as ann, talk(gateways[1], place.bob.token) as bob:
+    async with (
+        connect(gateways[0], place.ann.token) as ann,
+        connect(gateways[1], place.bob.token) as bob,
+    ):
         await ann.join(place.room)
         await bob.join(place.room)
         sent = await ann.send(place.room, "follow me")

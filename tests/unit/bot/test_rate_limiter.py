@@ -2,7 +2,7 @@
 
 import asyncio
 
-from harness.together import together
+from harness.concurrency import run_concurrently
 from warren.bot.broker.rate_limiter import RateLimiter
 from warren.rates import Rate
 
@@ -16,7 +16,7 @@ async def test_whoever_comes_later_speaks_later() -> None:
             await pace.turn()
             spoke.append(number)
 
-    await together(*(speak(number) for number in range(10)))
+    await run_concurrently(*(speak(number) for number in range(10)))
     assert spoke == came
 
 

@@ -5,7 +5,7 @@ import struct
 import hypothesis.strategies as st
 import pamqp.frame
 import pytest
-from harness.arbitrary import UNREADABLE, short
+from harness.message_strategies import UNREADABLE, short_string
 from hypothesis import given, settings
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -39,7 +39,11 @@ def test_no_properties_end_a_connection(flags: int, properties: bytes) -> None:
 
 def test_a_routing_key_that_is_no_text_is_empty() -> None:
     payload = (
-        struct.pack(">HH", 60, 60) + short(b"ctag") + struct.pack(">QB", 7, 0) + short(b"warren.bots") + short(b"\xff")
+        struct.pack(">HH", 60, 60)
+        + short_string(b"ctag")
+        + struct.pack(">QB", 7, 0)
+        + short_string(b"warren.bots")
+        + short_string(b"\xff")
     )
     found = pamqp.frame.unmarshal(struct.pack(">BHI", 1, 1, len(payload)) + payload + b"\xce")[2]
     assert isinstance(found, Basic.Deliver)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
-from harness.arbitrary import IDS, JUNK, mangled
+from harness.message_strategies import IDS, INVALID, mutated
 from hypothesis import given, settings
 from warren.broker.command_client import CommandClient, as_a_bot
 from warren.broker.errors import Unavailable
@@ -58,11 +58,11 @@ REPLY = st.fixed_dictionaries(
     {"type": st.sampled_from(["accepted", "refused"]), "id": IDS, "seq": st.integers(), "number": st.integers(),
      "code": st.text(max_size=5), "detail": st.text(max_size=5)}
 )  # fmt: skip
-REPLIES = st.lists(REPLY | mangled(REPLY), max_size=5).map(lambda found: json.dumps({"replies": found}).encode())
+REPLIES = st.lists(REPLY | mutated(REPLY), max_size=5).map(lambda found: json.dumps({"replies": found}).encode())
 
 
 @property_test
-@given(st.lists(IDS, max_size=6), st.lists(REPLIES | JUNK, max_size=5))
+@given(st.lists(IDS, max_size=6), st.lists(REPLIES | INVALID, max_size=5))
 def test_each_command_has_one_answer_whatever_comes(identities: list[str], bodies: list[bytes]) -> None:
     async def run() -> None:
         broker = Taking()

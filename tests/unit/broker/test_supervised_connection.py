@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 from aio_pika.abc import AbstractConnection
-from harness.peer import Fault, Peer
+from harness.fake_broker import FakeBroker, Fault
 from pamqp import commands as spec
 from pamqp.base import Frame
 from warren.broker import consumer
@@ -68,7 +68,7 @@ SERVES: dict[str, Callable[[], Serve]] = {
 
 
 async def tried_again(serve: Serve, fault: Fault, answers: int) -> None:
-    async with Peer(fault, answers).running() as peer:
+    async with FakeBroker(fault, answers).running() as peer:
         task = asyncio.create_task(link(peer.url, serve).run())
         try:
             await peer.visited(2)
@@ -92,8 +92,8 @@ async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault,
     """Also if it took the connection, and the login: it is what it does then that counts."""
     publisher = Publisher()
     async with asyncio.timeout(WITHIN), AsyncExitStack() as exits:
-        bad = [await exits.enter_async_context(Peer(fault, answers).running()) for _ in range(2)]
-        good = await exits.enter_async_context(Peer().running())
+        bad = [await exits.enter_async_context(FakeBroker(fault, answers).running()) for _ in range(2)]
+        good = await exits.enter_async_context(FakeBroker().running())
         task = asyncio.create_task(link(",".join(peer.url for peer in (*bad, good)), publisher.serve).run())
         await good.visited(1)
         await publisher.publish("", "", b"x")
@@ -107,7 +107,7 @@ async def test_what_is_never_answered_is_asked_again(
 ) -> None:
     """Everything else is answered, so that the connection looks as if all were well."""
     monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)
-    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+    async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         peer.deaf = {deaf}
         task = asyncio.create_task(link(peer.url, SERVES[serve]()).run())
         if not (serve == "shards" and deaf is spec.Queue.Declare):  # which it has no part in
@@ -117,7 +117,7 @@ async def test_what_is_never_answered_is_asked_again(
 
 async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
     """One of them finds out. The node answers all of them, and has for long: none of them would go by itself."""
-    async with asyncio.timeout(WITHIN), Peer().running() as bad, Peer().running() as good:
+    async with asyncio.timeout(WITHIN), FakeBroker().running() as bad, FakeBroker().running() as good:
         nodes = nodes_of(f"{bad.url},{good.url}")
         nodes.patience = 4 * PATIENCE  # long enough for a few knocks
         nodes.all.sort(key=lambda node: node.url != bad.url)
@@ -138,7 +138,7 @@ async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
 async def test_the_patience_with_elections_ends_with_them() -> None:
     """Who connected during one had three times as much for as long as the connection lasted."""
     patience = 1_000.0
-    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+    async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         connection = await connect(peer.url, "test", 10.0)
         looking = asyncio.create_task(
             until_minority(connection, lambda shard: ("warren.presence", str(shard)), "test", lambda: patience)
@@ -151,7 +151,7 @@ async def test_the_patience_with_elections_ends_with_them() -> None:
 
 
 async def test_a_node_that_works_is_kept() -> None:
-    async with asyncio.timeout(WITHIN), Peer().running() as peer:
+    async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         task = asyncio.create_task(link(peer.url, Publisher().serve).run())
         await peer.visited(1, asked=3)
         assert peer.came == 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from harness.presence_world import CHECK, EPSILON, LATE, PEOPLE, ROOMS, Client, Gateway, World
+from harness.presence_simulation import CHECK, EPSILON, LATE, PEOPLE, ROOMS, Client, Gateway, Simulation
 from hypothesis import HealthCheck, given, settings
 from warren.contract.presence import GRACE, HEARTBEAT, LEASE
 from warren_presence.domain import room as room_module
@@ -60,7 +60,7 @@ def scripts(*kinds: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 class Player:
     """Carries a script out, as far as there is who and what it speaks of."""
 
-    def __init__(self, world: World, spared: Gateway | None = None) -> None:
+    def __init__(self, world: Simulation, spared: Gateway | None = None) -> None:
         self.world = world
         self.spared = spared
 
@@ -146,16 +146,16 @@ class Player:
         self.world.halt(seconds)
 
 
-def begun(seed: int, *, strict: bool, large: int = 200) -> World:
+def begun(seed: int, *, strict: bool, large: int = 200) -> Simulation:
     """Return a world with two gateways, in which everybody knows who lives."""
-    world = World(seed, strict=strict, large=large)
+    world = Simulation(seed, strict=strict, large=large)
     for _ in range(2):
         world.start()
     world.run(LEASE)
     return world
 
 
-def settle(world: World) -> None:
+def settle(world: Simulation) -> None:
     """Let things calm down."""
     world.loss = 0.0
     for gateway in world.gateways.values():
@@ -252,7 +252,7 @@ ABRUPT = st.tuples(STAYS, st.sampled_from(["close", "kill"]), SHORT | st.floats(
 """For as long as the lease of a gateway that was killed lasts, its people count as there."""
 
 
-def stay(world: World, user: str, seconds: float, how: str, second_device: bool) -> None:
+def stay(world: Simulation, user: str, seconds: float, how: str, second_device: bool) -> None:
     """Have somebody come, on a gateway of their own, and go."""
     gateway = world.start()
     world.run(0.5)

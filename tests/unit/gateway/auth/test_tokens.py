@@ -12,9 +12,9 @@ from typing import Any
 
 import jwt
 import pytest
+from harness.concurrency import run_concurrently
 from harness.jwks import KeyServer
 from harness.stack import SECRET
-from harness.together import together
 from harness.tokens import ISSUER, SigningKey, claims_of, forged, token
 from pydantic import ValidationError
 from warren.contract.codes import Code
@@ -354,7 +354,7 @@ async def test_those_who_wait_for_the_same_reading_share_it_and_the_others_do_no
     assert await keys.find("ES256", "es256")
     assert not any(task.done() for task in waiting[1:])
     server.held.set()
-    assert await together(*waiting[1:]) == [None] * 499
+    assert await run_concurrently(*waiting[1:]) == [None] * 499
     assert server.fetches == 2
 
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import get_args
 
 import pytest
-from harness.peer import Fault, Peer
-from harness.together import together
+from harness.concurrency import run_concurrently
+from harness.fake_broker import FakeBroker, Fault
 from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable
 from warren_gateway.auth import keys as jwks
@@ -34,7 +34,7 @@ async def with_each(act: Callable[[int], Awaitable[None]]) -> None:
     """Do this with a peer of each kind, at the same time; its port is given."""
 
     async def with_one(fault: Fault) -> None:
-        async with Peer(fault, 0).running() as peer:
+        async with FakeBroker(fault, 0).running() as peer:
             await act(peer.port)
 
     async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
@@ -77,7 +77,7 @@ async def answering(*pieces: bytes, last: bytes) -> AsyncIterator[str]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await together(*ended)
+        await run_concurrently(*ended)
 
 
 async def test_a_gateway_that_answers_for_ever_delays_no_other() -> None:

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import warren_gateway.http.listener as listener_module
-from harness import inprocess
-from harness.inprocess import served
-from harness.raw import CLOSE, CONTINUATION, PING, RawClient, frame, raw_connect, raw_open
+from harness import in_process_gateway
+from harness.in_process_gateway import served
+from harness.raw_clients import CLOSE, CONTINUATION, PING, RawClient, frame, raw_connect, raw_open
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -166,7 +166,7 @@ async def test_a_close_is_found_behind_little_and_not_behind_a_flood(app: App, m
             lost.put_nowait(self._on_the_way >= 0)
             super().connection_lost(exc)
 
-    monkeypatch.setattr(inprocess, "Socket", Watched)
+    monkeypatch.setattr(in_process_gateway, "Socket", Watched)
     async with served(app) as gateway:
         for pings, ends in ((100, True), (10_000, False)):
             async with connected(gateway) as client:

@@ -14,7 +14,7 @@ import warren.ops.serve as serve_module
 import warren_gateway.connections.protocol as protocol_module
 import warren_gateway.context as context_module
 import warren_gateway.http.listener as listener_module
-from harness.inprocess import served
+from harness.in_process_gateway import served
 from pydantic import SecretStr
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse

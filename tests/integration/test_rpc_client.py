@@ -1,0 +1,86 @@
+"""Queries that get lost, or whose answers do, are asked once more: as when a node of the broker dies with them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from harness.broker_client import WITHIN
+from harness.stack import Stack
+from warren.broker.command_client import CommandClient, by_shard
+from warren.broker.publisher import Publisher
+from warren.broker.reply_queue import ReplyQueue
+from warren.broker.rpc_client import RpcClient
+from warren.contract.queries import Directory, DirectoryPage
+from warren.contract.topology import QUERY_KEY
+
+EXCHANGE = "test.asker"
+ANSWER = DirectoryPage(rooms=[], more=False)
+
+
+@pytest.fixture
+async def connection(stack: Stack) -> AsyncIterator[AbstractConnection]:
+    """Return a connection of the operator's."""
+    async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as found:
+        yield found
+
+
+@pytest.fixture
+async def came(connection: AbstractConnection) -> "asyncio.Queue[AbstractIncomingMessage]":
+    """Return the queries that come to an exchange of the test's own, which nobody answers but the test."""
+    found: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    channel = await connection.channel()
+    await channel.declare_exchange(EXCHANGE, "direct", auto_delete=True)
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind(EXCHANGE, QUERY_KEY)
+    await queue.consume(found.put, no_ack=True)
+    return found
+
+
+@asynccontextmanager
+async def served(connection: AbstractConnection, mailbox: ReplyQueue) -> AsyncIterator[None]:
+    """Let answers come on this connection meanwhile."""
+    opened = asyncio.Event()
+    serving = asyncio.create_task(mailbox.serve(connection, opened.set))
+    try:
+        await opened.wait()
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def answer(connection: AbstractConnection, query: AbstractIncomingMessage) -> None:
+    assert query.reply_to is not None
+    message = aio_pika.Message(ANSWER.model_dump_json().encode(), correlation_id=query.correlation_id, type="answer")
+    await (await connection.channel()).default_exchange.publish(message, query.reply_to)
+
+
+@pytest.mark.parametrize("lost", ["query", "mailbox"])
+async def test_what_got_lost_is_asked_once_more(
+    connection: AbstractConnection, came: "asyncio.Queue[AbstractIncomingMessage]", lost: str
+) -> None:
+    publisher = Publisher(confirm=False)
+    rpc = RpcClient(publisher, EXCHANGE)
+    mailbox = ReplyQueue(CommandClient(publisher, by_shard), rpc)
+    publishing = asyncio.create_task(publisher.serve(connection))
+    try:
+        async with asyncio.timeout(WITHIN):
+            async with served(connection, mailbox):
+                asking = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
+                first = await came.get()
+                if lost == "query":
+                    await answer(connection, await came.get())
+                    assert await asking == ANSWER
+                    return
+            assert rpc.reply_to is None
+            async with served(connection, mailbox):
+                again = await came.get()
+                assert again.reply_to not in (None, first.reply_to)
+                await answer(connection, again)
+                assert await asking == ANSWER
+    finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
