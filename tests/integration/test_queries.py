@@ -11,6 +11,7 @@ from harness.broker_client import WITHIN, BrokerClient
 from harness.stack import Stack
 from integration.conftest import Place
 from warren.broker.definitions import UNUSED_FOR, template
+from warren.contract.queries import QUERY_TYPES
 from warren.contract.topology import CLASSIC_QUERY_QUEUES, QUERIES, QUERY_KEY
 
 INVALID: dict[str, bytes | dict[str, Any]] = {
@@ -134,3 +135,11 @@ async def test_the_queues_of_older_replicas_go_when_nobody_uses_them(stack: Stac
         assert policy["definition"] == {"expires": UNUSED_FOR}
         assert {"name": name, "policy": policy["name"]} in json.loads(listed)
         await queue.delete()
+
+
+@pytest.mark.parametrize("key", [QUERY_KEY, *QUERY_TYPES])
+async def test_persistence_answers_by_each_type_and_by_the_key_of_versions_before(
+    broker: BrokerClient, key: str
+) -> None:
+    await broker.publish(QUERIES, key, b'{"type":"directory"}', correlation_id="c")
+    assert (await broker.answer())["type"] == "directory_page"

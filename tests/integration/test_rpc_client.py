@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import aio_pika
 import pytest
@@ -13,8 +14,9 @@ from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
 from warren.broker.reply_queue import ReplyQueue
 from warren.broker.rpc_client import RpcClient
-from warren.contract.queries import Directory, DirectoryPage
+from warren.contract.queries import QUERY_TYPES, Directory, DirectoryPage
 from warren.contract.topology import QUERY_KEY
+from warren.contract.wire import Wire
 
 EXCHANGE = "test.asker"
 ANSWER = DirectoryPage(rooms=[], more=False)
@@ -37,6 +39,38 @@ async def came(connection: AbstractConnection) -> "asyncio.Queue[AbstractIncomin
     await queue.bind(EXCHANGE, QUERY_KEY)
     await queue.consume(found.put, no_ack=True)
     return found
+
+
+async def queue_of(connection: AbstractConnection, *keys: str) -> "asyncio.Queue[AbstractIncomingMessage]":
+    """Return what comes to a queue of the test's exchange that is bound with these keys."""
+    found: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    channel = await connection.channel()
+    await channel.declare_exchange(EXCHANGE, "direct", auto_delete=True)
+    queue = await channel.declare_queue(exclusive=True)
+    for key in keys:
+        await queue.bind(EXCHANGE, key)
+    await queue.consume(found.put, no_ack=True)
+    return found
+
+
+@asynccontextmanager
+async def asking(connection: AbstractConnection) -> AsyncIterator[RpcClient]:
+    """Return somebody who asks on the test's exchange."""
+    publisher = Publisher(confirm=False)
+    rpc = RpcClient(publisher, EXCHANGE)
+    publishing = asyncio.create_task(publisher.serve(connection))
+    try:
+        async with served(connection, ReplyQueue(CommandClient(publisher, by_shard), rpc)):
+            yield rpc
+    finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+
+
+class Search(Wire):
+    """A query that another service than persistence answers."""
+
+    type: Literal["test.search"] = "test.search"
 
 
 @asynccontextmanager
@@ -84,3 +118,27 @@ async def test_what_got_lost_is_asked_once_more(
     finally:
         publishing.cancel()
         await asyncio.gather(publishing, return_exceptions=True)
+
+
+@pytest.mark.parametrize("keys", [(QUERY_KEY,), ("directory",), (QUERY_KEY, *QUERY_TYPES)])
+async def test_a_query_comes_once_whether_or_not_its_type_is_declared(
+    connection: AbstractConnection, keys: tuple[str, ...]
+) -> None:
+    came = await queue_of(connection, *keys)
+    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+        for _ in range(2):
+            question = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
+            query = await came.get()
+            assert (query.routing_key, query.headers) == ("directory", {})
+            await answer(connection, query)
+            assert await question == ANSWER
+        assert came.empty()
+
+
+async def test_a_query_of_another_service_comes_to_its_queue_alone(connection: AbstractConnection) -> None:
+    ours, theirs = await queue_of(connection, QUERY_KEY, *QUERY_TYPES), await queue_of(connection, "test.search")
+    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+        question = asyncio.create_task(rpc.ask(Search(), DirectoryPage))
+        await answer(connection, await theirs.get())
+        assert await question == ANSWER
+        assert ours.empty()

@@ -42,7 +42,8 @@ async def declare_all(connection: AbstractConnection) -> None:
             await channel.declare_exchange(exchange.name, exchange.kind, durable=True, timeout=TIMEOUT)
         for queue, declared in zip(QUEUES, queues, strict=True):
             if queue.exchange is not None:
-                await declared.bind(queue.exchange, queue.key, timeout=TIMEOUT)
+                for key in (queue.key, *queue.further):
+                    await declared.bind(queue.exchange, key, timeout=TIMEOUT)
     finally:
         await channel.close()
 

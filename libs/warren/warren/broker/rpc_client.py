@@ -1,9 +1,9 @@
-"""Asks persistence over the broker; the answers come to the process's mailbox."""
+"""Asks whichever service answers a type of query, over the broker; the answers come to the process's mailbox."""
 
 import asyncio
 import contextlib
 import logging
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,7 +11,7 @@ from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Code
 from warren.contract.ids import new_id
-from warren.contract.queries import ANSWER, Denied
+from warren.contract.queries import ANSWER, QUERY_TYPES, Denied
 from warren.contract.topology import QUERIES, QUERY_KEY
 from warren.untrusted import first_error
 
@@ -26,6 +26,8 @@ AGAIN_AFTER = 1.5
 or with its answer."""
 PENDING_LIMIT = 10_000
 """Queries under way at once."""
+_OLD_KEY = {"BCC": [QUERY_KEY]}
+"""The broker gives a queue one copy, whichever keys it is bound with, and takes this off before it does."""
 
 
 class QueryDenied(Exception):
@@ -35,6 +37,17 @@ class QueryDenied(Exception):
         super().__init__(denied.detail)
         self.code = denied.code
         self.detail = denied.detail
+
+
+class TypedQuery(Protocol):
+    """A query of any service's: a model whose `type` says who answers it."""
+
+    @property
+    def type(self) -> str:
+        """What it is routed by."""
+
+    def model_dump_json(self) -> str:
+        """Return what is sent."""
 
 
 class RpcClient:
@@ -60,7 +73,7 @@ class RpcClient:
         else:
             self._opened.set()
 
-    async def ask(self, query: BaseModel, kind: type[A]) -> A:
+    async def ask(self, query: TypedQuery, kind: type[A]) -> A:
         """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
         if self.reply_to is None or len(self._pending) >= PENDING_LIMIT:
             raise Unavailable("no mailbox, or too many queries")
@@ -71,11 +84,11 @@ class RpcClient:
                 asked = query.model_dump_json().encode()
                 with contextlib.suppress(TimeoutError, Unavailable):
                     async with asyncio.timeout(AGAIN_AFTER):
-                        await self._publish(asked, correlation, AGAIN_AFTER)
+                        await self._publish(query.type, asked, correlation, AGAIN_AFTER)
                         await asyncio.wait([future])
                 if not future.done():
                     await self._opened.wait()
-                    await self._publish(asked, correlation, TIMEOUT - AGAIN_AFTER)
+                    await self._publish(query.type, asked, correlation, TIMEOUT - AGAIN_AFTER)
                 body = await future
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
@@ -88,11 +101,14 @@ class RpcClient:
             raise QueryDenied(answer)
         return answer
 
-    async def _publish(self, body: bytes, correlation: str, within: float) -> None:
+    async def _publish(self, kind: str, body: bytes, correlation: str, within: float) -> None:
+        """Publish by the type, and by the old key as well if persistence's queue may not be bound with the type yet."""
+        headers: dict[str, Any] = dict(_OLD_KEY) if kind in QUERY_TYPES else {}
         await self._publisher.publish(
             self._exchange,
-            QUERY_KEY,
+            kind,
             body,
+            headers=headers,
             correlation_id=correlation,
             reply_to=self.reply_to,
             expiration=str(int(within * 1_000)),

@@ -3,7 +3,7 @@
 `user` is the asker; None is a gateway on its own behalf, as which nobody else may ask: the broker vouches for who did.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import FailFast, Field, TypeAdapter
 
@@ -140,6 +140,8 @@ AnyQuery = (
 )
 Query = Annotated[AnyQuery, Field(discriminator="type")]
 QUERY: TypeAdapter[AnyQuery] = TypeAdapter(Query)
+QUERY_TYPES = tuple(str(query.model_fields["type"].default) for query in get_args(AnyQuery))
+"""The types that persistence answers. Another service's are no part of this union, and are routed to that one."""
 
 
 class Head(Wire):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from zlib import crc32
 
+from warren.contract.queries import QUERY_TYPES
+
 SHARDS = 16
 """Command queues of a deployment. Fixed: to change it, drain the queues first."""
 BUCKETS = 4_096
@@ -25,6 +27,7 @@ PRESENCE = "warren.presence"
 CONTROL = "warren.control"
 DEAD = "warren.dead"
 QUERY_KEY = "query"
+"""What gateways of versions before put on every query, all of which persistence answered. Now it is the type."""
 QUERY_QUEUE = "warren.queries.quorum"
 BOT_QUERY_QUEUE = "warren.bots.queries.quorum"
 CLASSIC_QUERY_QUEUES = ("warren.queries.any", "warren.bots.queries.any")
@@ -41,12 +44,13 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue, bound to `exchange` (None: the default exchange) with `key`."""
+    """A durable queue, bound to `exchange` (None: the default exchange) with `key`, and with `further` keys."""
 
     name: str
     exchange: str | None = None
     key: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+    further: tuple[str, ...] = ()
 
 
 def shard(room: str, shards: int = SHARDS) -> int:
@@ -182,6 +186,6 @@ QUEUES = (
     *(attendance_queue(number) for number in range(SHARDS)),
     bot_commands_queue(),
     Queue(BOT_QUERY_QUEUE, BOT_QUERIES, "", _queries(1_000)),
-    Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, _queries(10_000)),
+    Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, _queries(10_000), QUERY_TYPES),
     Queue(DEAD, None, "", {**KEPT, "x-max-length": 100_000}),
 )

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 from warren.broker.errors import Unavailable
 from warren.broker.publisher import Publisher
-from warren.broker.rpc_client import RpcClient
+from warren.broker.rpc_client import RpcClient, TypedQuery
 from warren.contract.codes import Code
 from warren.contract.commands import Accepted, Refused
 from warren.ops.health import Results
@@ -73,7 +73,7 @@ class ObservedRpcClient(RpcClient):
         super().__init__(publisher)
         self._outcomes = outcomes
 
-    async def ask(self, query: BaseModel, kind: type[A]) -> A:
+    async def ask(self, query: TypedQuery, kind: type[A]) -> A:
         """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
         began = time.monotonic()
         try:
