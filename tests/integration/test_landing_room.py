@@ -11,7 +11,7 @@ from harness.stack import Stack, begin
 from harness.tokens import token
 from pydantic import ValidationError
 from warren_gateway.config import Settings
-from warren_gateway.rooms.landing import OWNER
+from warren_gateway.rooms.default_room import OWNER
 
 
 async def log_of(http: httpx.AsyncClient, gateway: str, room: str) -> list[dict[str, str]]:

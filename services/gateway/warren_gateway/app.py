@@ -26,7 +26,7 @@ from warren_gateway.http.bodies import body_limit
 from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
 from warren_gateway.http.origins import Cors, StrangeOrigins
 from warren_gateway.http.rate_limits import Guard, Preflights, Refuser
-from warren_gateway.rooms.landing import landing
+from warren_gateway.rooms.default_room import default_room
 from warren_gateway.routes import direct_rooms as direct
 from warren_gateway.routes import messages as http
 from warren_gateway.routes import people, rooms
@@ -63,13 +63,14 @@ def create_app(settings: Settings) -> FastAPI:
             tasks.append(asyncio.create_task(peers.run(), name="peers"))
         tasks.append(asyncio.create_task(gateway.ticks(), name="ticks"))
         tasks.append(asyncio.create_task(gateway.registry.compare_heads(settings.heads_seconds), name="heads"))
-        tasks.append(asyncio.create_task(gateway.live.run(), name="presence"))
+        tasks.append(asyncio.create_task(gateway.presence.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _freeze()
-        async with background(*tasks), landing(gateway.command_client, settings.landing_room, settings.landing_title):
+        room, title = settings.landing_room, settings.landing_title
+        async with background(*tasks), default_room(gateway.command_client, room, title):
             await _until(checks)
             yield
-            await gateway.live.goodbye()
+            await gateway.presence.goodbye()
 
     app = FastAPI(
         title="Warren",
@@ -167,6 +168,6 @@ def _links(gateway: AppContext) -> list[SupervisedConnection]:
             nodes, f"gateway/{replica}/publish", publishing, lambda shard: (PRESENCE, shard_key(shard))
         ),
         SupervisedConnection(nodes, f"gateway/{replica}/answers", gateway.reply_queue.serve),
-        SupervisedConnection(nodes, f"gateway/{replica}/events", gateway.registry.feed.serve),
-        SupervisedConnection(nodes, f"gateway/{replica}/live", gateway.live.serve),
+        SupervisedConnection(nodes, f"gateway/{replica}/events", gateway.registry.events.serve),
+        SupervisedConnection(nodes, f"gateway/{replica}/live", gateway.presence.serve),
     ]

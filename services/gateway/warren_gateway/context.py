@@ -24,10 +24,10 @@ from warren_gateway.auth.keys import KeySet
 from warren_gateway.auth.sign_ins import SignInLog
 from warren_gateway.config import Settings
 from warren_gateway.connections.connection import Connection
-from warren_gateway.connections.limits import AddressLimits, PersonLimits
-from warren_gateway.connections.protocol import ClientProtocol, SessionLimits
+from warren_gateway.connections.limits import AddressLimits, ConnectionLimits, PersonLimits
+from warren_gateway.connections.protocol import ClientProtocol
+from warren_gateway.delivery.cooperative import cooperatively
 from warren_gateway.delivery.subscriber import TRANSPORTS, Transport
-from warren_gateway.delivery.turns import unhurried
 from warren_gateway.health.condition import Commands, ObservedRpcClient, Outcomes
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
@@ -65,15 +65,15 @@ class AppContext:
         self.auth = Authenticator(keys, settings.rules, self.addresses.failures, self.sign_ins.note, second)
         self.reply_queue = ReplyQueue(self.command_client, self.rpc)
         # A name for this process, not for the replica: what its last life announced is none of this one's.
-        self.live = PresenceClient(f"{settings.replica}/{secrets.token_hex(4)}")
-        self.registry = RoomRegistry(self.rpc, self.live, settings.replay_bytes)
+        self.presence = PresenceClient(f"{settings.replica}/{secrets.token_hex(4)}")
+        self.registry = RoomRegistry(self.rpc, self.presence, settings.replay_bytes)
         self._connections: dict[Connection, None] = {}
         """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
         self.draining = False
         """Whether the process is about to stop; what comes is served, and sent on like all others."""
         self._closed = False
-        self.limits = SessionLimits(
+        self.limits = ConnectionLimits(
             frames=settings.rate("frames"),
             messages=settings.rate("messages"),
             joins=settings.rate("joins"),
@@ -92,16 +92,18 @@ class AppContext:
         address: str,
         *,
         one_way: bool = False,
-        linger: float = 0.0,
+        grace: float = 0.0,
         pace: Bucket | None = None,
     ) -> Iterator[Connection]:
         """Serve a client over this transport for as long as the context lasts.
 
-        `one_way`: it cannot speak there. `linger`: seconds for which others see its person here afterwards. `pace`:
+        `one_way`: it cannot speak there. `grace`: seconds for which others see its person here afterwards. `pace`:
         what the transport takes from for each frame that the client does not see.
         """
         protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, pace)
-        connection = Connection(transport, protocol, address, self.auth, self.registry, self.live, self.command_client)
+        connection = Connection(
+            transport, protocol, address, self.auth, self.registry, self.presence, self.command_client
+        )
         self._connections[connection] = None
         if self._closed:
             connection.dismiss()
@@ -109,7 +111,7 @@ class AppContext:
             yield connection
         finally:
             del self._connections[connection]
-            connection.close(linger)
+            connection.close(grace)
             if not self._connections:
                 self._gone.set()
 
@@ -153,7 +155,7 @@ class AppContext:
             metrics.PENDING.set(len(self.command_client))
             metrics.REPLAY_BYTES.set(self.registry.replay_bytes)
             held: Counter[str] = Counter()
-            async for connection in unhurried(self._connections):
+            async for connection in cooperatively(self._connections):
                 connection.tick(now, time.time())
                 held[connection.transport.name] += 1
             for name in TRANSPORTS:

@@ -13,7 +13,7 @@ from warren.broker.command_client import CommandClient
 from warren.broker.publisher import Publisher
 from warren.ops.serve import background
 from warren.supervise import EndedError, Tasks, contained, endless
-from warren_gateway.rooms.landing import landing
+from warren_gateway.rooms.default_room import default_room
 from warren_persistence.queries.consumer import QueryConsumer
 from warren_persistence.store import Store
 
@@ -44,7 +44,7 @@ async def test_a_query_that_fails_is_counted_and_answered() -> None:
 
 async def test_a_room_to_land_in_that_cannot_be_asked_for_is_counted() -> None:
     before = failures("landing")
-    async with landing(cast(CommandClient, None), "general", "General"):
+    async with default_room(cast(CommandClient, None), "general", "General"):
         for _ in range(3):
             await asyncio.sleep(0)
         assert failures("landing") == before + 1

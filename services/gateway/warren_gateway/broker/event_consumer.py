@@ -103,10 +103,10 @@ def _add(arrived: _Arrived, room: str, message: DeliveredMessage) -> None:
     first, last, number, stored = (int(headers[name]) for name in ("first", "last", "number", "stored"))
     if not 1 <= first <= last:
         raise ValueError(f"events {first} to {last}")
-    ends, standings = _turns(headers, "ends"), _turns(headers, "standings")
-    if any(not first <= seq <= last for seq, _, _ in (*ends, *standings)):
+    revocations, changes = _changes(headers, "ends"), _changes(headers, "standings")
+    if any(not first <= seq <= last for seq, _, _ in (*revocations, *changes)):
         raise ValueError(f"of other events than {first} to {last}")
-    batch = EventBatch(shown(room), body, first, last, number, ends, standings)
+    batch = EventBatch(shown(room), body, first, last, number, revocations, changes)
     arrived.batches.setdefault((room, str(headers["epoch"])), []).append(batch)
     arrived.stored.append(stored / 1_000)
     if TRACEPARENT in headers:
@@ -118,6 +118,6 @@ def _renamed(room: str, body: bytes) -> bytes:
     return body.replace(b'"room":"%s"' % room.encode(), b'"room":"%s"' % INBOX.encode(), 1)
 
 
-def _turns(headers: dict[str, Any], name: str) -> tuple[PermissionChange, ...]:
+def _changes(headers: dict[str, Any], name: str) -> tuple[PermissionChange, ...]:
     found = headers.get(name)
     return tuple((int(seq), str(user), str(kind)) for seq, user, kind in from_json(found)) if found else ()

@@ -1,19 +1,18 @@
-"""One client, over any transport: carries out what the protocol decides."""
+"""One client, over any transport: frames and a room's batches come in, commands and the transport's frames go out."""
 
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
 from warren.broker.command_client import CommandClient
 from warren.broker.errors import Unavailable
 from warren.broker.rpc_client import QueryDenied
-from warren.contract import commands as c
 from warren.contract.codes import Close, Code
-from warren.contract.frames import Bye, Error, Join, Left, Send, ServerFrame
-from warren.contract.ids import new_id
+from warren.contract.commands import Accepted, Refused
+from warren.contract.frames import Bye, Error, Join, Left, ServerFrame
 from warren.contract.presence import OnlineStatus
 from warren.contract.wire import utc_now
 from warren.supervise import Tasks, contained, failed
@@ -21,25 +20,17 @@ from warren.supervise import Tasks, contained, failed
 from warren_gateway import metrics
 from warren_gateway.auth.authenticator import Authenticator, NotNow
 from warren_gateway.auth.tokens import TokenRefused, User
-from warren_gateway.connections.protocol import (
-    Action,
-    ClientProtocol,
-    End,
-    Reply,
-    Report,
-    ShowTyping,
-    Submit,
-    Subscribe,
-    Unsubscribe,
-    Verify,
-    error_reply,
-)
+from warren_gateway.connections.commands import CommandFrame, command_of
+from warren_gateway.connections.frames import error_frame
+from warren_gateway.connections.protocol import ClientProtocol
 from warren_gateway.delivery.batch import EventBatch, Frame
 from warren_gateway.delivery.subscriber import RETURN_WITHIN, Transport
 from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.admission import SubscriptionEnded
 from warren_gateway.rooms.names import actual, resolve
-from warren_gateway.rooms.permissions import may_write
-from warren_gateway.rooms.registry import RoomRegistry, SubscriptionEnded
+from warren_gateway.rooms.permissions import check_may_type
+from warren_gateway.rooms.registry import RoomRegistry
+from warren_gateway.rooms.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
@@ -61,64 +52,63 @@ def _guarded(method: Callable[Concatenate["Connection", P], None]) -> Callable[C
 
 
 class Connection:
-    """What one client does and gets, whatever its transport: the protocol, and the rooms that it follows."""
+    """What one client does and gets, whatever its transport. It is the protocol's handler, and a room's subscriber."""
 
     def __init__(
         self, transport: Transport, protocol: ClientProtocol, address: str, auth: Authenticator,
-        registry: RoomRegistry, live: PresenceClient, command_client: CommandClient,
+        registry: RoomRegistry, presence: PresenceClient, command_client: CommandClient,
     ) -> None:  # fmt: skip
         self.transport = transport
         self._protocol = protocol
+        protocol.handler = self
         self._address = address
         self._auth = auth
         self._registry = registry
-        self._live = live
+        self._presence = presence
         self._command_client = command_client
         self._tasks = Tasks("connection", self._end_failed)
         self.leaving = False
         """Whether it was sent away."""
 
+    # What the transport calls
+
     async def receive(self, data: str | None) -> None:
         """Take a frame; None is a binary one."""
         try:
-            await self._receive(data)
+            metrics.FRAMES_IN.inc()
+            if data is None:
+                self._protocol.receive_binary()
+            elif (token := self._protocol.receive(data, time.monotonic())) is not None:
+                # Waited for here, so that what was sent after the token is taken up after it.
+                await self._verify(token)
         except Exception as error:
             self.fail(error)
 
-    async def _receive(self, data: str | None) -> None:
-        metrics.FRAMES_IN.inc()
-        actions = self._protocol.receive_binary() if data is None else self._protocol.receive(data, time.monotonic())
-        for action in actions:
-            if isinstance(action, Verify):
-                # Waited for here, so that what was sent after the token is taken up after it.
-                self._perform(await self._verified(action.token))
-            else:
-                self._perform([action])
-
     def admit(self, user: User) -> bool:
         """Take note of who it is; False if they have too many connections."""
-        self._perform(self._protocol.verified(user, time.time()))
+        self._protocol.verified(user, time.time())
         if not self._protocol.ended:
-            self._live.open(self, user.name)
+            self._presence.open(self, user.name)
         return not self._protocol.ended
 
     def follow(self, joins: Iterable[Join], status: OnlineStatus) -> None:
         """Follow these rooms, as somebody who is or is not at the device."""
-        self._live.report(self, status)
-        self._perform(self._protocol.follow(joins))
+        self.report(status)
+        self._protocol.follow(joins)
 
     async def settled(self) -> None:
         """Wait until all that was asked for is done, or was refused."""
         await self._tasks.done()
 
-    def close(self, linger: float = 0.0) -> None:
-        """Let go of everything, whatever of it fails; the others see this person here for `linger` more seconds."""
+    def close(self, grace: float = 0.0) -> None:
+        """Let go of everything, whatever of it fails; the others see this person here for `grace` more seconds."""
         self._protocol.close()
         self._tasks.cancel()
         with contained("connection"):
-            self._live.close(self, linger)
-        with contained("connection"):
-            self._unsubscribe(self._protocol.rooms)
+            self._presence.close(self, grace)
+        for subscription in self._protocol.subscriptions.values():
+            with contained("connection"):
+                self.unsubscribe(subscription)
 
     def fail(self, error: Exception) -> None:
         """End the connection because of what nobody foresaw, with a code that has the client come back."""
@@ -134,159 +124,148 @@ class Connection:
         """Send the client to another gateway, which serves it as well; what it has sent is answered before the end."""
         if not self.leaving:
             self.leaving = True
-            self.tell(Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN)))
-            self._leave()
+            self.send(Bye(code=Close.GOING_AWAY, after_ms=random.randrange(RETURN_WITHIN)))
+            self._end_if_answered()
 
-    def _leave(self) -> None:
+    def _end_if_answered(self) -> None:
         if self.leaving and not self._protocol.unanswered:
             self.transport.end(Close.GOING_AWAY, "going away")
 
     @_guarded
     def tick(self, now: float, wall: float) -> None:
         """Let the protocol notice the time."""
-        self._perform(self._protocol.tick(now, wall))
+        self._protocol.tick(now, wall)
 
-    @_guarded
-    def tell(self, frame: ServerFrame) -> None:
-        """Send a frame of this connection alone."""
-        if isinstance(frame, Error) and frame.code == Code.TOO_MANY:
-            metrics.LIMITED.labels("frame").inc()
-        self.transport.tell(frame)
+    # What the registry calls
 
     @property
     def user(self) -> str:
         """Who reads."""
-        return self._user().id
+        user = self._protocol.user
+        if user is None:
+            raise AssertionError("a subscription before hello")
+        return user.id
 
     @_guarded
-    def left(self, frame: Left) -> None:
-        """Take note that a subscription has ended by itself."""
-        self._protocol.left(frame.room)
-        self.tell(frame)
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame of this connection alone."""
+        if isinstance(frame, Error) and frame.code == Code.TOO_MANY:
+            metrics.LIMITED.labels("frame").inc()
+        self.transport.send_frame(frame)
 
     @_guarded
-    def lost(self, room: str) -> None:
-        """Take note that the subscription has to be asked for again."""
-        self._protocol.left(room)
-        self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=room)])
+    def subscription_ended(self, frame: Left) -> None:
+        """Pass on that a subscription has ended by itself."""
+        self.send(frame)
 
     @_guarded
-    def send(self, batch: EventBatch) -> None:
+    def subscription_lost(self, room: str) -> None:
+        """Pass on that the subscription has to be asked for again."""
+        self.send(error_frame("join", Code.UNAVAILABLE, NOT_NOW, room=room))
+
+    @_guarded
+    def broadcast(self, batch: EventBatch) -> None:
         """Send events."""
-        self.transport.put(batch)
+        self.transport.broadcast(batch)
 
     @_guarded
-    def show(self, frame: Frame) -> None:
-        """Send what does not last."""
-        self.transport.put(frame)
+    def broadcast_ephemeral(self, frame: Frame) -> None:
+        """Send what is not stored."""
+        self.transport.broadcast(frame)
 
     async def drained(self) -> bool:
         """Wait until what was sent is on its way; False if the connection is gone."""
         return await self.transport.drained()
 
-    def _perform(self, actions: Iterable[Action]) -> None:
-        for action in actions:
-            match action:
-                case Reply(frame):
-                    self.tell(frame)
-                case Submit():
-                    self._submit(action)
-                case Subscribe():
-                    self._subscribe(action)
-                case Unsubscribe(room):
-                    self._unsubscribe([room])
-                case ShowTyping(room):
-                    self._type(room)
-                case Report(status):
-                    self._live.report(self, status)
-                case Verify():
-                    raise AssertionError("tokens come in frames alone")
-                case End(code, reason):
-                    self.transport.end(code, reason)
+    # What the protocol calls
 
-    async def _verified(self, token: str) -> list[Action]:
-        try:
-            user = await self._auth.authenticate(token, self._address)
-        except TokenRefused as error:
-            return self._protocol.refused(str(error))
-        except NotNow as error:
-            return self._protocol.not_now(str(error), error.code, error.wait)
-        actions = self._protocol.verified(user, time.time())
-        if self._protocol.user is not None:
-            self._live.open(self, self._protocol.user.name)
-        return actions
+    def end(self, code: Close, reason: str) -> None:
+        """Close the connection; nothing follows."""
+        self.transport.end(code, reason)
 
-    def _submit(self, action: Submit) -> None:
-        frame, user = action.frame, self._user()
-        command = c.Send(
-            id=new_id(),
-            room=frame.room,
-            sender=user.id,
-            name=user.name,
-            key=frame.key,
-            text=frame.text,
-            reply_to=frame.reply_to,
-        )
+    def subscribe(self, join: Join, subscription: Subscription | None) -> Subscription:
+        """Start to follow a room, or, if there is a subscription to it, from another place."""
+        if subscription is None:
+            subscription = Subscription(self, actual(join.room, self.user))
+        subscription.joining = True
+        self._tasks.start(self._join(join, subscription))
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        self._registry.leave(subscription)
+
+    def submit(self, frame: CommandFrame, user: User) -> None:
+        """Submit the command."""
+        command = command_of(frame, user)
         log.debug("frame", extra={"correlation_id": command.id, "room": frame.room, "key": frame.key})
 
-        def done(answer: c.Accepted | c.Refused) -> None:
+        def done(answer: Accepted | Refused) -> None:
             self._answered(frame, answer)
 
         self._command_client.submit(command, done)
 
-    @_guarded
-    def _answered(self, frame: Send, answer: c.Accepted | c.Refused) -> None:
-        self._perform(self._protocol.answered(frame, answer))
-        self._leave()
-
-    def _subscribe(self, action: Subscribe) -> None:
-        self._spawn(self._join(action))
-
-    def _type(self, room: str) -> None:
-        access = self._registry.standing(room, self)
-        if access is not None and may_write(access, utc_now()):
-            user = self._user()
-            self._spawn(self._live.typing(room, user.id, user.name))
+    def broadcast_typing(self, subscription: Subscription, user: User) -> None:
+        """Show the room's others that somebody is typing."""
+        try:
+            check_may_type(subscription.access, utc_now())
+        except QueryDenied as denied:
+            self.send(error_frame("typing", denied.code, denied.detail, room=subscription.room))
         else:
-            self._perform([error_reply("typing", Code.FORBIDDEN, "only who may write there may type", room=room)])
+            self._tasks.start(self._presence.typing(subscription.room, user.id, user.name))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.start(work)
+    def report(self, status: OnlineStatus) -> None:
+        """Take note whether anybody is at the device."""
+        self._presence.report(self, status)
 
-    async def _join(self, action: Subscribe) -> None:
+    async def _verify(self, token: str) -> None:
+        try:
+            user = await self._auth.authenticate(token, self._address)
+        except TokenRefused as error:
+            self._protocol.rejected(str(error))
+        except NotNow as error:
+            self._protocol.rejected(str(error), error.code, error.wait)
+        else:
+            self._protocol.verified(user, time.time())
+            if self._protocol.user is not None:
+                self._presence.open(self, self._protocol.user.name)
+
+    @_guarded
+    def _answered(self, frame: CommandFrame, answer: Accepted | Refused) -> None:
+        self._protocol.answered(frame, answer)
+        self._end_if_answered()
+
+    async def _join(self, join: Join, subscription: Subscription) -> None:
         done = False
         try:
-            if wait := self._wait_to_join(action):
-                self._perform([error_reply("join", Code.TOO_MANY, "too many rooms", room=action.room, wait=wait)])
-                return
-            await self._registry.join(self, resolve(action.room, self.user), action.since, action.epoch)
-            done = True
+            done = await self._try_to_join(join, subscription)
         except SubscriptionEnded:
-            self.tell(Left(room=action.room, because="access"))
+            self.send(Left(room=join.room, because="access"))
         except QueryDenied as denied:
-            self._perform([error_reply("join", denied.code, denied.detail, room=action.room)])
+            self.send(error_frame("join", denied.code, denied.detail, room=join.room))
         except Unavailable as error:
-            log.info("join failed", extra={"room": action.room, "error": str(error)})
-            self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=action.room)])
+            log.info("join failed", extra={"room": join.room, "error": str(error)})
+            self.subscription_lost(join.room)
         except Exception as error:
-            failed("join", error, room=action.room)
-            self._perform([error_reply("join", Code.UNAVAILABLE, NOT_NOW, room=action.room)])
+            failed("join", error, room=join.room)
+            self.subscription_lost(join.room)
         finally:
+            subscription.joining = False
             if not done:
                 # A second join of a room that was joined already may have failed half-way.
-                self._unsubscribe([action.room])
-            self._protocol.subscribed(action.room, done=done)
+                self.unsubscribe(subscription)
 
-    def _wait_to_join(self, action: Subscribe) -> float:
+    async def _try_to_join(self, join: Join, subscription: Subscription) -> bool:
+        """Put the subscription in force; False if the person asks too much of the store just now."""
+        if wait := self._wait_to_join(join, subscription):
+            self.send(error_frame("join", Code.TOO_MANY, "too many rooms", room=join.room, wait=wait))
+            return False
+        resolve(join.room, self.user)  # another person's inbox is no room
+        await self._registry.join(subscription, join.since, join.epoch)
+        return True
+
+    def _wait_to_join(self, join: Join, subscription: Subscription) -> float:
         """Take from what the person may have the store asked; what came with a request was paid for with it."""
-        known = self._registry.knows(actual(action.room, self.user), self.user, action.since)
-        return 0.0 if known or self._protocol.one_way else self._protocol.people.joins.take(self.user, time.monotonic())
-
-    def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        self._registry.leave(self, [actual(room, self.user) for room in rooms])
-
-    def _user(self) -> User:
-        user = self._protocol.user
-        if user is None:
-            raise AssertionError("an action before hello")
-        return user
+        if self._protocol.one_way or self._registry.knows(subscription.room, self.user, join.since):
+            return 0.0
+        return self._protocol.people.joins.take(self.user, time.monotonic())

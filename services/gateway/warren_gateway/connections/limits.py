@@ -7,10 +7,50 @@ much at most.
 import ipaddress
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from warren.rates import Buckets, Rate
+from warren.contract.frames import Limits
+from warren.contract.ids import TEXT_LIMIT
+from warren.rates import Bucket, Buckets, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may do. `refusals`: frames that are refused as invalid or too many.
+
+    `keep_alive`: seconds after which a stream, on which the client cannot speak, shows that it lives.
+    """
+
+    frames: Rate
+    messages: Rate
+    joins: Rate
+    typing: Rate
+    statuses: Rate
+    refusals: Rate
+    unanswered: int
+    rooms: int
+    keep_alive: int = 15
+
+    @property
+    def advertised(self) -> Limits:
+        """What the client learns of it."""
+        return Limits(text_characters=TEXT_LIMIT, rooms=self.rooms, unanswered=self.unanswered)
+
+
+class ConnectionBuckets:
+    """What one connection has left of its limits. `frames`: what its transport takes from, too, if it does."""
+
+    __slots__ = ("frames", "joins", "messages", "refusals", "statuses", "typing")
+
+    def __init__(self, limits: ConnectionLimits, now: float, frames: Bucket | None = None) -> None:
+        self.frames = frames or Bucket.of(limits.frames, now)
+        self.messages = Bucket.of(limits.messages, now)
+        self.joins = Bucket.of(limits.joins, now)
+        self.typing = Bucket.of(limits.typing, now)
+        self.statuses = Bucket.of(limits.statuses, now)
+        self.refusals = Bucket.of(limits.refusals, now)
 
 
 class ConcurrencyLimiter:

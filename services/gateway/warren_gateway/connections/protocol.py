@@ -1,24 +1,23 @@
-"""The client protocol without I/O: frames in, actions out, the clock a parameter.
+"""The client protocol without I/O: frames come in, calls of its handler go out, the clock is a parameter.
 
-A transport feeds it what arrives and the passing of time, and carries out the actions. The protocol never waits, never
-raises on what a client sends, and holds nothing that grows: the client has the cursors, the registry has the rooms.
+A connection feeds it what arrives and the passing of time, and is its handler. The protocol never waits, never raises
+on what a client sends, and holds nothing that grows: the client has the cursors, the registry has the rooms.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import ValidationError
 from warren.contract import frames as f
-from warren.contract.codes import TEMPORARY, Close, Code
+from warren.contract.codes import Close, Code
 from warren.contract.commands import Accepted, Refused
-from warren.contract.ids import TEXT_LIMIT
-from warren.contract.presence import OnlineStatus
-from warren.rates import Bucket, Rate, seconds
-from warren.untrusted import UnreadableError, encodable, first_error, read, unknown_field
+from warren.rates import Bucket, seconds
 
 from warren_gateway.auth.tokens import User
-from warren_gateway.connections.limits import PersonLimits
+from warren_gateway.connections.commands import CommandFrame, as_command_frame
+from warren_gateway.connections.frames import Malformed, error_frame, parse
+from warren_gateway.connections.handler import Handler
+from warren_gateway.connections.limits import ConnectionBuckets, ConnectionLimits, PersonLimits
+from warren_gateway.rooms.subscription import Subscription
 
 HELLO_WITHIN = 5.0
 """Seconds from the connection to its hello."""
@@ -32,96 +31,11 @@ CROWDED_MS = 30_000
 """Milliseconds after which somebody with too many connections may try again: half the time in which dead ones end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Send this frame."""
-
-    frame: f.ServerFrame
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Close the connection; nothing follows."""
-
-    code: Close
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """Check the token, then call `verified`, `refused` or `not_now`; until then no further frame is fed in."""
-
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Subscribe to the room, then call `subscribed`."""
-
-    room: str
-    since: int | None
-    epoch: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """End the subscription."""
-
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Submit the command, then call `answered`."""
-
-    frame: f.Send
-
-
-@dataclass(frozen=True, slots=True)
-class ShowTyping:
-    """Show the room's others that somebody is typing."""
-
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Take note whether anybody is at the device."""
-
-    status: OnlineStatus
-
-
-Action = Reply | End | Verify | Subscribe | Unsubscribe | Submit | ShowTyping | Report
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """What one connection may do. `refusals`: frames that are refused as invalid or too many.
-
-    `keep_alive`: seconds after which a stream, on which the client cannot speak, shows that it lives.
-    """
-
-    frames: Rate
-    messages: Rate
-    joins: Rate
-    typing: Rate
-    statuses: Rate
-    refusals: Rate
-    unanswered: int
-    rooms: int
-    keep_alive: int = 15
-
-    @property
-    def told(self) -> f.Limits:
-        """What the client is told of it."""
-        return f.Limits(text_characters=TEXT_LIMIT, rooms=self.rooms, unanswered=self.unanswered)
-
-
 @dataclass(slots=True)
 class ClientProtocol:
-    """One client connection."""
+    """One client connection. Its handler is set before anything else is called."""
 
-    limits: SessionLimits
+    limits: ConnectionLimits
     people: PersonLimits
     """Shared by all connections of this gateway."""
     opened: float
@@ -129,110 +43,110 @@ class ClientProtocol:
     """The client cannot speak: who it is and what it follows came with its request."""
     pace: Bucket | None = None
     """What its frames are taken from, if the transport takes from it, too, for what is below the protocol."""
+    handler: Handler = field(init=False)
     user: User | None = None
     greeted: bool = False
-    """Said hello; its token may still be looked at."""
+    """Said hello; its token may still be verified."""
     counted: bool = False
     """Holds one of the person's connections."""
     ended: bool = False
-    rooms: set[str] = field(default_factory=set)
-    """Subscribed, or about to be."""
-    joining: set[str] = field(default_factory=set)
     unanswered: int = 0
     heard: float = field(init=False)
-    frames: Bucket = field(init=False)
-    messages: Bucket = field(init=False)
-    joins: Bucket = field(init=False)
-    typing: Bucket = field(init=False)
-    statuses: Bucket = field(init=False)
-    refusals: Bucket = field(init=False)
+    buckets: ConnectionBuckets = field(init=False)
+    _subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    """By the room as the client names it. Those that are over are left out when there is no room for more."""
 
     def __post_init__(self) -> None:
         self.heard = self.opened
-        self.frames = self.pace or Bucket.of(self.limits.frames, self.opened)
-        self.messages = Bucket.of(self.limits.messages, self.opened)
-        self.joins = Bucket.of(self.limits.joins, self.opened)
-        self.typing = Bucket.of(self.limits.typing, self.opened)
-        self.statuses = Bucket.of(self.limits.statuses, self.opened)
-        self.refusals = Bucket.of(self.limits.refusals, self.opened)
+        self.buckets = ConnectionBuckets(self.limits, self.opened, self.pace)
 
-    def receive(self, data: str | bytes, now: float) -> list[Action]:
-        """Take one text frame."""
+    @property
+    def subscriptions(self) -> dict[str, Subscription]:
+        """What the client follows or is about to, by the room as it names it."""
+        return {room: one for room, one in self._subscriptions.items() if one.current}
+
+    def receive(self, data: str | bytes, now: float) -> str | None:
+        """Take one text frame.
+
+        Returns a token if one is to be verified: then call `verified` or `rejected` before any further frame comes in.
+        """
         if self.ended:
-            return []
+            return None
         self.heard = now
-        if not self.frames.take(now):
-            return self._end(Close.FLOODING, "too many frames")
-        found = _frame_like(data)
-        model = f.CLIENT_FRAMES.get(found["type"])
-        if model is None:
-            return self._end(Close.BAD_FRAME, "not a frame of this protocol")
-        if (name := unknown_field(found, model)) is not None:
-            return self._malformed(found, f"{name}: there is no such field")
-        try:
-            frame = model.model_validate(found)
-        except ValidationError as error:
-            return self._malformed(found, first_error(error))
-        if self.user is None:
+        if not self.buckets.frames.take(now):
+            self._end(Close.FLOODING, "too many frames")
+        elif (frame := parse(data)) is None:
+            self._end(Close.BAD_FRAME, "not a frame of this protocol")
+        elif self.user is None:
             return self._greet(frame)
-        return self._dispatch(frame)
+        elif isinstance(frame, Malformed):
+            self._refuse(frame.type, Code.INVALID, frame.detail, key=frame.key, room=frame.room)
+        else:
+            return self._dispatch(frame, self.user)
+        return None
 
-    def receive_binary(self) -> list[Action]:
+    def receive_binary(self) -> None:
         """Take one binary frame: there are none in this protocol."""
-        return [] if self.ended else self._end(Close.BAD_FRAME, "binary frames are not spoken here")
+        if not self.ended:
+            self._end(Close.BAD_FRAME, "binary frames are not spoken here")
 
-    def tick(self, now: float, wall: float) -> list[Action]:
+    def tick(self, now: float, wall: float) -> None:
         """Notice what did not happen. `now` is monotonic, `wall` Unix time; both in seconds."""
         if self.ended:
-            return []
+            return
         if self.user is None:
-            late = not self.greeted and now - self.opened > HELLO_WITHIN
-            return self._end(Close.NO_HELLO, "no hello in time") if late else []
-        if wall >= self.user.expires - (EXPIRES_EARLY if self.one_way else 0.0):
-            return self._end(Close.TOKEN_REFUSED, "the token has expired")
-        if now - self.heard > SILENT_AFTER and not self.one_way:
-            return self._end(Close.SILENT, "nothing heard in a long time")
-        return []
+            if not self.greeted and now - self.opened > HELLO_WITHIN:
+                self._end(Close.NO_HELLO, "no hello in time")
+        elif wall >= self.user.expires - (EXPIRES_EARLY if self.one_way else 0.0):
+            self._end(Close.TOKEN_REFUSED, "the token has expired")
+        elif now - self.heard > SILENT_AFTER and not self.one_way:
+            self._end(Close.SILENT, "nothing heard in a long time")
 
-    def verified(self, user: User, wall: float) -> list[Action]:
-        """Take the answer to Verify: the token is good. `wall` is Unix time in seconds."""
+    def verified(self, user: User, wall: float) -> None:
+        """Take note that the token is good. `wall` is Unix time in seconds."""
         if self.ended:
-            return []
+            return
         expires_in = max(0, int(user.expires - wall))
         if self.user is not None:
-            return self._renewed(self.user, user, expires_in)
-        if not self.people.connections.enter(user.id):
-            return self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
-        self.user, self.counted = user, True
-        ping = self.limits.keep_alive if self.one_way else PING_EVERY
-        person = f.Person(id=user.id, name=user.name)
-        return [Reply(f.Welcome(user=person, ping=ping, limits=self.limits.told, expires_in=expires_in))]
+            self._renew(self.user, user, expires_in)
+        elif not self.people.connections.enter(user.id):
+            self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
+        else:
+            self.user, self.counted = user, True
+            ping = self.limits.keep_alive if self.one_way else PING_EVERY
+            person = f.Person(id=user.id, name=user.name)
+            limits = self.limits.advertised
+            self.handler.send(f.Welcome(user=person, ping=ping, limits=limits, expires_in=expires_in))
 
-    def follow(self, joins: Iterable[f.Join]) -> list[Action]:
-        """Take what the client asked for beside its frames: no more rooms than one connection may have."""
-        actions: list[Action] = []
-        for join in () if self.ended else joins:
-            self.rooms.add(join.room)
-            self.joining.add(join.room)
-            actions.append(Subscribe(join.room, join.since, join.epoch))
-        return actions
+    def rejected(self, reason: str, code: Code = Code.UNAUTHORIZED, wait: float | None = None) -> None:
+        """Take note that the token is not good, or that nobody can say for so many seconds.
 
-    def refused(self, reason: str) -> list[Action]:
-        """Take the answer to Verify: the token is not good. The one before it, if any, stays good."""
+        The one before it, if any, stays good.
+        """
         if self.ended:
-            return []
-        if self.user is None:
-            return self._end(Close.TOKEN_REFUSED, reason)
-        return self._refuse_token(reason)
-
-    def not_now(self, reason: str, code: Code, wait: float) -> list[Action]:
-        """Take the answer to Verify: it cannot be told for so many seconds, because of many bad ones or a new key."""
-        if self.ended:
-            return []
-        if self.user is None:
+            return
+        if self.user is not None:
+            self._refuse("auth", code, reason, wait=wait)
+        elif wait is None:
+            self._end(Close.TOKEN_REFUSED, reason)
+        else:
             close = Close.TOO_MANY if code is Code.TOO_MANY else Close.KEY_UNKNOWN
-            return self._end(close, reason, seconds(wait) * 1_000)
-        return self._refuse_token(reason, code, wait)
+            self._end(close, reason, seconds(wait) * 1_000)
+
+    def follow(self, joins: Iterable[f.Join]) -> None:
+        """Take what the client asked for beside its frames: no more rooms than one connection may have."""
+        for join in () if self.ended else joins:
+            self._subscriptions[join.room] = self.handler.subscribe(join, None)
+
+    def answered(self, frame: CommandFrame, answer: Accepted | Refused) -> None:
+        """Take the outcome of a command."""
+        self.unanswered -= 1
+        if self.ended:
+            return
+        if isinstance(answer, Accepted):
+            self.handler.send(f.Ack(key=frame.key, room=frame.room, seq=answer.seq, number=answer.number))
+        else:
+            self.handler.send(error_frame(frame.type, answer.code, answer.detail, key=frame.key, room=frame.room))
 
     def close(self) -> None:
         """Take note that the connection is gone."""
@@ -241,178 +155,123 @@ class ClientProtocol:
             self.counted = False
             self.people.connections.leave(self.user.id)
 
-    def subscribed(self, room: str, *, done: bool) -> None:
-        """Take the outcome of Subscribe."""
-        self.joining.discard(room)
-        if done:
-            self.rooms.add(room)
-        else:
-            self.rooms.discard(room)
-
-    def left(self, room: str) -> None:
-        """Take note that a subscription has ended by itself."""
-        self.rooms.discard(room)
-
-    def answered(self, frame: f.Send, answer: Accepted | Refused) -> list[Action]:
-        """Take the outcome of Submit."""
-        self.unanswered -= 1
-        if self.ended:
-            return []
-        if isinstance(answer, Accepted):
-            return [Reply(f.Ack(key=frame.key, room=frame.room, seq=answer.seq, number=answer.number))]
-        return [error_reply(frame.type, answer.code, answer.detail, key=frame.key, room=frame.room)]
-
-    def _refuse_token(self, reason: str, code: Code = Code.UNAUTHORIZED, wait: float | None = None) -> list[Action]:
-        return [_naming("auth", action) for action in self._refuse(code, reason, wait=wait)]
-
-    def _greet(self, frame: object) -> list[Action]:
+    def _greet(self, frame: f.AnyClientFrame | Malformed) -> str | None:
         if isinstance(frame, f.Hello):
             self.greeted = True
-            return [Verify(frame.token)]
-        return self._end(Close.BAD_FRAME, "the first frame must be hello")
+            return frame.token
+        self._end(Close.BAD_FRAME, "the first frame must be hello")
+        return None
 
-    def _renewed(self, before: User, user: User, expires_in: int) -> list[Action]:
+    def _renew(self, before: User, user: User, expires_in: int) -> None:
         if user.id != before.id:
-            return self._refuse_token("the token is another person's")
-        self.user = user
-        return [Reply(f.Renewed(expires_in=expires_in))]
+            self._refuse("auth", Code.UNAUTHORIZED, "the token is another person's")
+        else:
+            self.user = user
+            self.handler.send(f.Renewed(expires_in=expires_in))
 
-    def _dispatch(self, frame: f.AnyClientFrame) -> list[Action]:
-        return [_naming(frame.type, action) for action in self._carry_out(frame)]
-
-    def _carry_out(self, frame: f.AnyClientFrame) -> list[Action]:
+    def _dispatch(self, frame: f.AnyClientFrame, user: User) -> str | None:
+        """Carry out a frame: a command goes to the writer, all others are about the connection itself."""
+        if (command := as_command_frame(frame)) is not None:
+            self._submit(command, user)
+            return None
         match frame:
-            case f.Send():
-                return self._send(frame)
             case f.Auth(token=token):
-                return [Verify(token)]
+                return token
             case f.Ping():
-                return [Reply(f.Pong())]
+                self.handler.send(f.Pong())
             case f.Join():
-                return self._join(frame)
+                self._join(frame)
             case f.Leave():
-                return self._leave(frame)
-            case f.Typing(room=room):
-                return self._typing(room)
-            case f.ReportStatus(status=status):
-                return self._report(status)
+                self._leave(frame)
+            case f.Typing():
+                self._typing(frame, user)
+            case f.ReportStatus():
+                self._report(frame)
             case f.Hello():
-                return self._refuse(Code.INVALID, "hello was said already")
+                self._refuse(frame.type, Code.INVALID, "hello was said already")
+        return None
 
-    def _send(self, frame: f.Send) -> list[Action]:
+    def _submit(self, frame: CommandFrame, user: User) -> None:
+        key, room = frame.key, frame.room
         if self.unanswered >= self.limits.unanswered:
             detail = f"{self.unanswered} sends wait for their ack already"
-            return self._refuse(Code.TOO_MANY, detail, key=frame.key, room=frame.room)
-        wait = self._wait_to_send()
-        if wait:
-            return self._refuse(Code.TOO_MANY, "too many messages", key=frame.key, room=frame.room, wait=wait)
-        self.unanswered += 1
-        return [Submit(frame)]
+            self._refuse(frame.type, Code.TOO_MANY, detail, key=key, room=room)
+        elif wait := self._wait_to_submit(user):
+            self._refuse(frame.type, Code.TOO_MANY, "too many messages", key=key, room=room, wait=wait)
+        else:
+            self.unanswered += 1
+            self.handler.submit(frame, user)
 
-    def _wait_to_send(self) -> float:
+    def _wait_to_submit(self, user: User) -> float:
         """Take from the buckets of connection and person, or return the seconds until there may be one in both."""
-        now = self.heard
-        wait = self.messages.wait(now)
-        if wait or self.user is None:
-            return wait
-        wait = self.people.messages.take(self.user.id, now)
+        now, messages = self.heard, self.buckets.messages
+        wait = messages.wait(now) or self.people.messages.take(user.id, now)
         if not wait:
-            self.messages.take(now)
+            messages.take(now)
         return wait
 
-    def _join(self, frame: f.Join) -> list[Action]:
-        if frame.room in self.joining:
-            return self._refuse(Code.TOO_MANY, "a join of this room is under way", room=frame.room)
-        if frame.room not in self.rooms and len(self.rooms) >= self.limits.rooms:
-            return self._refuse(Code.TOO_MANY, f"more than {self.limits.rooms} rooms", room=frame.room)
-        if not self.joins.take(self.heard):
-            wait = self.joins.wait(self.heard)
-            return self._refuse(Code.TOO_MANY, "too many joins", room=frame.room, wait=wait)
-        self.rooms.add(frame.room)
-        self.joining.add(frame.room)
-        return [Subscribe(frame.room, frame.since, frame.epoch)]
+    def _join(self, frame: f.Join) -> None:
+        room, joins = frame.room, self.buckets.joins
+        before = self._subscription(room)
+        if before is not None and before.joining:
+            self._refuse(frame.type, Code.TOO_MANY, "a join of this room is under way", room=room)
+        elif before is None and self._is_full():
+            self._refuse(frame.type, Code.TOO_MANY, f"more than {self.limits.rooms} rooms", room=room)
+        elif not joins.take(self.heard):
+            wait = joins.wait(self.heard)
+            self._refuse(frame.type, Code.TOO_MANY, "too many joins", room=room, wait=wait)
+        else:
+            self._subscriptions[room] = self.handler.subscribe(frame, before)
 
-    def _leave(self, frame: f.Leave) -> list[Action]:
-        if frame.room in self.joining:
-            return self._refuse(Code.TOO_MANY, "a join of this room is under way", room=frame.room)
-        if frame.room not in self.rooms:
-            return [error_reply(frame.type, Code.NOT_FOUND, "not joined", room=frame.room)]
-        self.rooms.discard(frame.room)
-        return [Unsubscribe(frame.room), Reply(f.Left(room=frame.room))]
+    def _leave(self, frame: f.Leave) -> None:
+        subscription = self._subscription(frame.room)
+        if subscription is None:
+            self.handler.send(error_frame(frame.type, Code.NOT_FOUND, "not joined", room=frame.room))
+        elif subscription.joining:
+            self._refuse(frame.type, Code.TOO_MANY, "a join of this room is under way", room=frame.room)
+        else:
+            del self._subscriptions[frame.room]
+            self.handler.unsubscribe(subscription)
+            self.handler.send(f.Left(room=frame.room))
 
-    def _typing(self, room: str) -> list[Action]:
-        if room not in self.rooms:
-            return self._refuse(Code.NOT_FOUND, "not joined", room=room)
-        if not self.typing.take(self.heard):
-            wait = self.typing.wait(self.heard)
-            return self._refuse(Code.TOO_MANY, "too much of typing", room=room, wait=wait)
-        return [ShowTyping(room)]
+    def _typing(self, frame: f.Typing, user: User) -> None:
+        subscription, typing = self._subscription(frame.room), self.buckets.typing
+        if subscription is None:
+            self._refuse(frame.type, Code.NOT_FOUND, "not joined", room=frame.room)
+        elif not typing.take(self.heard):
+            wait = typing.wait(self.heard)
+            self._refuse(frame.type, Code.TOO_MANY, "too much of typing", room=frame.room, wait=wait)
+        else:
+            self.handler.broadcast_typing(subscription, user)
 
-    def _report(self, status: OnlineStatus) -> list[Action]:
-        if not self.statuses.take(self.heard):
-            wait = self.statuses.wait(self.heard)
-            return self._refuse(Code.TOO_MANY, "too many changes of status", wait=wait)
-        return [Report(status)]
+    def _report(self, frame: f.ReportStatus) -> None:
+        statuses = self.buckets.statuses
+        if not statuses.take(self.heard):
+            wait = statuses.wait(self.heard)
+            self._refuse(frame.type, Code.TOO_MANY, "too many changes of status", wait=wait)
+        else:
+            self.handler.report(frame.status)
 
-    def _malformed(self, found: dict[str, Any], detail: str) -> list[Action]:
-        """Answer a known frame with a wrong field; the connection goes on."""
-        if self.user is None:
-            return self._end(Close.BAD_FRAME, "the first frame must be hello")
-        key, room = _short_text(found.get("key")), _short_text(found.get("room"))
-        refused = self._refuse(Code.INVALID, detail, key=key, room=room)
-        return [_naming(found["type"], action) for action in refused]
+    def _subscription(self, room: str) -> Subscription | None:
+        found = self._subscriptions.get(room)
+        return found if found is not None and found.current else None
+
+    def _is_full(self) -> bool:
+        if len(self._subscriptions) >= self.limits.rooms:
+            self._subscriptions = self.subscriptions
+        return len(self._subscriptions) >= self.limits.rooms
 
     def _refuse(
-        self, code: Code, detail: str, *, key: str | None = None, room: str | None = None, wait: float | None = None
-    ) -> list[Action]:
+        self, frame: str, code: Code, detail: str, *, key: str | None = None, room: str | None = None,
+        wait: float | None = None,
+    ) -> None:  # fmt: skip
         """Answer a frame with an error; whoever goes on regardless is cut."""
-        reply = error_reply(None, code, detail, key=key, room=room, wait=wait)
-        if self.refusals.take(self.heard):
-            return [reply]
-        return [reply, *self._end(Close.FLOODING, "too many frames that were refused")]
+        self.handler.send(error_frame(frame, code, detail, key=key, room=room, wait=wait))
+        if not self.buckets.refusals.take(self.heard):
+            self._end(Close.FLOODING, "too many frames that were refused")
 
-    def _end(self, code: Close, reason: str, after_ms: int | None = None) -> list[Action]:
+    def _end(self, code: Close, reason: str, after_ms: int | None = None) -> None:
         self.ended = True
-        bye = [] if after_ms is None else [Reply(f.Bye(code=code, after_ms=after_ms))]
-        return [*bye, End(code, reason)]
-
-
-def error_reply(
-    frame: str | None,
-    code: str,
-    detail: str,
-    *,
-    key: str | None = None,
-    room: str | None = None,
-    wait: float | None = None,
-) -> Reply:
-    """Return an error frame; whether it is temporary follows from the code.
-
-    `frame` is the type of the refused frame, `wait` the seconds until it may succeed.
-    """
-    retry_after = None if wait is None else seconds(wait)
-    temporary = code in TEMPORARY
-    return Reply(
-        f.Error(frame=frame, key=key, room=room, code=code, detail=detail, temporary=temporary, retry_after=retry_after)
-    )
-
-
-def _naming(frame: str, action: Action) -> Action:
-    """Return the action; a refusal names the frame that it is for."""
-    if isinstance(action, Reply) and isinstance(action.frame, f.Error):
-        return Reply(action.frame.model_copy(update={"frame": frame}))
-    return action
-
-
-def _frame_like(data: str | bytes) -> dict[str, Any]:
-    """Return a JSON object with a type in words, as every frame is one; of what is none, a type that nothing has."""
-    try:
-        found = read(data)
-    except UnreadableError:
-        return {"type": ""}
-    return found if isinstance(found, dict) and isinstance(found.get("type"), str) else {"type": ""}
-
-
-def _short_text(value: object) -> str | None:
-    """Return what the client may recognise its frame by, if it can be sent back and is of a sane size."""
-    return value if isinstance(value, str) and len(value) <= 128 and encodable(value) else None
+        if after_ms is not None:
+            self.handler.send(f.Bye(code=code, after_ms=after_ms))
+        self.handler.end(code, reason)

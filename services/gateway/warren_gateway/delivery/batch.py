@@ -47,15 +47,15 @@ Encode = Callable[[Frame], bytes]
 class EventBatch(Frame):
     """Events `first` to `last` of a room; `number`: the room's messages up to `last`.
 
-    `ends`: those of the events that end somebody's reading, in order; `standings`: those that change what somebody who
-    may read may do.
+    `revocations`: those of the events that end somebody's reading, in order; `permission_changes`: those that change
+    what somebody who may read may do.
     """
 
     first: int
     last: int
     number: int
-    ends: tuple[PermissionChange, ...] = ()
-    standings: tuple[PermissionChange, ...] = ()
+    revocations: tuple[PermissionChange, ...] = ()
+    permission_changes: tuple[PermissionChange, ...] = ()
     kind: str = field(default="events", kw_only=True)
 
 
@@ -94,9 +94,9 @@ def _join(room: str, opening: bytes, group: list[EventBatch]) -> EventBatch:
     if len(group) == 1:
         return group[0]
     body = opening + b",".join(batch.body[len(opening) : -2] for batch in group) + b"]}"
-    ends = tuple(turn for batch in group for turn in batch.ends)
-    standings = tuple(turn for batch in group for turn in batch.standings)
-    return EventBatch(room, body, group[0].first, group[-1].last, group[-1].number, ends, standings)
+    revocations = tuple(change for batch in group for change in batch.revocations)
+    changes = tuple(change for batch in group for change in batch.permission_changes)
+    return EventBatch(room, body, group[0].first, group[-1].last, group[-1].number, revocations, changes)
 
 
 def cut(batch: EventBatch, at: int) -> EventBatch:
@@ -114,8 +114,8 @@ def identities(batch: EventBatch) -> list[tuple[str, int]]:
 def pack(room: str, events: list[dict[str, Any]], number: int) -> EventBatch:
     """Return contiguous events, one at least, as a batch; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
-    ends, standings = _turns(events, ENDS_READING), _turns(events, CHANGES_PERMISSIONS)
-    return EventBatch(room, body, events[0]["seq"], events[-1]["seq"], number, ends, standings)
+    revocations, changes = _changes(events, ENDS_READING), _changes(events, CHANGES_PERMISSIONS)
+    return EventBatch(room, body, events[0]["seq"], events[-1]["seq"], number, revocations, changes)
 
 
 def packs(room: str, events: list[dict[str, Any]], number: int) -> list[EventBatch]:
@@ -134,7 +134,7 @@ def split(batch: EventBatch) -> list[EventBatch]:
     return packs(batch.room, from_json(batch.body)["events"], batch.number)
 
 
-def _turns(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[PermissionChange, ...]:
+def _changes(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[PermissionChange, ...]:
     return tuple(
         (event["seq"], event.get("user", EVERYBODY), event["type"]) for event in events if event["type"] in kinds
     )

@@ -1,4 +1,4 @@
-"""Who reads a room, and over which transport."""
+"""Who reads a room, and over which transport: batches and frames come in, and go out to one client."""
 
 from typing import Protocol
 
@@ -24,20 +24,20 @@ class Subscriber(Protocol):
     def user(self) -> str:
         """Who reads."""
 
-    def tell(self, frame: Joined) -> None:
+    def send(self, frame: Joined) -> None:
         """Take note of the subscription."""
 
-    def left(self, frame: Left) -> None:
+    def subscription_ended(self, frame: Left) -> None:
         """Take note that the subscription has ended by itself."""
 
-    def lost(self, room: str) -> None:
+    def subscription_lost(self, room: str) -> None:
         """Take note that the subscription has to be asked for again, at one's cursor; `room` as clients name it."""
 
-    def send(self, batch: EventBatch) -> None:
+    def broadcast(self, batch: EventBatch) -> None:
         """Take events."""
 
-    def show(self, frame: Frame) -> None:
-        """Take what does not last."""
+    def broadcast_ephemeral(self, frame: Frame) -> None:
+        """Take what is not stored."""
 
     async def drained(self) -> bool:
         """Wait until what was sent is on its way; False if the subscriber is gone."""
@@ -49,10 +49,10 @@ class Transport(Protocol):
     name: str
     """One of TRANSPORTS."""
 
-    def tell(self, frame: ServerFrame) -> None:
+    def send_frame(self, frame: ServerFrame) -> None:
         """Carry a frame that is for this client alone."""
 
-    def put(self, frame: Frame) -> None:
+    def broadcast(self, frame: Frame) -> None:
         """Carry a frame that goes to many."""
 
     async def drained(self) -> bool:

@@ -18,6 +18,11 @@ class Change(BaseModel):
     seq: int | None
 
 
+async def submit(context: AppContext, command: c.AnyCommand) -> c.Accepted:
+    """Have the command done; return where it is stored. Raises ProblemError."""
+    return accepted(await context.command_client.call(command))
+
+
 async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     """Have the command done; that it was done already is as good.
 
@@ -26,7 +31,7 @@ async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
     user = command.user if isinstance(command, c.TargetedCommand) else command.sender
     try:
-        stored = accepted(await context.command_client.call(command))
+        stored = await submit(context, command)
     except ProblemError as problem:
         if problem.code not in fine:
             raise

@@ -9,12 +9,13 @@ from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Send
 from warren.contract.frames import Limits
-from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId, new_id
+from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId
 from warren.contract.wire import Strict
 
 from warren_gateway.http.bodies import JsonRoute
+from warren_gateway.http.changes import common_fields, submit
 from warren_gateway.http.dependencies import Context, IdempotencyKey, Me, PageSize, Room, Sender, SignedIn
-from warren_gateway.http.errors import OF_A_ROOM, ProblemError, accepted, responses
+from warren_gateway.http.errors import OF_A_ROOM, ProblemError, responses
 from warren_gateway.rooms.names import resolve
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -116,7 +117,7 @@ async def me(user: SignedIn, context: Context) -> MeResponse:
     return MeResponse(
         id=user.id,
         name=user.name,
-        limits=context.limits.told,
+        limits=context.limits.advertised,
         expires_in=expires_in,
         landing=context.settings.landing_room,
     )
@@ -127,16 +128,8 @@ async def send(
     room: Room, body: MessageRequest, user: Sender, context: Context, key: IdempotencyKey = None
 ) -> StoredResponse:
     """Say something; answered once it is stored. Without a key every request is a message of its own."""
-    command = Send(
-        id=new_id(),
-        room=room,
-        sender=user.id,
-        name=user.name,
-        key=key or new_id(),
-        text=body.text,
-        reply_to=body.reply_to,
-    )
-    stored = accepted(await context.command_client.call(command))
+    command = Send(**common_fields(user, room, key), **body.model_dump())
+    stored = await submit(context, command)
     return StoredResponse(room=room, seq=stored.seq, number=stored.number, key=command.key)
 
 

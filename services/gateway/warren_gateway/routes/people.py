@@ -14,7 +14,7 @@ from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.dependencies import Context, Me, PageSize, Room, Somebody, Typist
 from warren_gateway.http.errors import OF_A_ROOM, READING, ProblemError, responses
 from warren_gateway.rooms.names import resolve
-from warren_gateway.rooms.permissions import may_write
+from warren_gateway.rooms.permissions import check_may_type
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
@@ -68,8 +68,8 @@ async def user_status(user: Somebody, caller: Me, context: Context) -> UserStatu
     """Say whether somebody is connected, to who shares a room with them."""
     other = caller.id if user == MYSELF else user
     found = await context.rpc.ask(q.Acquaintance(user=caller.id, other=other), q.Acquainted)
-    sighting = await context.live.sighting(other)
-    return UserStatus(user=other, name=found.name, status=sighting.status, last_seen=sighting.last_seen)
+    seen = await context.presence.user_status(other)
+    return UserStatus(user=other, name=found.name, status=seen.status, last_seen=seen.last_seen)
 
 
 @router.get("/rooms/{room}/presence", responses=responses(*OF_A_ROOM))
@@ -78,7 +78,7 @@ async def room_presence(room: Room, user: Me, context: Context) -> RoomPresence:
     access = await context.rpc.ask(q.RoomAccess(room=resolve(room, user.id), user=user.id), q.Access)
     if not access.member:
         raise ProblemError(Code.FORBIDDEN, "only members may do this")
-    snapshot = await context.live.snapshot(room)
+    snapshot = await context.presence.snapshot(room)
     named = snapshot.people
     present = None if named is None else [Presence(**person.model_dump()) for person in named]
     return RoomPresence(room=room, online=snapshot.count.online, away=snapshot.count.away, people=present)
@@ -88,7 +88,6 @@ async def room_presence(room: Room, user: Me, context: Context) -> RoomPresence:
 async def typing(room: Room, user: Typist, context: Context) -> Response:
     """Show the room's other members that one is typing; to be said again every 3 seconds while it goes on."""
     access = await context.registry.access(resolve(room, user.id), user.id)
-    if not may_write(access, utc_now()):
-        raise ProblemError(Code.FORBIDDEN, "only who may write there may type")
-    await context.live.typing(room, user.id, user.name)
+    check_may_type(access, utc_now())
+    await context.presence.typing(room, user.id, user.name)
     return Response(status_code=204)

@@ -15,9 +15,9 @@ from warren.contract.wire import Strict, Timestamp
 
 from warren_gateway.auth.tokens import User
 from warren_gateway.http.bodies import JsonRoute
-from warren_gateway.http.changes import Change, common_fields, ensure, target_of
+from warren_gateway.http.changes import Change, common_fields, ensure, submit, target_of
 from warren_gateway.http.dependencies import AfterUser, Changer, Context, IdempotencyKey, Me, PageSize, Room, Somebody
-from warren_gateway.http.errors import OF_A_ROOM, READING, accepted, responses
+from warren_gateway.http.errors import OF_A_ROOM, READING, responses
 from warren_gateway.rooms.names import resolve
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -137,7 +137,7 @@ async def create_room(body: RoomRequest, user: Changer, context: Context, key: I
     room = body.room or _unguessable(user, key)
     title = body.title or room
     command = c.CreateRoom(**common_fields(user, room, key), kind=body.kind, title=title)
-    stored = accepted(await context.command_client.call(command))
+    stored = await submit(context, command)
     return RoomResponse(room=room, kind=body.kind, title=title, seq=stored.seq)
 
 

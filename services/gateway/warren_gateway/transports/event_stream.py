@@ -68,7 +68,7 @@ class SseTransport:
         """Say something that means nothing."""
         self._write(COMMENT)
 
-    def tell(self, frame: ServerFrame) -> None:
+    def send_frame(self, frame: ServerFrame) -> None:
         """Write a frame of this client alone."""
         event = _event(frame.type, frame.model_dump_json(exclude_none=True).encode())
         match frame:
@@ -82,7 +82,7 @@ class SseTransport:
                 self._said_bye = True
         self._write(event + b"\n")
 
-    def put(self, frame: Frame) -> None:
+    def broadcast(self, frame: Frame) -> None:
         """Write a frame that goes to many."""
         event = frame.encoded(encode)
         if isinstance(frame, EventBatch):
@@ -100,7 +100,7 @@ class SseTransport:
             return
         metrics.CLOSED.labels(code).inc()
         if not self._said_bye:
-            self.tell(Bye(code=code, after_ms=0))
+            self.send_frame(Bye(code=code, after_ms=0))
         self.gone()
 
     def gone(self) -> None:

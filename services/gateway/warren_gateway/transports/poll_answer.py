@@ -59,7 +59,7 @@ class PollTransport:
         """There was no room for an event: the cursors stay before it, and after it nothing is taken of any room."""
         self._ready = asyncio.Event()
 
-    def tell(self, frame: ServerFrame) -> None:
+    def send_frame(self, frame: ServerFrame) -> None:
         """Take a frame of this client alone."""
         match frame:
             case Joined():
@@ -78,7 +78,7 @@ class PollTransport:
             case _:
                 pass  # who the client is and when its token expires, it asks elsewhere
 
-    def put(self, frame: Frame) -> None:
+    def broadcast(self, frame: Frame) -> None:
         """Take a frame that goes to many."""
         if isinstance(frame, EventBatch):
             self._take(frame)

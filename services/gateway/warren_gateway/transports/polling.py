@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", route_class=JsonRoute)
 WAIT_LIMIT = 30.0
 """Seconds that a poll may wait: half of what proxies commonly allow."""
 WAIT = 25.0
-LINGER = 3.0
+GRACE = 3.0
 """Seconds between two polls in which others see that nothing has changed."""
 
 
@@ -101,13 +101,13 @@ async def poll(body: PollRequest, user: Stayer, context: Context, request: Reque
     """Follow rooms until there is something new, or `wait` seconds have passed."""
     cursors = places(body.cursors, user, context)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
-    answer = PollTransport(cursors, presence, context.live.known)
-    with context.serving(answer, address_of(request.scope), one_way=True, linger=LINGER) as connection:
+    answer = PollTransport(cursors, presence, context.presence.known)
+    with context.serving(answer, address_of(request.scope), one_way=True, grace=GRACE) as connection:
         connection.admit(user)
         connection.follow(cursors.joins, body.status)
 
         def gone() -> None:
-            connection.close(LINGER)
+            connection.close(GRACE)
             answer.hurry()
 
         with held(request.receive, gone):

@@ -168,11 +168,11 @@ class Socket(WebSocketsSansIOProtocol):
         """Whether nothing can be sent any more."""
         return self.close_sent or self.disconnected or self.transport.is_closing()
 
-    def tell(self, frame: ServerFrame) -> None:
+    def send_frame(self, frame: ServerFrame) -> None:
         """Send a frame of this connection alone."""
         self._write(_text(frame.model_dump_json(exclude_none=True).encode()))
 
-    def put(self, frame: Frame) -> None:
+    def broadcast(self, frame: Frame) -> None:
         """Send a frame that goes to many."""
         self._write(frame.encoded(encode))
 

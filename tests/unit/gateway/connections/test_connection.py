@@ -12,14 +12,15 @@ from warren.contract.frames import Error, Joined, Left, ServerFrame
 from warren.rates import Rate
 from warren_gateway.auth.tokens import User
 from warren_gateway.connections.connection import Connection
-from warren_gateway.connections.limits import PersonLimits
-from warren_gateway.connections.protocol import ClientProtocol, SessionLimits
+from warren_gateway.connections.limits import ConnectionLimits, PersonLimits
+from warren_gateway.connections.protocol import ClientProtocol
 from warren_gateway.delivery.batch import EventBatch, Frame, pack
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
+from warren_gateway.rooms.subscription import Subscription
 
 PLENTY = Rate(1_000, 1_000)
-LIMITS = SessionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unanswered=10, rooms=10)
+LIMITS = ConnectionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unanswered=10, rooms=10)
 JOIN = '{"type":"join","room":"general"}'
 
 
@@ -33,9 +34,9 @@ class BrokenHub(RoomRegistry):
         """Fail."""
         raise RuntimeError("nobody foresaw this")
 
-    def leave(self, reader: Any, names: Any) -> None:
+    def leave(self, subscription: Subscription) -> None:
         """Take note."""
-        self.left += names
+        self.left.append(subscription.room)
 
 
 class Line:
@@ -48,13 +49,13 @@ class Line:
         self.told: list[ServerFrame] = []
         self.ended: list[int] = []
 
-    def tell(self, frame: ServerFrame) -> None:
+    def send_frame(self, frame: ServerFrame) -> None:
         """Keep it."""
         if self.broken:
             raise RuntimeError("nobody foresaw this")
         self.told.append(frame)
 
-    def put(self, frame: Frame) -> None:
+    def broadcast(self, frame: Frame) -> None:
         """Fail or not."""
         if self.broken:
             raise RuntimeError("nobody foresaw this")
@@ -101,11 +102,11 @@ async def test_a_join_that_fails_is_answered_and_may_be_tried_again() -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        lambda one: one.send(chunk()),
-        lambda one: one.show(chunk()),
-        lambda one: one.left(Left(room="general")),
-        lambda one: one.lost("general"),
-        lambda one: one.tell(Joined(room="general", epoch="e", head=1, number=1, read=0, reset=False)),
+        lambda one: one.broadcast(chunk()),
+        lambda one: one.broadcast_ephemeral(chunk()),
+        lambda one: one.subscription_ended(Left(room="general")),
+        lambda one: one.subscription_lost("general"),
+        lambda one: one.send(Joined(room="general", epoch="e", head=1, number=1, read=0, reset=False)),
         lambda one: one.dismiss(),
     ],
 )
@@ -128,7 +129,7 @@ async def test_a_frame_that_makes_it_fail_closes_its_own_connection() -> None:
 
 async def test_what_fails_when_it_goes_keeps_nothing_of_the_rest() -> None:
     class StuckHub(BrokenHub):
-        def leave(self, reader: Any, names: Any) -> None:
+        def leave(self, subscription: Subscription) -> None:
             raise RuntimeError("nobody foresaw this")
 
     one = client(Line(), StuckHub())

@@ -2,13 +2,19 @@
 
 import hypothesis.strategies as st
 import pytest
+from harness.recorded_protocol import Action, End, RecordedProtocol, Reply, Submit, Subscribe
 from hypothesis import given, settings
 from warren.contract import frames as f
 from warren.contract.codes import Close, Code
 from warren.rates import TIDY, Bucket, Buckets, Rate, seconds
 from warren_gateway.auth.tokens import User
-from warren_gateway.connections.limits import ConcurrencyLimiter, PersonLimits, address_key, address_of
-from warren_gateway.connections.protocol import Action, ClientProtocol, End, Reply, SessionLimits, Submit, Subscribe
+from warren_gateway.connections.limits import (
+    ConcurrencyLimiter,
+    ConnectionLimits,
+    PersonLimits,
+    address_key,
+    address_of,
+)
 
 property_test = settings(max_examples=200, deadline=None)
 SLACK = 1e-6
@@ -123,7 +129,7 @@ def test_retry_after_is_whole_seconds_and_never_too_early(wait: float, said: int
 
 # The session: what one connection and one person may do.
 
-LIMITS = SessionLimits(
+LIMITS = ConnectionLimits(
     frames=Rate(1_000, 10_000),
     messages=Rate(2, 4),
     joins=Rate(2, 3),
@@ -142,18 +148,18 @@ def people(messages: float = 100, connections: int = 5) -> PersonLimits:
     )
 
 
-def session(shared: PersonLimits, user: str = "ann") -> tuple[ClientProtocol, list[Action]]:
+def session(shared: PersonLimits, user: str = "ann") -> tuple[RecordedProtocol, list[Action]]:
     """Return a session after its hello, and how that was answered."""
-    found = ClientProtocol(LIMITS, shared, 0.0)
+    found = RecordedProtocol(LIMITS, shared, 0.0)
     found.receive('{"type":"hello","token":"t"}', 0.0)
     return found, found.verified(User(user, user, 1_000.0), 0.0)
 
 
-def send(found: ClientProtocol, now: float) -> list[Action]:
+def send(found: RecordedProtocol, now: float) -> list[Action]:
     return found.receive('{"type":"send","room":"a","key":"k","text":"x"}', now)
 
 
-def join(found: ClientProtocol, room: str, now: float) -> list[Action]:
+def join(found: RecordedProtocol, room: str, now: float) -> list[Action]:
     return found.receive(f'{{"type":"join","room":"{room}"}}', now)
 
 
@@ -188,7 +194,7 @@ def test_a_message_that_the_person_may_not_send_costs_the_connection_nothing() -
     found, _ = session(people(messages=1))
     send(found, 0.0)
     assert the_error(send(found, 0.0)).code == Code.TOO_MANY
-    assert found.messages.level == 3
+    assert found.buckets.messages.level == 3
 
 
 def test_too_many_joins_are_refused_until_the_time_that_is_said() -> None:
@@ -242,7 +248,7 @@ def test_a_renewal_takes_no_second_connection() -> None:
 
 
 def test_where_tokens_are_not_looked_at_a_newcomer_waits_and_the_others_stay() -> None:
-    newcomer = ClientProtocol(LIMITS, people(), 0.0)
+    newcomer = RecordedProtocol(LIMITS, people(), 0.0)
     newcomer.receive('{"type":"hello","token":"t"}', 0.0)
     bye, end = newcomer.not_now("too many", Code.TOO_MANY, 2.5)
     assert bye == Reply(f.Bye(code=Close.TOO_MANY, after_ms=3_000))
@@ -252,7 +258,7 @@ def test_where_tokens_are_not_looked_at_a_newcomer_waits_and_the_others_stay() -
 
 
 def test_whose_key_is_not_known_yet_comes_back_and_is_not_signed_out() -> None:
-    newcomer = ClientProtocol(LIMITS, people(), 0.0)
+    newcomer = RecordedProtocol(LIMITS, people(), 0.0)
     newcomer.receive('{"type":"hello","token":"t"}', 0.0)
     bye, end = newcomer.not_now("not yet", Code.UNAVAILABLE, 4.5)
     assert bye == Reply(f.Bye(code=Close.KEY_UNKNOWN, after_ms=5_000))

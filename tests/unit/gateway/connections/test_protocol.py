@@ -5,31 +5,29 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from warren.contract import frames as f
-from warren.contract.codes import Close, Code
-from warren.contract.commands import Accepted, Refused
-from warren.rates import Rate
-from warren_gateway.auth.tokens import User
-from warren_gateway.connections.limits import PersonLimits
-from warren_gateway.connections.protocol import (
-    EXPIRES_EARLY,
-    HELLO_WITHIN,
-    SILENT_AFTER,
+from harness.recorded_protocol import (
     Action,
-    ClientProtocol,
     End,
+    RecordedProtocol,
     Reply,
     Report,
-    SessionLimits,
     ShowTyping,
     Submit,
     Subscribe,
     Unsubscribe,
     Verify,
 )
+from hypothesis import HealthCheck, example, given, settings
+from warren.contract import frames as f
+from warren.contract.codes import Close, Code
+from warren.contract.commands import Accepted, Refused
+from warren.rates import Rate
+from warren_gateway.auth.tokens import User
+from warren_gateway.connections.commands import CommandFrame
+from warren_gateway.connections.limits import ConnectionLimits, PersonLimits
+from warren_gateway.connections.protocol import EXPIRES_EARLY, HELLO_WITHIN, SILENT_AFTER
 
-LIMITS = SessionLimits(
+LIMITS = ConnectionLimits(
     frames=Rate(50, 100),
     messages=Rate(10, 20),
     joins=Rate(10, 20),
@@ -57,12 +55,12 @@ def everybody() -> PersonLimits:
     )
 
 
-def opened(now: float = 0.0, people: PersonLimits | None = None) -> ClientProtocol:
+def opened(now: float = 0.0, people: PersonLimits | None = None) -> RecordedProtocol:
     """Return a session before its hello."""
-    return ClientProtocol(LIMITS, people or everybody(), now)
+    return RecordedProtocol(LIMITS, people or everybody(), now)
 
 
-def greeted(now: float = 0.0, people: PersonLimits | None = None) -> ClientProtocol:
+def greeted(now: float = 0.0, people: PersonLimits | None = None) -> RecordedProtocol:
     """Return a session after its hello."""
     session = opened(now, people)
     (action,) = session.receive('{"type":"hello","token":"t"}', now)
@@ -167,7 +165,7 @@ class Driver:
     def __init__(self) -> None:
         self.session = opened()
         self.now = 0.0
-        self.submitted: list[f.Send] = []
+        self.submitted: list[CommandFrame] = []
         self.joining: set[str] = set()
         self.subscribed: set[str] = set()
         self.verifying = 0
@@ -222,10 +220,10 @@ class Driver:
         assert session.unanswered == len(self.submitted)
         assert len(session.rooms) <= LIMITS.rooms
         assert session.joining <= session.rooms
-        assert session.frames.level <= LIMITS.frames.burst
-        assert session.refusals.level <= LIMITS.refusals.burst
-        assert session.typing.level <= LIMITS.typing.burst
-        assert session.statuses.level <= LIMITS.statuses.burst
+        assert session.buckets.frames.level <= LIMITS.frames.burst
+        assert session.buckets.refusals.level <= LIMITS.refusals.burst
+        assert session.buckets.typing.level <= LIMITS.typing.burst
+        assert session.buckets.statuses.level <= LIMITS.statuses.burst
 
 
 def unavailable() -> Refused:
@@ -307,7 +305,7 @@ def test_what_does_not_last_is_shown_no_more_often_than_its_bucket_lets_it(
     assert shown >= min(len(gaps), rate.burst)
 
 
-def joined(session: ClientProtocol) -> None:
+def joined(session: RecordedProtocol) -> None:
     """Have the session join room a."""
     assert session.receive(frame("join", room="a"), 0.0) == [Subscribe("a", None, None)]
     session.subscribed("a", done=True)
@@ -370,9 +368,9 @@ def test_silence_ends_it_and_any_frame_breaks_the_silence() -> None:
     assert end.code == Close.SILENT
 
 
-def streaming(people: PersonLimits | None = None) -> ClientProtocol:
+def streaming(people: PersonLimits | None = None) -> RecordedProtocol:
     """Return the session of a client that cannot speak."""
-    return ClientProtocol(LIMITS, people or everybody(), 0.0, one_way=True)
+    return RecordedProtocol(LIMITS, people or everybody(), 0.0, one_way=True)
 
 
 def test_who_cannot_speak_is_not_ended_for_silence_and_is_told_when_to_expect_a_sign_of_life() -> None:
@@ -414,7 +412,7 @@ def test_the_token_holds_until_it_expires() -> None:
     assert end.code == Close.TOKEN_REFUSED
 
 
-def renew(session: ClientProtocol, user: User, wall: float = 0.0) -> list[Action]:
+def renew(session: RecordedProtocol, user: User, wall: float = 0.0) -> list[Action]:
     """Say auth and have the token found good."""
     assert session.receive(frame("auth", token="new"), 1.0) == [Verify("new")]
     return session.verified(user, wall)

@@ -9,6 +9,7 @@ from warren.broker.rpc_client import RpcClient
 from warren.contract.queries import Access, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
+from warren_gateway.rooms.subscription import Subscription
 
 ROOM = "general"
 EVENTS = [{"seq": seq, "type": "message", "number": seq, "text": "of another store"} for seq in (1, 2)]
@@ -42,10 +43,10 @@ class Reader:
         self.told: list[object] = []
         self.events: list[int] = []
 
-    def tell(self, frame: object) -> None:
+    def send(self, frame: object) -> None:
         self.told.append(frame)
 
-    def send(self, chunk: Any) -> None:
+    def broadcast(self, chunk: Any) -> None:
         self.events += range(chunk.first, chunk.last + 1)
 
     async def drained(self) -> bool:
@@ -58,8 +59,8 @@ async def joined(monkeypatch: pytest.MonkeyPatch, store: Store, reader: Reader) 
     async def bound(_: str) -> None:
         return
 
-    monkeypatch.setattr(hub.feed.queue, "bind", bound)
-    await hub.join(cast(Any, reader), ROOM, 0, None)
+    monkeypatch.setattr(hub.events.queue, "bind", bound)
+    await hub.join(Subscription(cast(Any, reader), ROOM), 0, None)
 
 
 async def test_answers_of_one_store_let_somebody_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from warren.broker.publisher import Publisher
 from warren.broker.rpc_client import RpcClient
 from warren_gateway.delivery.batch import COPIES, EventBatch, Frame, pack, weight
-from warren_gateway.delivery.turns import PORTION
+from warren_gateway.delivery.cooperative import SLICE
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.registry import RoomRegistry
 from warren_gateway.rooms.replica import RING_BYTES, ReplayBuffers, RoomReplica
@@ -53,14 +54,14 @@ async def swept(rooms: int) -> tuple[int, int]:
     await hub._sweep()
     taken = await calls(hub._sweep)
     assert not hub._rooms
-    assert not hub.feed.queue._wanted
+    assert not hub.events.queue._wanted
     return taken
 
 
 async def test_forgetting_idle_rooms_takes_steps_for_each_and_no_more() -> None:
     few, many = await swept(FEW), await swept(MANY)
     assert many[0] < few[0] * MANY / FEW * 1.5
-    assert many[1] >= MANY / PORTION
+    assert many[1] >= MANY / SLICE
 
 
 async def test_rooms_that_nobody_watches_any_more_are_forgotten_in_steps_for_each() -> None:
@@ -72,7 +73,7 @@ async def test_rooms_that_nobody_watches_any_more_are_forgotten_in_steps_for_eac
         await live._tidy()
         taken[rooms], turns = await calls(live._tidy)
         assert not live._rooms
-        assert turns >= rooms / PORTION
+        assert turns >= rooms / SLICE
     assert taken[MANY] < taken[FEW] * MANY / FEW * 1.5
 
 
@@ -83,7 +84,7 @@ async def test_what_is_announced_does_not_take_a_look_at_every_room() -> None:
         for number in range(rooms):
             live._follow(f"room-{number}")
         live._announcer.announcements(0.0)
-        taken.append((await calls(live._announce))[0])
+        taken.append((await calls(partial(live._outgoing.announce, live._queue.bind_all)))[0])
     assert taken[1] < taken[0] * 1.5
 
 

@@ -35,7 +35,7 @@ def seqs(chunks: list[EventBatch]) -> list[int]:
         assert (body["type"], body["room"]) == ("events", ROOM)
         inside = [event["seq"] for event in body["events"]]
         assert inside == list(range(each.first, each.last + 1))
-        assert each.ends == tuple((seq, f"u{seq}", "member.left") for seq in inside if seq % 4 == 1)
+        assert each.revocations == tuple((seq, f"u{seq}", "member.left") for seq in inside if seq % 4 == 1)
         found += inside
     return found
 
@@ -258,22 +258,22 @@ def test_what_changes_standings_is_named_however_a_chunk_is_split_and_joined(
     events = [{"seq": seq, "type": kind, "user": f"u{seq}"} for seq, kind in enumerate(kinds, 1)]
     expected = [(seq, f"u{seq}", kind) for seq, kind in enumerate(kinds, 1) if kind in STANDINGS]
     whole = pack(ROOM, events, 0)
-    assert list(whole.standings) == expected
+    assert list(whole.permission_changes) == expected
     at = min(at, len(kinds))
     parts = [part for part in (cut(whole, at) if at else None, trim(whole, at) if at < len(kinds) else None) if part]
     for part in parts:
-        assert list(part.standings) == [turn for turn in expected if part.first <= turn[0] <= part.last]
-    assert [turn for each in merge(ROOM, parts) for turn in each.standings] == expected
+        assert list(part.permission_changes) == [change for change in expected if part.first <= change[0] <= part.last]
+    assert [change for each in merge(ROOM, parts) for change in each.permission_changes] == expected
     view = loaded()
     offered = [each for part in [*parts, cut(whole, max(1, min(other, len(kinds))))] for each in view.offer(part)]
-    assert [turn for each in offered for turn in each.standings] == expected
+    assert [change for each in offered for change in each.permission_changes] == expected
 
 
 def test_an_end_is_no_change_of_standing_and_the_other_way_round() -> None:
     kinds = ["member.left", "member.muted", "member.removed", "member.joined", "member.invited"]
     chunk_ = pack(ROOM, [{"seq": seq, "type": kind, "user": "ann"} for seq, kind in enumerate(kinds, 1)], 0)
-    assert chunk_.ends == ((1, "ann", "member.left"), (3, "ann", "member.removed"))
-    assert chunk_.standings == ((2, "ann", "member.muted"), (4, "ann", "member.joined"))
+    assert chunk_.revocations == ((1, "ann", "member.left"), (3, "ann", "member.removed"))
+    assert chunk_.permission_changes == ((2, "ann", "member.muted"), (4, "ann", "member.joined"))
 
 
 def test_a_chunk_is_encoded_once_for_all_its_readers() -> None:

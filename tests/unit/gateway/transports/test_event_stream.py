@@ -76,11 +76,11 @@ def test_it_begins_with_when_to_come_back() -> None:
 def test_each_event_that_moves_the_client_carries_where_it_is_then() -> None:
     sink = Sink()
     one = stream(sink)
-    one.tell(joined(head=5))
-    one.put(chunk(1, 3))
-    one.put(Frame(ROOM, b'{"type":"typing"}', kind="typing"))
-    one.put(chunk(4, 5))
-    one.tell(Left(room=ROOM, seq=5, because="member.removed"))
+    one.send_frame(joined(head=5))
+    one.broadcast(chunk(1, 3))
+    one.broadcast(Frame(ROOM, b'{"type":"typing"}', kind="typing"))
+    one.broadcast(chunk(4, 5))
+    one.send_frame(Left(room=ROOM, seq=5, because="member.removed"))
     events = sink.read()
     assert [event["event"] for event in events] == ["joined", "events", "typing", "events", "left"]
     assert [event.get("id") for event in events] == ["e1.0", "e1.3", None, "e1.5", "."]
@@ -93,7 +93,7 @@ def test_the_end_says_why_and_nothing_follows() -> None:
     one = stream(sink, lambda: ends.append(None))
     one.end(Close.TOKEN_REFUSED, "the token has expired")
     one.end(Close.GOING_AWAY, "again")
-    one.tell(Pong())
+    one.send_frame(Pong())
     one.keep_alive()
     (bye,) = sink.read()
     assert data(bye) == {"type": "bye", "code": 4503, "after_ms": 0}
@@ -104,7 +104,7 @@ def test_the_end_says_why_and_nothing_follows() -> None:
 def test_a_bye_that_was_said_is_not_said_again() -> None:
     sink = Sink()
     one = stream(sink)
-    one.tell(Bye(code=Close.TOO_MANY, after_ms=30_000))
+    one.send_frame(Bye(code=Close.TOO_MANY, after_ms=30_000))
     one.end(Close.TOO_MANY, "too many")
     (bye,) = sink.read()
     assert data(bye)["after_ms"] == 30_000
@@ -116,7 +116,7 @@ def test_who_does_not_read_is_cut_at_the_bound_and_told_so() -> None:
     seq = 0
     while not one.over.is_set():
         seq += 1
-        one.put(chunk(seq, seq, size=1_000))
+        one.broadcast(chunk(seq, seq, size=1_000))
     assert BOUND - 1_200 < sink.waiting < BOUND + 100
     *events, bye = sink.read()
     assert [event["id"] for event in events] == [f"e1.{number}" for number in range(1, seq)]
@@ -127,7 +127,7 @@ async def test_a_reader_is_waited_for_and_one_that_has_gone_is_not() -> None:
     for reads in (True, False):
         sink = Sink()
         one = stream(sink)
-        one.put(chunk(1, 1))
+        one.broadcast(chunk(1, 1))
         waiting = asyncio.create_task(one.drained())
         await asyncio.sleep(0)
         assert not waiting.done()

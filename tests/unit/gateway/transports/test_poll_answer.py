@@ -63,14 +63,14 @@ def cursor(body: dict[str, Any]) -> dict[str, Any]:
 
 async def test_nothing_new_is_waited_for() -> None:
     one = answer(since=5)
-    one.tell(joined(5))
+    one.send_frame(joined(5))
     assert not await is_ready(one)
     assert one.body() == {"rooms": {}, "cursors": {ROOM: {"since": 5, "epoch": EPOCH}}}
 
 
 async def test_where_a_room_stands_is_news_to_who_does_not_know_it() -> None:
     one = answer(since=None)
-    one.tell(joined(57))
+    one.send_frame(joined(57))
     assert await is_ready(one)
     body = one.body()
     assert body["rooms"][ROOM] == {"epoch": EPOCH, "head": 57, "number": 57, "read": 0, "reset": False}
@@ -79,9 +79,9 @@ async def test_where_a_room_stands_is_news_to_who_does_not_know_it() -> None:
 
 async def test_events_move_the_cursor_that_has_to_come_back() -> None:
     one = answer()
-    one.tell(joined(3))
-    one.put(chunk(1, 2))
-    one.put(chunk(3, 3))
+    one.send_frame(joined(3))
+    one.broadcast(chunk(1, 2))
+    one.broadcast(chunk(3, 3))
     assert await is_ready(one)
     body = one.body()
     assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [1, 2, 3]
@@ -90,12 +90,12 @@ async def test_events_move_the_cursor_that_has_to_come_back() -> None:
 
 async def test_what_there_is_no_room_for_comes_with_the_next_answer() -> None:
     one = answer()
-    one.tell(joined(1_000))
+    one.send_frame(joined(1_000))
     seq = 0
     while await one.drained():
         seq += 1
-        one.put(chunk(seq, seq, size=4_000))
-    one.put(chunk(seq + 1, seq + 1))  # small enough, and still too late
+        one.broadcast(chunk(seq, seq, size=4_000))
+    one.broadcast(chunk(seq + 1, seq + 1))  # small enough, and still too late
     body = one.body()
     assert len(body["rooms"][ROOM]["events"]) == seq - 1 == cursor(body)["since"]
     assert SERVER_FRAME_LIMIT * 0.9 < encoded(body) <= SERVER_FRAME_LIMIT
@@ -124,7 +124,7 @@ async def _gather_all(rooms: int, news: list[tuple[str, int]], character: str, m
     one = PollTransport(Cursors({name: Place(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
     last = 2**53 - 1
     for name in names:
-        one.tell(Joined(room=name, epoch="e" * 64, head=last, number=last, read=last, reset=False))
+        one.send_frame(Joined(room=name, epoch="e" * 64, head=last, number=last, read=last, reset=False))
     for kind, number in news:
         _say(one, kind, names[min(number, rooms - 1)], character, here, most)
     body = one.body()
@@ -144,7 +144,7 @@ async def test_each_answer_goes_on_however_many_rooms_and_however_long_the_texts
     while len(read) < len(events):
         one = PollTransport(cursors, dict.fromkeys(names, "99999999-999999"), lambda _: None)
         for part in packs(names[0], events[len(read) :], len(events)):
-            one.put(part)
+            one.broadcast(part)
         body = one.body()
         assert encoded(body) <= SERVER_FRAME_LIMIT
         assert seqs_of(body["rooms"][names[0]])
@@ -173,26 +173,26 @@ def _say(
             since = one.body()["cursors"].get(room, {}).get("since")
             events = [{"seq": seq, "type": "message", "text": text} for seq in range(1, most + 1)] if since == 0 else []
             for part in packs(room, events, most):
-                one.put(part)
+                one.broadcast(part)
         case "presence":
-            one.put(here[room].whole)
+            one.broadcast(here[room].whole)
         case "typing" | "partial":
             for number in range(30):
                 said = {"user": f"{number}".ljust(128, "u"), "name": character * 64, "key": "k" * 64, "text": text}
                 frame = (Partial if kind == "partial" else IsTyping).model_validate({**said, "room": room})
-                one.put(Frame(room, frame.model_dump_json().encode(), kind=kind))
+                one.broadcast(Frame(room, frame.model_dump_json().encode(), kind=kind))
         case "error":
-            one.tell(Error(room=room, code="unavailable", detail=text, temporary=True))
+            one.send_frame(Error(room=room, code="unavailable", detail=text, temporary=True))
         case "left":
-            one.tell(Left(room=room, seq=2**53 - 1, because="member.removed"))
+            one.send_frame(Left(room=room, seq=2**53 - 1, because="member.removed"))
 
 
 async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:
     one = answer(since=1)
-    one.tell(joined(3))
-    one.put(chunk(2, 3))
-    one.tell(joined(1, reset=True, epoch="e2"))
-    one.put(chunk(2, 2))
+    one.send_frame(joined(3))
+    one.broadcast(chunk(2, 3))
+    one.send_frame(joined(1, reset=True, epoch="e2"))
+    one.broadcast(chunk(2, 2))
     body = one.body()
     assert body["rooms"][ROOM]["reset"] is True
     assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [2]
@@ -201,9 +201,9 @@ async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:
 
 async def test_a_room_that_may_not_be_read_any_more_has_no_cursor() -> None:
     one = answer()
-    one.tell(joined(1))
-    one.put(chunk(1, 1))
-    one.tell(Left(room=ROOM, seq=1, because="member.removed"))
+    one.send_frame(joined(1))
+    one.broadcast(chunk(1, 1))
+    one.send_frame(Left(room=ROOM, seq=1, because="member.removed"))
     body = one.body()
     assert body["rooms"][ROOM]["left"] == {"seq": 1, "because": "member.removed"}
     assert body["cursors"] == {}
@@ -212,7 +212,7 @@ async def test_a_room_that_may_not_be_read_any_more_has_no_cursor() -> None:
 async def test_a_refusal_keeps_the_cursor_only_if_it_may_pass() -> None:
     for temporary in (True, False):
         one = answer(since=4)
-        one.tell(Error(room=ROOM, code="c", detail="d", temporary=temporary))
+        one.send_frame(Error(room=ROOM, code="c", detail="d", temporary=temporary))
         assert await is_ready(one)
         body = one.body()
         assert body["rooms"][ROOM]["error"] == {"code": "c", "detail": "d", "temporary": temporary}
@@ -222,49 +222,49 @@ async def test_a_refusal_keeps_the_cursor_only_if_it_may_pass() -> None:
 async def test_who_is_there_is_told_to_who_asks_and_does_not_know_it() -> None:
     here = roster("ann", "bob")
     one = answer(since=0, presence="", roster=here)
-    one.tell(joined(0))
-    one.put(here.whole)
+    one.send_frame(joined(0))
+    one.broadcast(here.whole)
     async with asyncio.timeout(WITHIN):
         await one.wait(WITHIN)
     body = one.body()
     assert [person["user"] for person in body["rooms"][ROOM]["presence"]["state"]] == ["ann", "bob"]
     again = answer(since=0, presence=cursor(body)["presence"], roster=here)
-    again.tell(joined(0))
-    again.put(here.whole)
+    again.send_frame(joined(0))
+    again.broadcast(here.whole)
     assert again.body()["rooms"] == {}
     assert cursor(again.body()) == cursor(body)
 
 
 async def test_who_is_there_is_not_told_where_the_client_is_not_shown_it() -> None:
     one = answer(since=0, presence="", roster=roster("ann"))
-    one.tell(joined(0))  # and no frame of presence: they read a public room, and are no member
+    one.send_frame(joined(0))  # and no frame of presence: they read a public room, and are no member
     assert one.body()["rooms"] == {}
 
 
 async def test_who_does_not_ask_is_told_nothing_of_what_passes() -> None:
     here = roster("ann")
     one = answer(since=0, roster=here)
-    one.tell(joined(0))
-    one.put(here.whole)
-    one.put(typing("ann"))
+    one.send_frame(joined(0))
+    one.broadcast(here.whole)
+    one.broadcast(typing("ann"))
     assert one.body() == {"rooms": {}, "cursors": {ROOM: {"since": 0, "epoch": EPOCH}}}
 
 
 async def test_people_who_type_are_named_once_each_and_not_without_end() -> None:
     one = answer(since=0, presence="")
-    one.tell(joined(0))
+    one.send_frame(joined(0))
     for number in (0, *range(TYPISTS + 10)):
-        one.put(typing(f"u{number}"))
+        one.broadcast(typing(f"u{number}"))
     typists = one.body()["rooms"][ROOM]["typing"]
     assert [typist["user"] for typist in typists] == [f"u{number}" for number in range(TYPISTS)]
 
 
 async def test_a_reply_that_grows_is_told_as_far_as_it_has_grown() -> None:
     one = answer(since=0, presence="")
-    one.tell(joined(0))
+    one.send_frame(joined(0))
     for text in ("Once", "Once upon"):
         frame = Partial(room=ROOM, user="bot.writer", name="Writer", key="k1", text=text)
-        one.put(Frame(ROOM, frame.model_dump_json().encode(), kind=frame.type))
+        one.broadcast(Frame(ROOM, frame.model_dump_json().encode(), kind=frame.type))
     told = [{"user": "bot.writer", "name": "Writer", "key": "k1", "text": "Once upon"}]
     assert one.body()["rooms"][ROOM]["partial"] == told
 

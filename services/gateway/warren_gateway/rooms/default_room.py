@@ -1,4 +1,4 @@
-"""A room to land in: whoever is new finds it, so it is made once, by whichever gateway comes first."""
+"""The default room, which whoever is new finds: it is made once, by whichever gateway comes first."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -17,12 +17,13 @@ log = logging.getLogger(__name__)
 OWNER = bot_user("warren")
 """Whose room it is: nobody has a token with such an id. An operator can make the bot, which is the owner then."""
 KEY = "landing"
+"""The key under which it has always been made."""
 WAIT_CAP = 30.0
 """Seconds between two tries while broker or store are away, at most."""
 
 
 @asynccontextmanager
-async def landing(command_client: CommandClient, room: str | None, title: str) -> AsyncIterator[None]:
+async def default_room(command_client: CommandClient, room: str | None, title: str) -> AsyncIterator[None]:
     """See to it beside the caller that the room is there, if there shall be one; no matter how long that takes."""
     tasks = Tasks("landing")
     if room:
@@ -44,6 +45,6 @@ async def _make(command_client: CommandClient, room: str, title: str) -> None:
         if isinstance(answer, Accepted) or answer.code == Code.EXISTS or answer.seq is not None:
             return
         if answer.code not in TEMPORARY:
-            log.error("the room to land in can't be made", extra={"room": room, "reason": answer.detail})
+            log.error("the default room can't be made", extra={"room": room, "reason": answer.detail})
             return
         await pause(wait)
