@@ -1,0 +1,108 @@
+"""What becomes of the events that come from the broker: by room and epoch, in order, and joined if they can be."""
+
+import asyncio
+from typing import Any
+
+from harness.delivered import delivered
+from pydantic_core import from_json
+from warren.contract.ids import INBOX, inbox_room
+from warren.contract.topology import EVENTS, event_key
+from warren_gateway.broker.event_consumer import EventConsumer
+from warren_gateway.delivery.batch import EventBatch, pack
+
+
+class Taken:
+    """What a consumer hands on."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, str, EventBatch]] = []
+        self.lost: list[str] = []
+        self.consumer = EventConsumer(self.take, self.lost.append, lambda: None)
+
+    def take(self, room: str, epoch: str, batch: EventBatch) -> None:
+        """Keep it."""
+        self.batches.append((room, epoch, batch))
+
+    def arrives(self, room: str, first: int, last: int, /, **headers: Any) -> None:
+        """Have a message arrive."""
+        events = [{"seq": seq, "type": "message", "text": "x"} for seq in range(first, last + 1)]
+        body = pack(room, events, last).body
+        found = {"first": first, "last": last, "number": last, "epoch": "e", "stored": 0, **headers}
+        self.consumer._sink(delivered(EVENTS, event_key(room), body, headers=found))
+
+    def seqs(self, room: str) -> list[tuple[int, int]]:
+        """Return where the batches of a room begin and end."""
+        return [(batch.first, batch.last) for name, _, batch in self.batches if name == room]
+
+
+async def test_what_arrives_at_once_is_handed_on_once_for_each_room() -> None:
+    taken = Taken()
+    taken.arrives("a", 1, 2)
+    taken.arrives("b", 7, 7)
+    taken.arrives("a", 3, 3)
+    assert taken.batches == []
+    await asyncio.sleep(0)
+    assert taken.seqs("a") == [(1, 3)]
+    assert taken.seqs("b") == [(7, 7)]
+    assert [event["seq"] for event in from_json(taken.batches[0][2].body)["events"]] == [1, 2, 3]
+
+
+async def test_what_arrives_later_is_handed_on_later_and_in_order() -> None:
+    taken = Taken()
+    taken.arrives("a", 1, 1)
+    await asyncio.sleep(0)
+    taken.arrives("a", 2, 2)
+    await asyncio.sleep(0)
+    assert taken.seqs("a") == [(1, 1), (2, 2)]
+
+
+async def test_events_of_two_epochs_are_not_mixed() -> None:
+    taken = Taken()
+    taken.arrives("a", 1, 1)
+    taken.arrives("a", 2, 2, epoch="f")
+    await asyncio.sleep(0)
+    assert [(epoch, batch.first) for _, epoch, batch in taken.batches] == [("e", 1), ("f", 2)]
+
+
+async def test_revocations_and_permission_changes_come_from_the_headers() -> None:
+    taken = Taken()
+    taken.arrives("a", 1, 2, ends='[[2,"ann","member.removed"]]', standings='[[1,"bob","member.muted"]]')
+    await asyncio.sleep(0)
+    ((_, _, batch),) = taken.batches
+    assert batch.revocations == ((2, "ann", "member.removed"),)
+    assert batch.permission_changes == ((1, "bob", "member.muted"),)
+
+
+async def test_an_inbox_has_the_name_that_its_owner_knows() -> None:
+    taken = Taken()
+    room = inbox_room("ann")
+    taken.arrives(room, 1, 1)
+    await asyncio.sleep(0)
+    ((name, _, batch),) = taken.batches
+    assert (name, batch.room, from_json(batch.body)["room"]) == (room, INBOX, INBOX)
+
+
+async def test_of_what_makes_no_sense_the_room_is_reported_and_the_rest_is_handed_on() -> None:
+    taken = Taken()
+    taken.arrives("a", 5, 5, first="x")
+    taken.arrives("b", 2, 2, first=3)
+    taken.arrives("c", 1, 1, ends='[[9,"ann","member.left"]]')
+    taken.arrives("d", 1, 1)
+    await asyncio.sleep(0)
+    assert taken.lost == ["a", "b", "c"]
+    assert [name for name, _, _ in taken.batches] == ["d"]
+
+
+async def test_a_room_that_fails_does_not_keep_others_from_their_events() -> None:
+    class Failing(Taken):
+        def take(self, room: str, epoch: str, batch: EventBatch) -> None:
+            if room == "a":
+                raise RuntimeError("nobody foresaw this")
+            super().take(room, epoch, batch)
+
+    taken = Failing()
+    taken.arrives("a", 1, 1)
+    taken.arrives("b", 1, 1)
+    await asyncio.sleep(0)
+    assert taken.lost == ["a"]
+    assert [name for name, _, _ in taken.batches] == ["b"]
