@@ -21,7 +21,7 @@ from warren.supervise import endless
 from warren.throttle import LogThrottle
 
 from warren_persistence.bots.admission import AdmissionControl
-from warren_persistence.bots.forwarder import AT_ONCE, PASS_ON_WITHIN, Forwarder
+from warren_persistence.bots.forwarder import AT_ONCE, FORWARD_WITHIN, Forwarder
 from warren_persistence.commands.batch import Trust
 from warren_persistence.commands.delivery_queue import PREFETCH, DeliveryQueue
 from warren_persistence.config import Settings
@@ -79,13 +79,13 @@ class Persistence:
         )
         shards = Shards(replica, shard_queue, PREFETCH, delivery_queue.put, writer.lost)
         queries = QueryConsumer(self._store, unconfirmed, epoch, gateways, everything)
-        passing, from_bots = Publisher(timeout=PASS_ON_WITHIN, channels=SHARDS), DeliveryQueue()
-        forwarder = Forwarder(from_bots, AdmissionControl(trust), passing, outcomes)
+        forwarding, from_bots = Publisher(timeout=FORWARD_WITHIN, channels=SHARDS), DeliveryQueue()
+        forwarder = Forwarder(from_bots, AdmissionControl(trust), forwarding, outcomes)
         bots = Shards(replica, lambda _: BOT_QUEUE, AT_ONCE, from_bots.put, lambda _: None, count=1)
 
         async def publishing(connection: AbstractConnection) -> None:
             async with asyncio.TaskGroup() as group:
-                for publisher in (confirmed, unconfirmed, passing):
+                for publisher in (confirmed, unconfirmed, forwarding):
                     group.create_task(until_lost(publisher.serve(connection)))
 
         # Publishing has a connection of its own: a broker that throttles publishers would stop acks and reads too.

@@ -31,7 +31,7 @@ class Sender:
 
 
 @dataclass(slots=True)
-class Opened:
+class Admitted:
     """What was found in a message. `dropped`: why it was not read."""
 
     sender: Sender
@@ -46,22 +46,22 @@ class AdmissionControl:
 
     def __init__(self, trust: Trust, rate: Rate = BOTS) -> None:
         self._trust = trust
-        self._paces = Buckets(rate)
+        self._buckets = Buckets(rate)
 
-    def open(self, body: bytes, user: str | None, reply_to: str | None, now: float) -> Opened:
+    def admit(self, body: bytes, user: str | None, reply_to: str | None, now: float) -> Admitted:
         """Return what of this message goes on. `now`: monotonic seconds."""
-        opened = Opened(Sender(user or "", reply_queue(user, reply_to)))
-        opened.dropped = self._drops(body, user, now)
-        if opened.dropped is None:
+        admitted = Admitted(Sender(user or "", reply_queue(user, reply_to)))
+        admitted.dropped = self._drops(body, user, now)
+        if admitted.dropped is None:
             found, poison = parse(body, user)
-            opened.poison = [one for one in poison if self._passes(opened.sender, now)]
+            admitted.poison = [one for one in poison if self._passes(admitted.sender, now)]
             for command in found:
-                if self._passes(opened.sender, now):
-                    opened.commands.append(command)
+                if self._passes(admitted.sender, now):
+                    admitted.commands.append(command)
                 else:
-                    opened.refused.append(refuse(command, Code.TOO_MANY, "too many commands of one bot"))
-            self._charge(opened.sender, len(body) / COMMAND_BYTES - len(found) - len(poison), now)
-        return opened
+                    admitted.refused.append(refuse(command, Code.TOO_MANY, "too many commands of one bot"))
+            self._charge(admitted.sender, len(body) / COMMAND_BYTES - len(found) - len(poison), now)
+        return admitted
 
     def _drops(self, body: bytes, user: str | None, now: float) -> Code | None:
         # The service's own name would make it a notice: what it says is not to be had here, not even by a detour.
@@ -69,15 +69,15 @@ class AdmissionControl:
             return Code.FORBIDDEN
         if len(body) > BODY_LIMIT:
             return Code.INVALID
-        return Code.TOO_MANY if self._paces.wait(user, now) else None
+        return Code.TOO_MANY if self._buckets.wait(user, now) else None
 
     def _charge(self, sender: Sender, commands: float, now: float) -> None:
         """Have it paid for what was read and was no command."""
         if commands > 0 and sender.user not in self._trust.gateways:
-            self._paces.charge(sender.user, commands, now)
+            self._buckets.charge(sender.user, commands, now)
 
     def _passes(self, sender: Sender, now: float) -> bool:
-        return sender.user in self._trust.gateways or not self._paces.take(sender.user, now)
+        return sender.user in self._trust.gateways or not self._buckets.take(sender.user, now)
 
 
 @dataclass(slots=True)
@@ -88,13 +88,13 @@ class ShardBatch:
     commands: list[RoomCommand]
 
 
-def shard_batches(messages: Iterable[Opened]) -> dict[int, list[ShardBatch]]:
+def shard_batches(messages: Iterable[Admitted]) -> dict[int, list[ShardBatch]]:
     """Return what goes on, by shard and in the order in which it came."""
     found: defaultdict[int, list[ShardBatch]] = defaultdict(list)
     for message in messages:
         for command in message.commands:
-            line = found[shard(command.room)]
-            if not line or line[-1].sender != message.sender or len(line[-1].commands) >= MESSAGE_LIMIT:
-                line.append(ShardBatch(message.sender, []))
-            line[-1].commands.append(command)
+            batches = found[shard(command.room)]
+            if not batches or batches[-1].sender != message.sender or len(batches[-1].commands) >= MESSAGE_LIMIT:
+                batches.append(ShardBatch(message.sender, []))
+            batches[-1].commands.append(command)
     return dict(found)

@@ -1,4 +1,4 @@
-"""Passes on to the writers what bots say, so that no bot stands in the line that people wait in.
+"""Forwards the commands of bots to the writers, so that no bot stands in the queue that people wait in.
 
 Bots have a small queue of their own. One replica at a time takes from it, drops what is beyond a bot's pace, and
 publishes the rest to the shards, each message in its bot's name. A message is acknowledged when the shards have it, so
@@ -20,7 +20,7 @@ from warren.contract.topology import BOT_COMMANDS, BOT_QUEUE, COMMANDS, shard_ke
 from warren.supervise import failed
 
 from warren_persistence import metrics
-from warren_persistence.bots.admission import AdmissionControl, Opened, Sender, ShardBatch, shard_batches
+from warren_persistence.bots.admission import AdmissionControl, Admitted, Sender, ShardBatch, shard_batches
 from warren_persistence.commands.batch import PUBLISHER, Poison
 from warren_persistence.commands.delivery_queue import Delivery, DeliveryQueue, acknowledge
 from warren_persistence.domain.decide import refuse
@@ -29,8 +29,8 @@ from warren_persistence.publishing.outcomes import OutcomePublisher
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100
-"""Messages of bots delivered and not yet acked; they are passed on together."""
-PASS_ON_WITHIN = 2.0
+"""Messages of bots delivered and not yet acked; they are forwarded together."""
+FORWARD_WITHIN = 2.0
 """Seconds for one try."""
 PATIENCE = 3.0
 """Seconds for which a shard's queue that is full holds up all bots, once: from then on it has one try."""
@@ -39,7 +39,7 @@ _TRY_EVERY = 0.5
 
 
 class Forwarder:
-    """Takes deliveries, passes on, and says what became of what did not go on."""
+    """Takes deliveries, forwards them, and answers what was not forwarded."""
 
     def __init__(
         self,
@@ -56,13 +56,15 @@ class Forwarder:
         """Shards that did not take what came last."""
 
     async def run(self) -> None:
-        """Pass on until cancelled."""
+        """Forward until cancelled."""
         while True:
             deliveries = await self._take()
-            messages = [self._open(delivery) for delivery in deliveries]
-            lines = shard_batches(messages)
-            left = await asyncio.gather(*(self._carry(number, line) for number, line in lines.items()))
-            if await self._tell(deliveries, messages, [shard_batch for line in left for shard_batch in line]):
+            messages = [self._admit(delivery) for delivery in deliveries]
+            batches = shard_batches(messages)
+            left = await asyncio.gather(*(self._forward(number, found) for number, found in batches.items()))
+            if await self._publish_outcomes(
+                deliveries, messages, [shard_batch for rest in left for shard_batch in rest]
+            ):
                 acknowledge(deliveries)
 
     async def _take(self) -> list[Delivery]:
@@ -71,26 +73,26 @@ class Forwarder:
             deliveries.append(delivery)
         return deliveries
 
-    def _open(self, delivery: Delivery) -> Opened:
+    def _admit(self, delivery: Delivery) -> Admitted:
         properties, body = delivery.message.header.properties, delivery.message.body
         try:
-            opened = self._admission.open(body, properties.user_id, properties.reply_to, time.monotonic())
+            admitted = self._admission.admit(body, properties.user_id, properties.reply_to, time.monotonic())
         except Exception as error:
             failed("commands", error, queue=BOT_QUEUE)
             user = properties.user_id
-            opened = Opened(Sender(user or "", None), poison=[Poison(body, f"failed: {error!r}", user)])
-        if opened.dropped is not None:
-            metrics.BOTS_REFUSED.labels(opened.sender.user, opened.dropped).inc()
-        return opened
+            admitted = Admitted(Sender(user or "", None), poison=[Poison(body, f"failed: {error!r}", user)])
+        if admitted.dropped is not None:
+            metrics.BOTS_REFUSED.labels(admitted.sender.user, admitted.dropped).inc()
+        return admitted
 
-    async def _carry(self, number: int, line: Sequence[ShardBatch]) -> Sequence[ShardBatch]:
+    async def _forward(self, number: int, batches: Sequence[ShardBatch]) -> Sequence[ShardBatch]:
         """Publish to one shard, in order; return what its queue did not take, which is never anything but the end."""
         last = time.monotonic() + (0 if number in self._full else PATIENCE)
         waits = backoff(cap=_TRY_EVERY)
-        passed = 0
-        while passed < len(line):
+        forwarded = 0
+        while forwarded < len(batches):
             try:
-                await self._publish(number, line[passed])
+                await self._publish(number, batches[forwarded])
             except Unavailable as error:
                 if time.monotonic() > last:
                     log.warning("commands of bots not taken", extra={"shard": number, "error": str(error)})
@@ -99,8 +101,8 @@ class Forwarder:
                 await pause(next(waits))
             else:
                 self._full.discard(number)
-                passed += 1
-        return line[passed:]
+                forwarded += 1
+        return batches[forwarded:]
 
     async def _publish(self, number: int, shard_batch: ShardBatch) -> None:
         await self._publisher.publish(
@@ -113,12 +115,12 @@ class Forwarder:
             headers={PUBLISHER: shard_batch.sender.user},
         )
 
-    async def _tell(
-        self, deliveries: Sequence[Delivery], messages: Sequence[Opened], left: Sequence[ShardBatch]
+    async def _publish_outcomes(
+        self, deliveries: Sequence[Delivery], messages: Sequence[Admitted], left: Sequence[ShardBatch]
     ) -> bool:
-        """Say what did not go on, until the broker has that; return whether the deliveries may be acknowledged."""
+        """Answer what was not forwarded, until the broker has that; return whether deliveries may be acknowledged."""
         answers = _answers(messages, left)
-        poison = [one for message in messages for one in message.poison] + list(_unheard(left))
+        poison = [one for message in messages for one in message.poison] + list(_unanswered(left))
         for wait in backoff():
             try:
                 await asyncio.gather(
@@ -127,10 +129,10 @@ class Forwarder:
                         for sender, found in answers.items()
                         if sender.reply_queue
                     ),
-                    *(self._outcomes.bury(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
+                    *(self._outcomes.dead_letter(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
                 )
             except Unavailable as error:
-                log.warning("bots not told", extra={"error": str(error)})
+                log.warning("outcomes of bots not published", extra={"error": str(error)})
                 if not any(delivery.lease.live for delivery in deliveries):
                     return False
                 await pause(wait)
@@ -142,7 +144,7 @@ class Forwarder:
         return True
 
 
-def _answers(messages: Iterable[Opened], left: Iterable[ShardBatch]) -> dict[Sender, list[Refused]]:
+def _answers(messages: Iterable[Admitted], left: Iterable[ShardBatch]) -> dict[Sender, list[Refused]]:
     detail = "the room's queue is full; send it again with the same key"
     found: defaultdict[Sender, list[Refused]] = defaultdict(list)
     for message in messages:
@@ -153,7 +155,7 @@ def _answers(messages: Iterable[Opened], left: Iterable[ShardBatch]) -> dict[Sen
     return found
 
 
-def _unheard(left: Iterable[ShardBatch]) -> Iterator[Poison]:
+def _unanswered(left: Iterable[ShardBatch]) -> Iterator[Poison]:
     """Return what is not to get lost, as nobody would hear that it is to be sent again."""
     reason = "the room's queue is full, and the sender wants no answer"
     return (

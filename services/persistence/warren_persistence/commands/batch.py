@@ -54,7 +54,7 @@ class Trust:
 
 @dataclass(slots=True)
 class Decoded:
-    """A delivery, whose it is, the commands in it, what in it is poison, and what was said in somebody else's name."""
+    """A delivery, whose it is, the commands in it, what in it is poison, and what was sent in somebody else's name."""
 
     delivery: Delivery
     publisher: str | None
@@ -103,8 +103,8 @@ class Batch:
             left = max(0, left - len(part.commands))
         return first, rest
 
-    def bury(self, reason: str) -> None:
-        """Put all commands among what is poison, where they are to be answered still."""
+    def dead_letter(self, reason: str) -> None:
+        """Make all commands poison, which becomes dead letters; they are to be answered still."""
         for part in self.parts:
             part.poison += (_poison(one.model_dump(mode="json"), reason, part.publisher) for one in part.commands)
 

@@ -47,7 +47,7 @@ def as_wire(document: dict[str, Any]) -> StoredEvent:
 def as_stored(document: dict[str, Any]) -> Stored:
     """Return where an event stands; one of a type that only a newer replica knows is none of what is known here.
 
-    What was erased may have said anything: whoever sends it again is told its place.
+    What was erased may have said anything: whoever sends it again gets its place.
     """
     if document.get("erased"):
         return Stored(document["seq"], document["number"], None)

@@ -1,4 +1,4 @@
-"""Reads from the logs the events that change what is looked up, past all that is said between them."""
+"""Reads from the logs the events that change what is looked up, past all other events between them."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""Tells people in their inboxes what concerns them elsewhere, at least once and, by its key, once.
+"""Sends notices to people's inboxes of what concerns them elsewhere, at least once and, by its key, once.
 
 A notice is a command to another room, perhaps of another writer, and that one's queue may be full: so the writer does
-not wait for it. An event that concerns somebody is stored with the mark `unsent`, in the same insert; a courier
+not wait for it. An event that concerns somebody is stored with the mark `unsent`, in the same insert; the outbox
 publishes the notice and takes the mark away. Every replica has one, and looks again after those that died.
 """
 
@@ -72,19 +72,19 @@ class NotificationOutbox:
             names = {room for room, _ in found}
             await self._store.projector.load(names)
             rooms = await self._store.rooms_by_name(names)
-            sent = [(room, event) for room, event in found if await self._told(room, event, rooms.get(room), refused)]
+            sent = [(room, event) for room, event in found if await self._done(room, event, rooms.get(room), refused)]
             await self._store.mark_sent(sent)
         return refused
 
-    async def _told(
+    async def _done(
         self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
     ) -> bool:
         """Publish the event's notice; return whether it is done with, which it is, too, if there is none."""
         with contained("notice", room=room, seq=event.seq):
-            return await self._tell(room, event, about, refused)
+            return await self._deliver(room, event, about, refused)
         return False  # it waits for somebody to mend that, and no other does
 
-    async def _tell(
+    async def _deliver(
         self, room: str, event: LogEvent, about: Mapping[str, Any] | None, refused: dict[int, Unavailable]
     ) -> bool:
         user = recipient(event)

@@ -8,7 +8,8 @@ from itertools import islice
 
 from opentelemetry.trace import Span
 from warren.broker.backoff import backoff, pause
-from warren.broker.dead import about, dead_letter
+from warren.broker.dead import about
+from warren.broker.dead import dead_letter as publish_dead_letter
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -39,7 +40,7 @@ class OutcomePublisher:
         self._unconfirmed = unconfirmed
         self._replica = replica
 
-    async def tell(self, batch: Batch, plan: Plan) -> bool:
+    async def publish(self, batch: Batch, plan: Plan) -> bool:
         """Publish everything about a stored batch; repeat what must arrive until it has, or the deliveries went back.
 
         Returns whether the deliveries may be acknowledged.
@@ -62,12 +63,12 @@ class OutcomePublisher:
                 await asyncio.gather(
                     *(self.reply(to, replies) for to, replies in _replies(answered).items()),
                     *(
-                        self.bury(poison, shard_queue(shard), COMMANDS, shard_key(shard))
+                        self.dead_letter(poison, shard_queue(shard), COMMANDS, shard_key(shard))
                         for poison, shard in _poison(batch)
                     ),
                 )
             except Unavailable as error:
-                log.warning("not answered", extra={"error": str(error)})
+                log.warning("outcomes not published", extra={"error": str(error)})
                 batch.drop_dead()
                 if not batch.parts:
                     return False
@@ -82,7 +83,7 @@ class OutcomePublisher:
         body = Replies(replies=list(replies)).model_dump_json(exclude_none=True).encode()
         await self._unconfirmed.publish("", reply_to, body, message_type="replies")
 
-    async def bury(self, poison: Poison, source: str, exchange: str, key: str) -> None:
+    async def dead_letter(self, poison: Poison, source: str, exchange: str, key: str) -> None:
         """Put what came from the queue `source` among the dead letters, to be sent again where it says.
 
         Raises Unavailable.
@@ -97,7 +98,7 @@ class OutcomePublisher:
             exchange=exchange,
             key=key,
         )
-        await dead_letter(self._confirmed, poison.body, headers)
+        await publish_dead_letter(self._confirmed, poison.body, headers)
 
 
 def _answered(batch: Batch, plan: Plan) -> Answered:
@@ -107,7 +108,7 @@ def _answered(batch: Batch, plan: Plan) -> Answered:
 
 
 def _spans(answered: Answered) -> dict[Place, Span]:
-    """Return in whose name each event is told, of those that are traced."""
+    """Return in whose name each event is published, of those that are traced."""
     return {
         (command.room, answer.seq): part.span
         for part, answers in answered

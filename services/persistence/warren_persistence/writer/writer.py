@@ -1,7 +1,7 @@
 """The group-commit writer: the one place where something becomes part of a room's log.
 
 One loop for all shards that the replica holds, because big batches are everything: take all that waits, judge it,
-store it in one ordered insert with majority concern, tell the world, acknowledge, and only then take again. The next
+store it in one ordered insert with majority concern, publish it, acknowledge, and only then take again. The next
 batch gathers meanwhile. (Publishing one batch while the next is inserted was tried: batches shrink, each message
 costs more CPU, and the throughput halves.) Whoever dies before the acknowledgement leaves the deliveries to the next
 writer, which finds the keys stored and says the same again.
@@ -81,7 +81,7 @@ class Writer:
         acknowledge(part.delivery for part in batch.parts)
 
     async def _pass(self, batch: Batch, doubted: set[str]) -> None:
-        """Store and tell, by halves if that fails in a way that nobody foresaw: what fails alone holds nobody up.
+        """Store and publish, by halves if that fails in a way that nobody foresaw: what fails alone holds nobody up.
 
         The halves come one after the other, so that each command keeps its place in its room.
         """
@@ -96,22 +96,22 @@ class Writer:
             await self._pass(half, {command.room for command in half.commands()})
 
     async def _pass_alone(self, batch: Batch, command: RoomCommand) -> None:
-        """Try a command again, and bury it, unless the store takes nothing else either: that is waited for."""
+        """Try a command again; it becomes a dead letter, unless the store takes nothing else either."""
         waits = backoff(cap=RETRY_CAP)
         while (error := await self._tried(batch, {command.room})) is not None:
             if await self._store_works():
-                batch.bury(f"failed: {error!r}")
+                batch.dead_letter(f"failed: {error!r}")
                 refused = refuse(command, Code.UNAVAILABLE, "it could not be stored; the operator is told")
-                await self._outcomes.tell(batch, Plan(answers=[refused]))
+                await self._outcomes.publish(batch, Plan(answers=[refused]))
                 return
             metrics.RETRIES.inc()
             await pause(next(waits))
             batch.drop_dead()
 
     async def _tried(self, batch: Batch, doubted: set[str]) -> Exception | None:
-        """Store and tell; return what nobody foresaw, with nothing kept of what it may have befallen."""
+        """Store and publish; return what nobody foresaw, with nothing kept of what it may have befallen."""
         try:
-            await self._store_and_tell(batch, doubted)
+            await self._store_and_publish(batch, doubted)
         except Exception as error:
             commands = list(batch.commands())
             if not commands:
@@ -132,13 +132,13 @@ class Writer:
             return True
         return False
 
-    async def _store_and_tell(self, batch: Batch, doubted: set[str]) -> None:
-        """Store and tell. `doubted`: rooms of which something may be stored already, so that the keys are looked up."""
+    async def _store_and_publish(self, batch: Batch, doubted: set[str]) -> None:
+        """Store and publish. `doubted`: rooms of which something may be stored already: their keys are looked up."""
         started = time.perf_counter()
         with within(batch.spans, "commit"):
             plan = await self._commit(batch, doubted)
         metrics.COMMIT.observe(time.perf_counter() - started)
-        if await self._outcomes.tell(batch, plan):
+        if await self._outcomes.publish(batch, plan):
             if any(recipient(event) for _, event, _ in plan.new):
                 self._notifications.wake()
             if any(event.type in PROJECTED for _, event, _ in plan.new):

@@ -12,7 +12,7 @@ from warren.broker.command_client import MESSAGE_LIMIT
 from warren.contract.commands import COMMANDS_LIMIT
 from warren.contract.topology import shard
 from warren.rates import Rate
-from warren_persistence.bots.admission import BODY_LIMIT, AdmissionControl, Opened, Sender, shard_batches
+from warren_persistence.bots.admission import BODY_LIMIT, AdmissionControl, Admitted, Sender, shard_batches
 from warren_persistence.commands.batch import PUBLISHER, Trust, publisher_of
 
 TRUST = Trust(frozenset({"gateway"}), own="persistence")
@@ -32,7 +32,7 @@ def gate(burst: float = 10, per_second: float = 1) -> AdmissionControl:
 
 
 def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
-    opened = gate().open(body(command("1"), command("2")), "bot.a", MAILBOX, 0)
+    opened = gate().admit(body(command("1"), command("2")), "bot.a", MAILBOX, 0)
     assert opened.sender == Sender("bot.a", MAILBOX)
     assert [one.key for one in opened.commands] == ["1", "2"]
     assert (opened.refused, opened.poison, opened.dropped) == ([], [], None)
@@ -40,54 +40,54 @@ def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
 
 @pytest.mark.parametrize("mailbox", ["bot.b.0123456789abcdef", "bot.a", "warren.dead", "gateway.x", "bot.ab.0", None])
 def test_answers_go_to_nobody_else(mailbox: str | None) -> None:
-    assert gate().open(body(command()), "bot.a", mailbox, 0).sender.reply_queue is None
+    assert gate().admit(body(command()), "bot.a", mailbox, 0).sender.reply_queue is None
 
 
 def test_beyond_its_pace_the_rest_of_a_message_is_refused_and_the_next_ones_are_not_read() -> None:
     tried = gate(burst=2)
-    opened = tried.open(body(*(command(key) for key in "1234")), "bot.a", MAILBOX, 0)
+    opened = tried.admit(body(*(command(key) for key in "1234")), "bot.a", MAILBOX, 0)
     assert [one.key for one in opened.commands] == ["1", "2"]
     assert [(one.id, one.code) for one in opened.refused] == [("3", "too_many"), ("4", "too_many")]
-    assert tried.open(b"no matter what", "bot.a", MAILBOX, 0.5).dropped == "too_many"
-    assert [one.key for one in tried.open(body(command("5")), "bot.a", MAILBOX, 1.5).commands] == ["5"]
+    assert tried.admit(b"no matter what", "bot.a", MAILBOX, 0.5).dropped == "too_many"
+    assert [one.key for one in tried.admit(body(command("5")), "bot.a", MAILBOX, 1.5).commands] == ["5"]
 
 
 def test_one_bots_pace_is_nothing_to_another_nor_to_whoever_speaks_for_people() -> None:
     tried = gate(burst=1)
     for user in ("bot.a", "bot.b", "gateway", "gateway", "gateway"):
-        assert tried.open(body(command()), user, None, 0).commands
-    assert tried.open(body(command()), "bot.a", None, 0).dropped == "too_many"
+        assert tried.admit(body(command()), user, None, 0).commands
+    assert tried.admit(body(command()), "bot.a", None, 0).dropped == "too_many"
 
 
 @pytest.mark.parametrize("user", [None, "persistence"])
 def test_whoever_has_no_name_or_the_services_own_is_not_read(user: str | None) -> None:
-    assert gate().open(body(command()), user, None, 0).dropped == "forbidden"
+    assert gate().admit(body(command()), user, None, 0).dropped == "forbidden"
 
 
 def test_what_is_longer_than_any_batch_is_not_read() -> None:
-    assert gate().open(b" " * (BODY_LIMIT + 1), "bot.a", None, 0).dropped == "invalid"
+    assert gate().admit(b" " * (BODY_LIMIT + 1), "bot.a", None, 0).dropped == "invalid"
 
 
 def test_what_is_no_command_is_poison_with_its_name_and_counts_like_one() -> None:
     tried = gate(burst=3)
-    opened = tried.open(body(5, command("good"), {"type": "zork"}), "bot.a", None, 0)
+    opened = tried.admit(body(5, command("good"), {"type": "zork"}), "bot.a", None, 0)
     assert [(one.body, one.publisher) for one in opened.poison] == [
         (b'{"commands":[5]}', "bot.a"),
         (b'{"commands":[{"type":"zork"}]}', "bot.a"),
     ]
     assert [one.key for one in opened.commands] == ["good"]
-    assert tried.open(b"junk", "bot.a", None, 0).dropped == "too_many"
+    assert tried.admit(b"junk", "bot.a", None, 0).dropped == "too_many"
 
 
 def test_a_batch_of_nothing_but_poison_fills_no_more_of_the_dead_letters_than_the_pace_lets_it() -> None:
-    opened = gate(burst=3).open(body(*range(COMMANDS_LIMIT)), "bot.a", None, 0)
+    opened = gate(burst=3).admit(body(*range(COMMANDS_LIMIT)), "bot.a", None, 0)
     assert len(opened.poison) == 3
 
 
 def test_a_message_of_more_commands_than_there_may_be_is_poison_as_a_whole() -> None:
     most, more = (body(*(command(str(number)) for number in range(count))) for count in (50, 51))
-    assert len(gate(burst=100).open(most, "bot.a", None, 0).commands) == COMMANDS_LIMIT == 50
-    opened = gate(burst=100).open(more, "bot.a", None, 0)
+    assert len(gate(burst=100).admit(most, "bot.a", None, 0).commands) == COMMANDS_LIMIT == 50
+    opened = gate(burst=100).admit(more, "bot.a", None, 0)
     assert (opened.commands, [one.body for one in opened.poison]) == ([], [more])
 
 
@@ -95,7 +95,7 @@ def test_the_longest_commands_of_one_message_are_read() -> None:
     """Control characters are escaped: each has six bytes then."""
     name, text = "\x01" * 128, "\x01" * 3_999 + "x"
     long = [{**command(str(number)), "name": name, "text": text} for number in range(MESSAGE_LIMIT)]
-    opened = gate(burst=100).open(body(*long), "bot.a", None, 0)
+    opened = gate(burst=100).admit(body(*long), "bot.a", None, 0)
     assert len(opened.commands) == MESSAGE_LIMIT
 
 
@@ -105,7 +105,7 @@ def test_the_longest_commands_of_one_message_are_read() -> None:
 )
 def test_what_is_wrong_in_one_command_is_poison_for_that_command_alone(wrong: dict[str, Any]) -> None:
     bad = {**command("bad"), **wrong}
-    opened = gate().open(body(command("1"), bad, command("2")), "bot.a", None, 0)
+    opened = gate().admit(body(command("1"), bad, command("2")), "bot.a", None, 0)
     assert [one.key for one in opened.commands] == ["1", "2"]
     (poison,) = opened.poison
     assert json.loads(poison.body) == {"commands": [bad]}
@@ -118,22 +118,22 @@ def junk(size: int) -> bytes:
 
 
 def test_a_dead_letter_says_the_first_thing_that_is_wrong_and_repeats_nothing_of_its_body() -> None:
-    (poison,) = gate().open(junk(1_000_000), "bot.a", None, 0).poison
+    (poison,) = gate().admit(junk(1_000_000), "bot.a", None, 0).poison
     assert len(poison.reason) < 400
 
 
 def test_what_is_read_is_paid_for_whatever_it_says() -> None:
     """A message of a megabyte that is one bad command costs what the commands in a good one would."""
     tried = gate(burst=30)
-    assert tried.open(junk(1_000_000), "bot.a", None, 0).poison
-    assert tried.open(body(command()), "bot.a", None, 9).dropped == "too_many"
-    assert tried.open(body(command()), "bot.a", None, 12).commands
+    assert tried.admit(junk(1_000_000), "bot.a", None, 0).poison
+    assert tried.admit(body(command()), "bot.a", None, 9).dropped == "too_many"
+    assert tried.admit(body(command()), "bot.a", None, 12).commands
 
 
 @pytest.mark.parametrize("part", [b"[]", b"{}", b"0", b"[0]"])
 def test_junk_is_not_read_once_it_has_more_parts_than_any_commands(part: bytes) -> None:
     body = b'{"commands":[' + b",".join([part] * 240_000) + b"]}"
-    (poison,) = gate().open(body, "bot.a", None, 0).poison
+    (poison,) = gate().admit(body, "bot.a", None, 0).poison
     assert "too many parts" in poison.reason
 
 
@@ -145,10 +145,10 @@ MESSAGES = st.lists(
 @given(MESSAGES)
 def test_parcels_are_of_one_sender_and_one_shard_and_keep_the_order(said: list[tuple[str, list[str]]]) -> None:
     numbers = iter(range(10_000))
-    opened: list[Opened] = []
+    opened: list[Admitted] = []
     for user, rooms in said:
         commands = [command(str(next(numbers)), room, user) for room in rooms]
-        opened.append(gate(burst=1e9).open(body(*commands), user, f"{user}.x", 0))
+        opened.append(gate(burst=1e9).admit(body(*commands), user, f"{user}.x", 0))
     found = shard_batches(opened)
     for number, line in found.items():
         for parcel in line:

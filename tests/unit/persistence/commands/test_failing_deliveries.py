@@ -37,7 +37,7 @@ def test_the_writers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "parse", broken)
-    found = Forwarder(DeliveryQueue(), AdmissionControl(TRUST), Nobody, Nobody)._open(delivery("bot.a"))
+    found = Forwarder(DeliveryQueue(), AdmissionControl(TRUST), Nobody, Nobody)._admit(delivery("bot.a"))
     assert found.poison == [Poison(BODY, "failed: RecursionError('nobody foresaw it')", "bot.a")]
     assert found.commands == []
 
