@@ -14,6 +14,7 @@ from warren_local.pidfile import clear_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from harness.fork_server import ForkedService
 from harness.http_transport import http_client
 from harness.outage import table
 from harness.rabbitmq_4 import CHOICE
@@ -37,8 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let stacks know which RabbitMQ is wanted; one may say so in the environment, too.
 
     Connections that were refused are dropped: aio-pika would begin to close one whenever it is collected, which is a
-    warning in another test if no loop is running then.
+    warning in another test if no loop is running then. Services are forked, most of whose start is their imports.
     """
+    Stack.service = ForkedService
     Connection.__del__ = lambda _: None  # type: ignore[method-assign]
     if chosen := config.getoption("--rabbitmq"):
         os.environ[CHOICE] = chosen

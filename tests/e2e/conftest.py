@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 from conftest import BASE_PORT
-from e2e.browser import FLAGS, MISSING, chromium
-from e2e.chat_page import ChatPage
-from e2e.registry import Guest, Registry
 from harness.concurrency import run_concurrently
 from harness.resilient_client import fresh_room
 from harness.stack import READY_WITHIN, Stack
@@ -15,6 +12,10 @@ from httpx import AsyncClient
 from playwright.async_api import Browser, async_playwright
 from warren_local.service import Service
 from warren_ui.session import COOKIE
+
+from e2e.browser import FLAGS, MISSING, chromium
+from e2e.chat_page import ChatPage
+from e2e.registry import Guest, Registry
 
 ROOMS_PER_CONNECTION = 6
 """Few, so that a test can go above it."""
@@ -25,7 +26,7 @@ Arrive = Callable[..., Awaitable[ChatPage]]
 Meet = Callable[..., Awaitable[tuple[list[ChatPage], str]]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(home: Path) -> Iterator[Stack]:
     """Start a stack of its own, since this one is not spared."""
     env = {"WARREN_ROOMS_PER_CONNECTION": str(ROOMS_PER_CONNECTION), "WARREN_READ_EVERYTHING": WATCHER}
@@ -34,7 +35,7 @@ def stack(home: Path) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ui(stack: Stack) -> Iterator[str]:
     """Start the UI and return its address."""
     env = {"WARREN_GATEWAYS": ",".join(gateway.url for gateway in stack.gateways)}
@@ -45,7 +46,7 @@ def ui(stack: Stack) -> Iterator[str]:
         yield service.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Start the machine's Chromium, without a window."""
     path = chromium()

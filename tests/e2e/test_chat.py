@@ -2,13 +2,14 @@
 
 import re
 
-from e2e.chat_page import COMPOSER, WITHIN_MS
-from e2e.conftest import ROOMS_PER_CONNECTION, Arrive, Meet
-from e2e.registry import Registry
 from harness.concurrency import run_concurrently
 from harness.resilient_client import fresh_room
 from harness.stack import Stack
 from playwright.async_api import expect
+
+from e2e.chat_page import COMPOSER, WITHIN_MS
+from e2e.conftest import ROOMS_PER_CONNECTION, Arrive, Meet
+from e2e.registry import Registry
 
 TEXT_LIMIT = 4_000
 

@@ -1,9 +1,10 @@
 """Names that a reader cannot tell apart are shown with their ids, wherever they are shown."""
 
-from e2e.conftest import Arrive
-from e2e.registry import Registry
 from harness.resilient_client import fresh_room
 from playwright.async_api import expect
+
+from e2e.conftest import Arrive
+from e2e.registry import Registry
 
 
 async def test_of_two_conversations_the_page_tells_with_whom(arrive: Arrive, registry: Registry) -> None:

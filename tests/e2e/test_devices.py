@@ -1,12 +1,13 @@
 """What a device is and allows: shared by several people, without storage, a phone, on over midnight."""
 
 import pytest
-from e2e.chat_page import COMPOSER, ChatPage
-from e2e.conftest import Arrive, Meet
-from e2e.registry import Guest, Registry
 from harness.resilient_client import fresh_room
 from playwright.async_api import expect
 from warren_ui.session import COOKIE
+
+from e2e.chat_page import COMPOSER, ChatPage
+from e2e.conftest import Arrive, Meet
+from e2e.registry import Guest, Registry
 
 BLOCKED = """for (const name of ["localStorage", "sessionStorage"]) {
     const get = () => { throw new DOMException("The operation is insecure.", "SecurityError"); };

@@ -1,8 +1,9 @@
 """Conversations of two: from a search, from somebody's name, from the list of members."""
 
+from playwright.async_api import expect
+
 from e2e.chat_page import ChatPage
 from e2e.conftest import Meet
-from playwright.async_api import expect
 
 
 async def talk(ana: ChatPage, ben: ChatPage) -> None:

@@ -1,9 +1,10 @@
 """Being rid of a conversation, and of a person: hiding and blocking, and the ways back."""
 
+from playwright.async_api import Locator, expect
+
 from e2e.chat_page import ChatPage
 from e2e.conftest import Arrive
 from e2e.registry import Guest, Registry
-from playwright.async_api import Locator, expect
 
 
 async def press(button: Locator) -> None:

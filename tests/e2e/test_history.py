@@ -3,9 +3,6 @@
 import asyncio
 
 import pytest
-from e2e.chat_page import MESSAGE, ChatPage
-from e2e.conftest import Arrive
-from e2e.registry import Registry
 from harness.broker_client import BATCH, connect_broker
 from harness.concurrency import run_concurrently
 from harness.resilient_client import bearer, fresh_room, make_room, sign_in
@@ -13,6 +10,10 @@ from harness.stack import Stack
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
 from warren.contract import commands as c
+
+from e2e.chat_page import MESSAGE, ChatPage
+from e2e.conftest import Arrive
+from e2e.registry import Registry
 
 MESSAGES = 150
 RENAMES = 425

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import BASE_PORT
-from e2e.conftest import Arrive
 from harness.resilient_client import fresh_room
 from harness.stack import READY_WITHIN, Stack
 from warren_local.service import Service
+
+from e2e.conftest import Arrive
 
 ROOM = fresh_room("landing")
 

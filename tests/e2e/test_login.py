@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from conftest import BASE_PORT
-from e2e.chat_page import ChatPage
 from harness.concurrency import run_concurrently
 from harness.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from harness.resilient_client import bearer, fresh_room
@@ -16,6 +15,8 @@ from harness.stack import READY_WITHIN, Stack
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, expect
 from warren_local.service import Service
+
+from e2e.chat_page import ChatPage
 
 PORT = BASE_PORT + 1_000 + 491
 ADDRESS = f"http://127.0.0.1:{PORT}"

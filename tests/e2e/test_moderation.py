@@ -4,12 +4,13 @@ import re
 from functools import partial
 
 import pytest
-from e2e.chat_page import COMPOSER, ChatPage
-from e2e.conftest import Arrive, Meet
-from e2e.registry import Guest, Registry
 from harness.concurrency import run_concurrently
 from harness.resilient_client import fresh_room
 from playwright.async_api import expect
+
+from e2e.chat_page import COMPOSER, ChatPage
+from e2e.conftest import Arrive, Meet
+from e2e.registry import Guest, Registry
 
 ATTACK = '<img src=x onerror="window.pwned=1"> **b** [x](javascript:y)'
 

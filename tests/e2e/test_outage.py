@@ -1,8 +1,9 @@
 """Gateways are killed while people chat; nobody reloads, nothing is lost, doubled or out of order."""
 
+from harness.stack import Stack, begin
+
 from e2e.chat_page import ChatPage
 from e2e.conftest import Meet
-from harness.stack import Stack, begin
 
 
 async def two_in_a_room(meet: Meet) -> tuple[ChatPage, ChatPage]:

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from e2e.chat_page import COMPOSER, ChatPage
-from e2e.conftest import Arrive, Meet
 from harness.concurrency import run_concurrently
 from harness.raw_clients import message, raw_sign_in
 from harness.resilient_client import fresh_room, join_room, sign_in
@@ -16,6 +14,9 @@ from harness.tuned_services import end_grace, presence_with_long_grace
 from httpx import AsyncClient
 from playwright.async_api import Locator, WebSocketRoute, expect
 from warren_local.service import Service
+
+from e2e.chat_page import COMPOSER, ChatPage
+from e2e.conftest import Arrive, Meet
 
 IDLE = "05:01"
 HIDDEN = "00:11"

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from e2e.chat_page import ChatPage
-from e2e.conftest import Arrive
 from harness.concurrency import run_concurrently
 from harness.raw_clients import RawClient, message, raw_sign_in
 from harness.resilient_client import bearer, fresh_room, sign_in
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
+
+from e2e.chat_page import ChatPage
+from e2e.conftest import Arrive
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MINUTE = timedelta(minutes=1)

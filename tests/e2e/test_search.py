@@ -2,11 +2,12 @@
 
 import asyncio
 
+from harness.resilient_client import fresh_room
+from playwright.async_api import Route, expect
+
 from e2e.chat_page import ChatPage
 from e2e.conftest import Arrive
 from e2e.registry import Registry
-from harness.resilient_client import fresh_room
-from playwright.async_api import Route, expect
 
 
 async def found(person: ChatPage) -> list[str]:

@@ -2,11 +2,12 @@
 
 from uuid import uuid4
 
-from e2e.conftest import Arrive
 from harness.stack import Stack
 from harness.tokens import token
 from playwright.async_api import WebSocket, expect
 from warren_ui.component import chat_script
+
+from e2e.conftest import Arrive
 
 _MOUNT = """async ({ script, data }) => {
     window.wishes ??= [];

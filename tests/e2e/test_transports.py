@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 import warren_client
-from e2e.chat_page import WITHIN_MS, ChatPage
 from harness.concurrency import run_concurrently
 from harness.http_proxy import HttpProxy, Kind
 from harness.resilient_client import bearer, fresh_room, join_room, make_room
@@ -18,6 +17,8 @@ from harness.web_site import WebSite
 from httpx import AsyncClient
 from playwright.async_api import Browser, BrowserContext, Request, expect
 from warren_ui.component import chat_script
+
+from e2e.chat_page import WITHIN_MS, ChatPage
 
 _CHAT = """<!doctype html><title>Chat</title><div id="host"></div><script type="module">
     import mount from "/chat.js";

@@ -96,10 +96,15 @@ class _Forked:
         return code
 
     def _look(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+        if self.returncode is None and self._has_ended(timeout):
             self.returncode = self._server.ask(ended=self.pid)
             os.close(self._ended)
         return self.returncode
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        waiting = select.poll()
+        waiting.register(self._ended, select.POLLIN)
+        return bool(waiting.poll(None if timeout is None else timeout * 1_000))
 
 
 def _serve(module: str) -> None:

@@ -16,7 +16,6 @@ from warren_local.servers import Broker, Server, database
 from warren_local.service import Service
 from warren_local.topology import declare
 
-from harness.fork_server import ForkedService
 from harness.rabbitmq_4 import chosen_broker
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
@@ -62,6 +61,9 @@ class Stack:
     `programs`: those of another RabbitMQ than the tests' own. `plugins`: those of the broker's. `servers`: a broker and
     a database to have instead.
     """
+
+    service: type[Service] = Service
+    """What its replicas are; the tests' are forked."""
 
     def __init__(
         self, home: Path, base: int, *, gateways: int = 2, persistence: int = 2, presence: int = 0, heartbeat: int = 10,
@@ -135,4 +137,4 @@ class Stack:
         first, step = PORTS[kind]
         env = {"WARREN_AMQP_URL": self.amqp_url(kind), **self._env, **(env or {})}
         log = self.home / "logs" / f"{name}.log"
-        return ForkedService(name, f"warren_{kind}", env, self.base + first + step * number, log, home=self.home)
+        return self.service(name, f"warren_{kind}", env, self.base + first + step * number, log, home=self.home)
