@@ -32,7 +32,7 @@ from harness.resilient_client import ResilientClient, fresh_room, join_room, sig
 from harness.stack import Stack
 from harness.transport import TRANSPORTS
 from warren.bot.broker.chat import PACE
-from warren.broker.dead import looking
+from warren.broker.dead import open_dead_letters
 from warren.contract.bots import is_bot
 from warren.contract.ids import new_id
 from warren_persistence.bots.admission import BOTS
@@ -287,7 +287,7 @@ async def test_one_that_fails_at_everything_leaves_dead_letters_and_an_empty_que
         assert await bot.counts("warren_bot_handled_total") == 0
     record_property("given up", given_up)
     assert await depth(stack.rabbitmq.url, f"bot.{name}.dead") == given_up
-    async with looking(stack.rabbitmq.url, name) as letters:
+    async with open_dead_letters(stack.rabbitmq.url, name) as letters:
         assert {letter.header("reason") for letter in letters.found} == {reason}
 
 

@@ -18,7 +18,7 @@ from warren_gateway.presence.snapshot import PresenceSnapshot
 from warren_presence.clock import Clock
 from warren_presence.domain.leases import Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL
-from warren_presence.domain.shard import AskAgain, Record, Shard, Tell
+from warren_presence.domain.shard import BroadcastFrames, RecordLastSeen, RequestAnnouncements, Shard
 
 NUMBER = 3
 """The only shard that is played: all rooms and people below are of it."""
@@ -222,7 +222,7 @@ class Replica:
         if self.leases.stopped(said.gateway):
             return
         if self.leases.heard_at(said.gateway) is None:
-            self.leases.hear(said.gateway, now)
+            self.leases.renew(said.gateway, now)
         self.shard.announce(said, now)
 
     def control(self, said: p.AnyControl) -> None:
@@ -238,7 +238,7 @@ class Replica:
         for said in waiting:
             match said:
                 case p.Heartbeat(gateway=gateway, seqs=seqs) if not self.leases.stopped(gateway):
-                    self.leases.hear(gateway, now)
+                    self.leases.renew(gateway, now)
                     if self.shard:
                         self.shard.heartbeat(gateway, seqs[NUMBER], now)
                 case p.Goodbye(gateway=gateway):
@@ -257,11 +257,11 @@ class Replica:
                 self.shard.end(gateway, now, since)
         for action in self.shard.tick(now) if self.shard else ():
             match action:
-                case Tell(room, frames):
+                case BroadcastFrames(room, frames):
                     self.world.tell(self, room, frames)
-                case Record(user, ago):
+                case RecordLastSeen(user, ago):
                     self.world.records.append((self.world.now, user, ago))
-                case AskAgain(gateway):
+                case RequestAnnouncements(gateway):
                     self.world.asked_again += 1
                     self.world.say(p.Resync(shard=NUMBER, term=self.term, gateway=gateway))
 
@@ -596,7 +596,7 @@ class Simulation:
         assert shard.settled
         assert set(shard._rooms) == {room for (room, _), stay in self.stays.items() if stay.clients}
         assert sorted(shard.connected) == sorted({client.user for client in self.clients})
-        assert (shard._graces, shard._due, shard._sought) == (type(shard._graces)(), {}, set())
+        assert (shard._graces, shard._due, shard._status_requests) == (type(shard._graces)(), {}, set())
 
     def _assert_told(self, roster: PresenceSnapshot, expected: dict[str, str]) -> None:
         online = sum(status == "online" for status in expected.values())

@@ -52,7 +52,7 @@ from integration.test_broker_rights import (
     purge,
 )
 from warren.bot import Bot, Message, Policy, Timer
-from warren.broker.dead import looking
+from warren.broker.dead import open_dead_letters
 from warren.contract.ids import new_id
 from warren.contract.topology import (
     BOT_COMMANDS,
@@ -504,7 +504,7 @@ async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief
     await thief.publish(BOT_COMMANDS, "", b"no commands, but " + mark)
 
     async def sent_again() -> bool:
-        async with looking(stack.rabbitmq.url) as letters:
+        async with open_dead_letters(stack.rabbitmq.url) as letters:
             for letter in letters.found:
                 if mark in letter.message.body:
                     await letters.replay(letter)

@@ -7,7 +7,7 @@ import aio_pika
 import pytest
 from harness.stack import Stack
 from warren.broker.bots import declare_bot, remove_bot
-from warren.broker.dead import looking
+from warren.broker.dead import open_dead_letters
 from warren.contract.bots import bot_dead_exchange, bot_queue
 
 BOT = "orderly"
@@ -32,20 +32,20 @@ async def bodies(stack: Stack) -> AsyncIterator[list[bytes]]:
 
 
 async def seen(stack: Stack) -> list[bytes]:
-    async with looking(stack.rabbitmq.url, BOT) as letters:
+    async with open_dead_letters(stack.rabbitmq.url, BOT) as letters:
         return [letter.message.body for letter in letters.found]
 
 
 async def test_what_is_looked_at_stays_in_its_place(stack: Stack, bodies: list[bytes]) -> None:
     assert [await seen(stack) for _ in range(3)] == [bodies] * 3
     with pytest.raises(LookupError):
-        async with looking(stack.rabbitmq.url, BOT) as letters:
+        async with open_dead_letters(stack.rabbitmq.url, BOT) as letters:
             letters.select([LETTERS + 1])
     assert await seen(stack) == bodies
 
 
 async def test_what_is_left_when_some_are_dealt_with_stays_in_order(stack: Stack, bodies: list[bytes]) -> None:
-    async with looking(stack.rabbitmq.url, BOT) as letters:
+    async with open_dead_letters(stack.rabbitmq.url, BOT) as letters:
         for letter in letters.select([1, 2, 50, 51, LETTERS]):
             await letters.drop(letter)
     del bodies[-1], bodies[49:51], bodies[:2]
@@ -53,7 +53,7 @@ async def test_what_is_left_when_some_are_dealt_with_stays_in_order(stack: Stack
 
 
 async def test_all_are_dropped(stack: Stack, bodies: list[bytes]) -> None:
-    async with looking(stack.rabbitmq.url, BOT) as letters:
+    async with open_dead_letters(stack.rabbitmq.url, BOT) as letters:
         for letter in letters.select([]):
             await letters.drop(letter)
     assert await seen(stack) == []
@@ -61,7 +61,7 @@ async def test_all_are_dropped(stack: Stack, bodies: list[bytes]) -> None:
 
 async def test_all_are_replayed_in_order(stack: Stack, bodies: list[bytes]) -> None:
     await seen(stack)
-    async with looking(stack.rabbitmq.url, BOT) as letters:
+    async with open_dead_letters(stack.rabbitmq.url, BOT) as letters:
         for letter in letters.select([]):
             await letters.replay(letter)
     assert await seen(stack) == []

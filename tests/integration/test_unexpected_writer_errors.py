@@ -16,7 +16,7 @@ from harness.resilient_client import fresh_room, make_room
 from harness.stack import Stack
 from integration.conftest import Person, new_person
 from pymongo.database import Database
-from warren.broker.dead import looking
+from warren.broker.dead import open_dead_letters
 from warren.contract.codes import Code
 from warren.contract.topology import shard, shard_queue
 
@@ -102,12 +102,12 @@ async def failures(stack: Stack, what: str = "commit") -> float:
 
 async def letters(stack: Stack, room: str) -> list[bytes]:
     """Return the dead letters about a room."""
-    async with looking(stack.rabbitmq.url) as found:
+    async with open_dead_letters(stack.rabbitmq.url) as found:
         return [letter.message.body for letter in found.found if room.encode() in letter.message.body]
 
 
 async def replay(stack: Stack, room: str) -> None:
-    async with looking(stack.rabbitmq.url) as found:
+    async with open_dead_letters(stack.rabbitmq.url) as found:
         for letter in found.found:
             if room.encode() in letter.message.body:
                 await found.replay(letter)

@@ -35,14 +35,14 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
         async with background(
             asyncio.create_task(link.run(), name="presence"),
             asyncio.create_task(seen.run(), name="last seen"),
-            asyncio.create_task(_measure(service), name="gauges"),
+            asyncio.create_task(_update_gauges(service), name="gauges"),
         ):
             yield {"broker": lambda: link.up}
     finally:
         store.close()
 
 
-async def _measure(service: PresenceService) -> None:
+async def _update_gauges(service: PresenceService) -> None:
     while True:
         await asyncio.sleep(MEASURE_EVERY)
         service.measure()

@@ -26,17 +26,25 @@ from warren.untrusted import first_error
 from warren_presence import metrics
 from warren_presence.clock import Clock
 from warren_presence.domain.leases import Leases
-from warren_presence.domain.shard import Action, AskAgain, Find, Record, Shard, Show, Tell
+from warren_presence.domain.shard import (
+    Action,
+    BroadcastFrames,
+    BroadcastStatus,
+    LookUpLastSeen,
+    RecordLastSeen,
+    RequestAnnouncements,
+    Shard,
+)
 from warren_presence.seen import LastSeen
 
 log = logging.getLogger(__name__)
 
 TICK = 0.05
-"""Seconds between looks at what is due: what announcements that come together gather for."""
-KNOCK_EVERY = 1.0
-"""Seconds between knocks on every shard, which tell who its active consumer is."""
-UNHEARD = 5.0
-"""Seconds without so much as a knock after which a shard is another's."""
+"""Seconds between two ticks: announcements that come together are gathered for this long."""
+PROBE_EVERY = 1.0
+"""Seconds between ownership probes to every shard: whoever gets one is its active consumer."""
+OWNERSHIP_TIMEOUT = 5.0
+"""Seconds without any message, probes included, after which another replica owns the shard."""
 FAILED_PAUSE = 5.0
 """Seconds before a shard that failed is begun anew, which has every gateway announce all of it."""
 RECORD_EVERY = 60.0
@@ -75,7 +83,7 @@ class PresenceService:
         self._paused_until: dict[int, float] = {}
         """By shard that has failed: when it is begun anew."""
         self._publisher = Publisher(confirm=False)
-        self._shards = Shards(replica, presence_queue, PREFETCH, self._take, self._lost)
+        self._shards = Shards(replica, presence_queue, PREFETCH, self._on_delivery, self._lost)
         self._tasks = Tasks("message")
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -85,40 +93,40 @@ class PresenceService:
         async with asyncio.TaskGroup() as group:
             for work in (
                 self._publisher.serve(connection), self._listen(connection), self._shards.serve(connection),
-                self._tick(), self._knock(), self._record_connected(),
+                self._tick(), self._probe_ownership(), self._record_connected(),
             ):  # fmt: skip
                 group.create_task(until_lost(work))
 
     async def _listen(self, connection: AbstractConnection) -> None:
-        """Take in what gateways and other replicas say to all."""
+        """Consume what gateways and other replicas broadcast."""
         channel = await open_channel(connection, prefetch=0)
         queue = await declare_own_queue(connection, channel, CONTROL_LENGTH)
-        await consume(channel, queue.name, self._control, exclusive=True, no_ack=True)
+        await consume(channel, queue.name, self._on_control, exclusive=True, no_ack=True)
         await queue.bind(CONTROL, timeout=10)
-        await self._say(CONTROL, "", p.RollCall(replica=self._replica))
+        await self._publish(CONTROL, "", p.RollCall(replica=self._replica))
         await until_gone(channel, queue)
         raise Unavailable("channel closed")
 
-    def _take(self, lease: Lease, message: DeliveredMessage) -> None:
+    def _on_delivery(self, lease: Lease, message: DeliveredMessage) -> None:
         """Take a message of a shard: whoever gets one is the shard's active consumer."""
         now, number = self._clock.now, lease.shard
         if now >= self._paused_until.get(number, now):
             held = self._held.get(number) or self._take_over(number, now)
             held.heard_at = now
-            self._guarded(held, lambda held: self._heard(held, message, now))
+            self._guarded(held, lambda held: self._on_shard_message(held, message, now))
         if message.delivery_tag is not None:
             lease.acks.through(message.delivery_tag)
 
-    def _heard(self, held: _Held, message: DeliveredMessage, now: float) -> None:
+    def _on_shard_message(self, held: _Held, message: DeliveredMessage, now: float) -> None:
         try:
             said = p.SHARD_MESSAGE.validate_json(message.body)
         except ValidationError as error:
             _refused(error)
         else:
             if isinstance(said, p.Announcement):
-                self._announced(held, said, now)
+                self._on_announcement(held, said, now)
 
-    def _announced(self, held: _Held, said: p.Announcement, now: float) -> None:
+    def _on_announcement(self, held: _Held, said: p.Announcement, now: float) -> None:
         if said.shard != held.number:
             metrics.REFUSED.inc()
             log.warning("message refused", extra={"error": f"of shard {said.shard}, in the queue of {held.number}"})
@@ -126,7 +134,7 @@ class PresenceService:
         if self._leases.stopped(said.gateway):
             return
         if self._leases.heard_at(said.gateway) is None:
-            self._leases.hear(said.gateway, now)
+            self._leases.renew(said.gateway, now)
         metrics.CHANGES.inc(len(said.changes))
         held.shard.announce(said, now)
 
@@ -136,11 +144,11 @@ class PresenceService:
         held = self._held[number] = _Held(number, shard, now)
         log.info("shard taken over", extra={"shard": number, "term": shard.term})
         metrics.TAKEOVERS.inc()
-        self._tasks.start(self._say(CONTROL, "", p.Resync(shard=number, term=shard.term)))
+        self._tasks.start(self._publish(CONTROL, "", p.Resync(shard=number, term=shard.term)))
         return held
 
-    def _each(self, act: Callable[[_Held], None]) -> None:
-        """Do something with each shard. What is known of one that fails is left: it is the gateways' to say again."""
+    def _for_each_shard(self, act: Callable[[_Held], None]) -> None:
+        """Do something with each shard. One that fails is dropped: the gateways announce it anew."""
         for held in list(self._held.values()):
             self._guarded(held, act)
 
@@ -157,7 +165,7 @@ class PresenceService:
         if self._held.pop(number, None) is not None:
             log.info("shard let go", extra={"shard": number})
 
-    def _control(self, message: DeliveredMessage) -> None:
+    def _on_control(self, message: DeliveredMessage) -> None:
         try:
             said = p.CONTROL_MESSAGE.validate_json(message.body)
         except ValidationError as error:
@@ -166,25 +174,25 @@ class PresenceService:
         now = self._clock.now
         match said:
             case p.Heartbeat(gateway=gateway, seqs=seqs) if not self._leases.stopped(gateway):
-                self._leases.hear(gateway, now)
-                self._each(lambda held: held.shard.heartbeat(gateway, seqs[held.number], now))
+                self._leases.renew(gateway, now)
+                self._for_each_shard(lambda held: held.shard.heartbeat(gateway, seqs[held.number], now))
             case p.Goodbye(gateway=gateway):
                 self._leases.stop(gateway, now)
-                self._each(lambda held: held.shard.end(gateway, now))
+                self._for_each_shard(lambda held: held.shard.end(gateway, now))
             case p.RollCall(replica=replica) if replica != self._replica:
-                self._tasks.start(self._say(CONTROL, "", p.Roll(gateways=self._leases.silences(now))))
+                self._tasks.start(self._publish(CONTROL, "", p.Roll(gateways=self._leases.seconds_silent(now))))
             case p.Roll(gateways=gateways):
-                self._learn(gateways, now)
+                self._add_gateways(gateways, now)
             case p.Resync(shard=number, term=term, gateway=None):
                 mine = self._held.get(number)
                 if mine is not None and mine.shard.term != term:
                     self._lost(number)
 
-    def _learn(self, silences: dict[str, float], now: float) -> None:
+    def _add_gateways(self, seconds_silent: dict[str, float], now: float) -> None:
         """Wait for gateways that another replica knows of: they may not have been heard here yet."""
-        for gateway, silent in silences.items():
-            if self._leases.learn(gateway, now - silent):
-                self._each(lambda held, gateway=gateway: held.shard.expect(gateway))  # type: ignore[misc]
+        for gateway, silent in seconds_silent.items():
+            if self._leases.add_heard_elsewhere(gateway, now - silent):
+                self._for_each_shard(lambda held, gateway=gateway: held.shard.expect(gateway))  # type: ignore[misc]
 
     async def _tick(self) -> None:
         while True:
@@ -193,7 +201,7 @@ class PresenceService:
             now = self._clock.now
             self._expire(now)
             for held in list(self._held.values()):
-                if now - held.heard_at > UNHEARD:
+                if now - held.heard_at > OWNERSHIP_TIMEOUT:
                     self._lost(held.number)
                 else:
                     # What is known of a shard is the gateways' to say again: whatever is wrong in it, it is begun anew.
@@ -206,25 +214,25 @@ class PresenceService:
             metrics.EXPIRED.inc()
             since = self._leases.heard_at(gateway)
             self._leases.end(gateway)
-            self._each(lambda held, gateway=gateway, since=since: held.shard.end(gateway, now, since))  # type: ignore[misc]
+            self._for_each_shard(lambda held, gateway=gateway, since=since: held.shard.end(gateway, now, since))  # type: ignore[misc]
 
     async def _perform(self, held: _Held, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case Tell(room, frames):
+                case BroadcastFrames(room, frames):
                     for frame in frames:
                         metrics.FRAMES.labels(_kind(frame)).inc()
-                        await self._say(LIVE, event_key(room), frame, held.shard.term)
-                case Show(sighting):
-                    await self._say(LIVE, event_key(inbox_room(sighting.user)), sighting, held.shard.term)
-                case Find(users):
+                        await self._publish(LIVE, event_key(room), frame, held.shard.term)
+                case BroadcastStatus(sighting):
+                    await self._publish(LIVE, event_key(inbox_room(sighting.user)), sighting, held.shard.term)
+                case LookUpLastSeen(users):
                     self._tasks.start(self._find(held, users))
-                case Record(user, ago):
+                case RecordLastSeen(user, ago):
                     self._seen.record(user, ago)
-                case AskAgain(gateway):
+                case RequestAnnouncements(gateway):
                     log.warning("announcements lost", extra={"gateway": gateway, "shard": held.number})
                     metrics.ASKED.inc()
-                    await self._say(CONTROL, "", p.Resync(shard=held.number, term=held.shard.term, gateway=gateway))
+                    await self._publish(CONTROL, "", p.Resync(shard=held.number, term=held.shard.term, gateway=gateway))
 
     async def _find(self, held: _Held, users: list[str]) -> None:
         try:
@@ -234,14 +242,14 @@ class PresenceService:
             return  # whoever asked is told to try again
         for user in users:
             sighting = p.Sighting(user=user, status="offline", last_seen=seen.get(user))
-            await self._say(LIVE, event_key(inbox_room(user)), sighting, held.shard.term)
+            await self._publish(LIVE, event_key(inbox_room(user)), sighting, held.shard.term)
 
-    async def _knock(self) -> None:
-        knock = p.Knock(replica=self._replica)
+    async def _probe_ownership(self) -> None:
+        probe = p.Knock(replica=self._replica)
         while True:
             for number in range(SHARDS):
-                await self._say(PRESENCE, shard_key(number), knock)
-            await asyncio.sleep(KNOCK_EVERY)
+                await self._publish(PRESENCE, shard_key(number), probe)
+            await asyncio.sleep(PROBE_EVERY)
 
     async def _record_connected(self) -> None:
         while True:
@@ -251,7 +259,7 @@ class PresenceService:
                 for user in held.shard.connected if held else ():
                     self._seen.record(user)
 
-    async def _say(self, exchange: str, key: str, said: BaseModel, term: str = "") -> None:
+    async def _publish(self, exchange: str, key: str, said: BaseModel, term: str = "") -> None:
         """Publish, or not: what is lost is noticed by whoever misses it."""
         body = said.model_dump_json(exclude_none=True).encode()
         with contextlib.suppress(Unavailable):

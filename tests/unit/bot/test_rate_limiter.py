@@ -8,12 +8,12 @@ from warren.rates import Rate
 
 
 async def test_whoever_comes_later_speaks_later() -> None:
-    pace, came, spoke = RateLimiter(Rate(1_000, 1)), list[int](), list[int]()
+    limiter, came, spoke = RateLimiter(Rate(1_000, 1)), list[int](), list[int]()
 
     async def speak(number: int) -> None:
         for _ in range(3):
             came.append(number)
-            await pace.turn()
+            await limiter.acquire()
             spoke.append(number)
 
     await run_concurrently(*(speak(number) for number in range(10)))
@@ -21,9 +21,9 @@ async def test_whoever_comes_later_speaks_later() -> None:
 
 
 async def test_one_who_gives_up_waiting_holds_up_nobody() -> None:
-    pace = RateLimiter(Rate(100, 1))
-    await pace.turn()
-    waiting = [asyncio.create_task(pace.turn()) for _ in range(3)]
+    limiter = RateLimiter(Rate(100, 1))
+    await limiter.acquire()
+    waiting = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
     await asyncio.sleep(0)
     for task in waiting[:2]:
         task.cancel()

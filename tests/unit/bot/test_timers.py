@@ -168,18 +168,18 @@ async def until(condition: Callable[[], bool]) -> None:
 async def alarming(bot: Bot, memory: Memory, rooms: Rooms, act: Callable[[Engine], Awaitable[None]]) -> None:
     """Run an alarm as the process does, on a clock that the test moves."""
 
-    async def bury(event: Event, handler: str, reason: str) -> None:
+    async def dead_letter(event: Event, handler: str, reason: str) -> None:
         raise AssertionError((event, handler, reason))
 
-    engine, desk = Engine(bot, rooms, memory, bury), WorkerPool(8)
-    alarm = asyncio.create_task(Scheduler(engine, memory, desk, lambda: rooms.now).run())
+    engine, pool = Engine(bot, rooms, memory, dead_letter), WorkerPool(8)
+    alarm = asyncio.create_task(Scheduler(engine, memory, pool, lambda: rooms.now).run())
     try:
         await act(engine)
     finally:
         alarm.cancel()
         await asyncio.gather(alarm, return_exceptions=True)
-        await desk.stop(1)
-        desk.failed.cancel()
+        await pool.stop(1)
+        pool.failed.cancel()
         memory.close()
 
 

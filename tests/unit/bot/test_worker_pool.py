@@ -14,16 +14,16 @@ from warren.bot.testing import Rooms
 
 
 async def test_rooms_go_side_by_side_and_each_in_order() -> None:
-    desk, done, gate = WorkerPool(8), list[str](), asyncio.Event()
+    pool, done, gate = WorkerPool(8), list[str](), asyncio.Event()
 
     async def work(name: str, *, waits: bool = False) -> None:
         if waits:
             await gate.wait()
         done.append(name)
 
-    desk.put("a", lambda: work("a1", waits=True))
-    desk.put("a", lambda: work("a2"))
-    desk.put("b", lambda: work("b1"))
+    pool.submit("a", lambda: work("a1", waits=True))
+    pool.submit("a", lambda: work("a2"))
+    pool.submit("b", lambda: work("b1"))
     await asyncio.sleep(0.01)
     assert done == ["b1"]
     gate.set()
@@ -32,7 +32,7 @@ async def test_rooms_go_side_by_side_and_each_in_order() -> None:
 
 
 async def test_what_a_lost_connection_brought_does_not_pile_up_behind_something_slow() -> None:
-    desk, done, gate = WorkerPool(8), list[int](), asyncio.Event()
+    pool, done, gate = WorkerPool(8), list[int](), asyncio.Event()
     current = [0]
 
     async def slow() -> None:
@@ -42,16 +42,16 @@ async def test_what_a_lost_connection_brought_does_not_pile_up_behind_something_
         async def work() -> None:
             done.append(connection)
 
-        desk.put("room", work, lambda: connection == current[0])
+        pool.submit("room", work, lambda: connection == current[0])
 
-    desk.put("room", slow)
+    pool.submit("room", slow)
     await asyncio.sleep(0)
     for connection in range(100):
         current[0] = connection
-        desk.tidy()
+        pool.discard_stale()
         for _ in range(10):
             brought(connection)
-        assert len(desk._waiting["room"]) == 10
+        assert len(pool._waiting["room"]) == 10
     gate.set()
     await asyncio.sleep(0.01)
     assert done == [99] * 10
@@ -66,11 +66,11 @@ async def test_what_cannot_be_read_before_the_end_is_not_passed_over() -> None:
             stopping.set()
             raise Unavailable("the database is away")
 
-    async def bury(event: Event, handler: str, reason: str) -> None:
+    async def dead_letter(event: Event, handler: str, reason: str) -> None:
         raise AssertionError(reason)
 
     chat = Away()
-    follower = Follower(Engine(bot, chat, memory, bury), chat, memory, None, stopping.is_set)
+    follower = Follower(Engine(bot, chat, memory, dead_letter), chat, memory, None, stopping.is_set)
     event = {"seq": 5, "type": "message", "sender": "ann", "name": "Ann", "text": "x"}
     assert not await follower.take("room", "e", [event])
     assert memory.position("room").seq == 1

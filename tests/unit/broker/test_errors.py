@@ -7,7 +7,7 @@ import aio_pika
 import pytest
 from aiormq.exceptions import AuthenticationError
 from pamqp import frame
-from warren.broker.errors import Unavailable, Useless, translated
+from warren.broker.errors import Unavailable, Unresponsive, translated
 from warren.broker.supervised_connection import refusal
 
 
@@ -46,7 +46,7 @@ def test_a_mistake_stays_what_it_is(act: Callable[[], None]) -> None:
 
 
 def test_what_takes_too_long_is_told_from_what_is_gone() -> None:
-    with pytest.raises(Useless), translated():
+    with pytest.raises(Unresponsive), translated():
         raise TimeoutError
 
 

@@ -91,5 +91,5 @@ def test_a_failure_that_all_connections_tell_of_is_one() -> None:
 def test_who_finds_no_majority_twice_waits_for_the_election() -> None:
     nodes = Nodes(THREE)
     assert nodes.patience_with_elections() == nodes.patience
-    nodes.leave(nodes.best)
+    nodes.abandon(nodes.best)
     assert nodes.patience_with_elections() > nodes.patience

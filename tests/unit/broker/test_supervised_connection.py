@@ -14,7 +14,7 @@ from warren.broker import consumer
 from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.connect import connect, drop
 from warren.broker.errors import NoMajority, translated
-from warren.broker.majority import until_minority
+from warren.broker.majority import watch_majority
 from warren.broker.nodes import Nodes
 from warren.broker.publisher import Publisher, lane
 from warren.broker.reply_queue import ReplyQueue
@@ -140,13 +140,13 @@ async def test_the_patience_with_elections_ends_with_them() -> None:
     patience = 1_000.0
     async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         connection = await connect(peer.url, "test", 10.0)
-        looking = asyncio.create_task(
-            until_minority(connection, lambda shard: ("warren.presence", str(shard)), "test", lambda: patience)
+        open_dead_letters = asyncio.create_task(
+            watch_majority(connection, lambda shard: ("warren.presence", str(shard)), "test", lambda: patience)
         )
         await peer.visited(1, asked=1, kind=spec.Basic.Publish)
         peer.confirms, patience = False, PATIENCE
         with pytest.raises(NoMajority), translated():
-            await looking
+            await open_dead_letters
         drop(connection)
 
 

@@ -43,7 +43,7 @@ async def replica(monkeypatch: pytest.MonkeyPatch) -> PresenceService:
 def announced(replica: PresenceService, number: int, gateway: str) -> None:
     said = Announcement(gateway=gateway, shard=number, seq=1, full=True, changes=[])
     message = SimpleNamespace(body=said.model_dump_json().encode(), delivery_tag=1)
-    replica._take(Lease(number, cast(Any, Channel)), cast(Any, message))
+    replica._on_delivery(Lease(number, cast(Any, Channel)), cast(Any, message))
 
 
 async def test_what_it_fails_at_is_not_asked_for_again_at_once(replica: PresenceService) -> None:

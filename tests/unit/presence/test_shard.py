@@ -10,7 +10,17 @@ from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Atte
 from warren_presence.clock import JUMP, STEP, Clock
 from warren_presence.domain.leases import REMEMBERED, SETTLE, SLACK, Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL, LARGE, SMALL
-from warren_presence.domain.shard import FRAMES_AT_ONCE, OVERDUE, Action, AskAgain, Find, Record, Shard, Show, Tell
+from warren_presence.domain.shard import (
+    FRAMES_AT_ONCE,
+    OVERDUE,
+    Action,
+    BroadcastFrames,
+    BroadcastStatus,
+    LookUpLastSeen,
+    RecordLastSeen,
+    RequestAnnouncements,
+    Shard,
+)
 
 ROOM = "general"
 Standing = Literal["online", "away", "gone", "ended"]
@@ -53,7 +63,7 @@ def held(*changes: Attendance, gateways: Iterable[str] = ("g1",)) -> Shard:
 
 
 def frames(actions: Iterable[Action]) -> list[Presence]:
-    return [frame for action in actions if isinstance(action, Tell) for frame in action.frames]
+    return [frame for action in actions if isinstance(action, BroadcastFrames) for frame in action.frames]
 
 
 def statuses(frame: Presence) -> dict[str, str]:
@@ -66,7 +76,7 @@ def told(shard: Shard, now: float) -> list[dict[str, str]]:
 
 
 def asked(shard: Shard, now: float) -> list[str]:
-    return [action.gateway for action in shard.tick(now) if isinstance(action, AskAgain)]
+    return [action.gateway for action in shard.tick(now) if isinstance(action, RequestAnnouncements)]
 
 
 # Who comes, goes and comes back
@@ -167,7 +177,7 @@ def test_what_was_never_there_cannot_go() -> None:
 def test_after_a_gap_everything_is_asked_for_and_nothing_is_taken_till_then() -> None:
     shard = held(change("ann"))
     shard.announce(said("g1", 3, change("ann", "gone"), change("cid")), 1.0)
-    assert shard.tick(1.0) == [AskAgain("g1")]
+    assert shard.tick(1.0) == [RequestAnnouncements("g1")]
     shard.announce(said("g1", 4, change("dan")), 1.1)
     assert told(shard, 1.5) == []
     shard.announce(said("g1", 5, change("bob"), full=True), 1.6)
@@ -200,7 +210,7 @@ def test_whoever_has_missed_the_last_frame_of_a_quiet_room_is_told() -> None:
     for seq, known in ((3, last.model_copy(update={"version": 0})), (4, last.model_copy(update={"term": "t0"}))):
         shard.announce(said("g1", seq, known=[known]), 10.0 * seq + 20)
         (action,) = shard.tick(10.0 * seq + 20)
-        assert isinstance(action, Tell)
+        assert isinstance(action, BroadcastFrames)
         assert [(frame.version, statuses(frame)) for frame in action.frames] == [(1, {"ann": "online"})]
 
 
@@ -343,9 +353,9 @@ def test_who_left_elsewhere_later_than_their_gateway_fell_silent_has_a_grace_fro
     shard.end("g1", LEASE, 0.0)
     assert shard.tick(LEASE) == []
     assert shard.tick(13.0 + GRACE - 0.01) == []
-    record, tell = shard.tick(13.0 + GRACE)
-    assert record == Record("ann", GRACE)
-    assert isinstance(tell, Tell)
+    record, next_frames = shard.tick(13.0 + GRACE)
+    assert record == RecordLastSeen("ann", GRACE)
+    assert isinstance(next_frames, BroadcastFrames)
 
 
 def test_a_gateway_that_comes_back_after_its_lease_is_asked_for_all() -> None:
@@ -366,9 +376,9 @@ def test_who_goes_from_their_inbox_place_is_recorded_once_with_the_age() -> None
     assert sorted(shard.connected) == ["ann", "bob"]
     shard.announce(said("g1", 2, change("ann", "gone", inbox_room("ann"))), 1.0)
     assert shard.tick(1.0 + GRACE - 0.5) == []
-    assert shard.tick(1.0 + GRACE + 0.5) == [Record("ann", GRACE + 0.5)]
+    assert shard.tick(1.0 + GRACE + 0.5) == [RecordLastSeen("ann", GRACE + 0.5)]
     shard.end("g1", 40.0, 22.0)
-    assert shard.tick(41.0) == [Record("bob", 18.0)]
+    assert shard.tick(41.0) == [RecordLastSeen("bob", 18.0)]
     assert shard.tick(60.0) == []
     assert shard.connected == []
 
@@ -376,7 +386,7 @@ def test_who_goes_from_their_inbox_place_is_recorded_once_with_the_age() -> None
 def test_leaving_a_room_is_not_being_gone() -> None:
     shard = held(change("ann"), change("ann", room=inbox_room("ann")))
     shard.announce(said("g1", 2, change("ann", "gone")), 1.0)
-    assert not [action for action in shard.tick(1.0 + GRACE) if isinstance(action, Record)]
+    assert not [action for action in shard.tick(1.0 + GRACE) if isinstance(action, RecordLastSeen)]
     assert shard.connected == ["ann"]
 
 
@@ -392,9 +402,9 @@ def test_who_is_sought_is_shown_or_looked_up() -> None:
     shard = held(change("ann", room=inbox_room("ann")), change("bob", "away", inbox_room("bob")))
     shard.announce(said("g1", 2, sought=["dan", "cid", "bob", "ann"]), 1.0)
     assert shard.tick(1.0) == [
-        Show(Sighting(user="ann", status="online")),
-        Show(Sighting(user="bob", status="away")),
-        Find(["cid", "dan"]),
+        BroadcastStatus(Sighting(user="ann", status="online")),
+        BroadcastStatus(Sighting(user="bob", status="away")),
+        LookUpLastSeen(["cid", "dan"]),
     ]
     assert shard.tick(2.0) == []
 
@@ -404,13 +414,13 @@ def test_nobody_is_looked_up_before_it_is_known_who_is_there() -> None:
     shard.announce(said("g1", 1, full=True, sought=["ann"]), 0.0)
     assert shard.tick(0.0) == []
     shard.announce(said("g2", 1, change("ann", room=inbox_room("ann")), full=True), 0.1)
-    assert shard.tick(0.1) == [Show(Sighting(user="ann", status="online"))]
+    assert shard.tick(0.1) == [BroadcastStatus(Sighting(user="ann", status="online"))]
 
 
 def test_who_is_in_their_grace_is_still_sighted() -> None:
     shard = held(change("ann", room=inbox_room("ann")))
     shard.announce(said("g1", 2, change("ann", "gone", inbox_room("ann")), sought=["ann"]), 1.0)
-    assert shard.tick(1.0) == [Show(Sighting(user="ann", status="online"))]
+    assert shard.tick(1.0) == [BroadcastStatus(Sighting(user="ann", status="online"))]
 
 
 # What is left, and what it costs
@@ -424,7 +434,9 @@ def test_when_all_have_gone_nothing_is_left() -> None:
     for now in range(2, 10):
         shard.tick(float(now))
     assert (shard.rooms, shard.connected) == (0, [])
-    assert [len(each) for each in (shard._rooms, shard._sources, shard._due, shard._graces, shard._sought)] == [0] * 5
+    assert [
+        len(each) for each in (shard._rooms, shard._sources, shard._due, shard._graces, shard._status_requests)
+    ] == [0] * 5
 
 
 def test_a_room_s_second_life_goes_on_above_the_first_and_stands_by_itself() -> None:
@@ -448,7 +460,7 @@ def test_a_room_that_dies_and_comes_back_at_once_keeps_to_the_pace() -> None:
     for tick in range(200):
         now = 1.0 + tick * 0.05
         shard.announce(said("g1", tick + 2, change("ann", "ended" if tick % 2 else "online"), ask=["quiet"]), now)
-        at += [now for action in shard.tick(now) if isinstance(action, Tell) and action.room == ROOM]
+        at += [now for action in shard.tick(now) if isinstance(action, BroadcastFrames) and action.room == ROOM]
     assert all(later - earlier >= INTERVAL - 1e-9 for earlier, later in itertools.pairwise(at))
     assert len(at) >= 30
 
@@ -468,8 +480,8 @@ def test_who_asks_gets_the_state_and_who_follows_does_not_notice() -> None:
 def test_rooms_beyond_what_one_tick_tells_follow_at_the_next() -> None:
     shard = Shard("t1", [], 0.0)
     shard.announce(said("g1", 1, *(change("ann", room=f"r{n}") for n in range(FRAMES_AT_ONCE + 5)), full=True), 0.0)
-    first = [action.room for action in shard.tick(0.0) if isinstance(action, Tell)]
-    second = [action.room for action in shard.tick(0.05) if isinstance(action, Tell)]
+    first = [action.room for action in shard.tick(0.0) if isinstance(action, BroadcastFrames)]
+    second = [action.room for action in shard.tick(0.05) if isinstance(action, BroadcastFrames)]
     assert (len(first), len(second)) == (FRAMES_AT_ONCE, 5)
     assert not set(first) & set(second)
     assert shard.tick(0.1) == []
@@ -531,7 +543,7 @@ def test_counts_come_once_a_second_whoever_asks() -> None:
 def test_a_lease_lasts_as_long_as_it_is_renewed() -> None:
     leases = Leases(0.0)
     for now in (0.0, 5.0, 10.0):
-        leases.hear("g1", now)
+        leases.renew("g1", now)
     assert (sorted(leases.alive), leases.heard_at("g1"), leases.heard_at("g2")) == (["g1"], 10.0, None)
     assert leases.expired(10.0 + LEASE - 0.01) == []
     assert leases.expired(10.0 + LEASE) == ["g1"]
@@ -545,7 +557,7 @@ def test_two_heartbeats_may_get_lost() -> None:
 
 def test_what_was_not_listened_for_is_not_held_against_anybody() -> None:
     leases = Leases(0.0)
-    leases.hear("g1", 0.0)
+    leases.renew("g1", 0.0)
     leases.listen(100.0)
     assert leases.expired(100.0 + LEASE - 0.01) == []
     assert leases.alive == {"g1"}
@@ -561,7 +573,7 @@ def test_who_has_listened_for_long_enough_may_speak_at_once() -> None:
 
 def test_who_takes_over_after_a_gateway_has_stopped_gives_its_people_their_grace() -> None:
     leases = Leases(0.0)
-    leases.hear("g1", 50.0)
+    leases.renew("g1", 50.0)
     leases.stop("g1", 51.0)
     assert leases.alive == frozenset()
     assert leases.not_before(52.0) == 51.0 + GRACE
@@ -592,7 +604,7 @@ def test_the_clock_stands_still_while_the_process_is_halted() -> None:
 
 def test_nobody_is_gone_because_the_replica_was_halted() -> None:
     clock, leases = Clock(0.0), Leases(0.0)
-    leases.hear("g1", clock.now)
+    leases.renew("g1", clock.now)
     clock.advance(0.5)
     clock.advance(60.0)
     assert leases.expired(clock.now) == []
@@ -615,8 +627,8 @@ def test_gateways_that_another_replica_knows_of_are_waited_for() -> None:
 
 def test_what_another_replica_has_heard_counts_from_when_it_did_and_only_if_it_is_news() -> None:
     leases = Leases(100.0)
-    leases.hear("g1", 100.0)
+    leases.renew("g1", 100.0)
     leases.stop("g2", 100.0)
-    assert [leases.learn(gateway, 90.0) for gateway in ("g1", "g2", "g3")] == [False, False, True]
-    assert leases.silences(101.0) == {"g1": 1.0, "g3": 11.0}
+    assert [leases.add_heard_elsewhere(gateway, 90.0) for gateway in ("g1", "g2", "g3")] == [False, False, True]
+    assert leases.seconds_silent(101.0) == {"g1": 1.0, "g3": 11.0}
     assert leases.expired(90.0 + LEASE) == ["g3"]

@@ -140,7 +140,7 @@ class Dialogue:
         until = self.now + timedelta(**time)
         while (coming := next_due(self.memory, self.now)) and coming.due <= until:
             self.rooms.now = coming.due
-            await self._ring()
+            await self._fire_due()
         self.rooms.now = until
 
     async def again(self, seq: int, room: str = "room") -> None:
@@ -148,7 +148,7 @@ class Dialogue:
         self.memory.load(self._before[room, seq])
         self._start()
         await self._engine.handle(room, EPOCH, self.rooms.logs[room][seq - 1])
-        await self._ring()
+        await self._fire_due()
 
     async def crashes(self) -> None:
         """Kill the bot just before it kept what the last thing it did had changed, and start it again."""
@@ -160,23 +160,23 @@ class Dialogue:
         self._start()
         for room in list(self.rooms.logs):
             await self._follower.catch_up(room)
-        await self._ring()
+        await self._fire_due()
 
     async def replays(self, number: int = 0) -> None:
         """Have one of the dead letters handled once more, as an operator does."""
         event, handler, _ = self.buried.pop(number)
         await self._engine.repeat(event.room, event.data, handler)
-        await self._ring()
+        await self._fire_due()
 
     def _start(self) -> None:
-        self._engine = Engine(self.bot, self.rooms, self.memory, self._bury, lambda: self.now)
+        self._engine = Engine(self.bot, self.rooms, self.memory, self._dead_letter, lambda: self.now)
         self._follower = Follower(self._engine, self.rooms, self.memory, 0, lambda: False)
 
-    async def _ring(self) -> None:
+    async def _fire_due(self) -> None:
         """Call the timers that are due by now, also those that these set."""
         while found := overdue(self.memory, self.now, 1):
             self._last = self.memory.dump()
-            await self._engine.ring(found[0])
+            await self._engine.fire(found[0])
 
     async def _happens(self, command: c.AnyCommand) -> int:
         accepted = await self.rooms.submit(command)
@@ -185,7 +185,7 @@ class Dialogue:
     async def _told(self, room: str, seq: int) -> int:
         self._before[room, seq] = self._last = self.memory.dump()
         await self._follower.take(room, EPOCH, [self.rooms.logs[room][seq - 1]])
-        await self._ring()
+        await self._fire_due()
         return seq
 
     def _next(self, room: str) -> str | None:
@@ -197,7 +197,7 @@ class Dialogue:
                 return str(event["text"])
         return None
 
-    async def _bury(self, event: Event, handler: str, reason: str) -> None:
+    async def _dead_letter(self, event: Event, handler: str, reason: str) -> None:
         self.buried.append((event, handler, reason))
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from warren.broker import definitions
 from warren.broker.bots import bot_definitions, declare_bot, remove_bot
-from warren.broker.dead import Letter, Letters, looking
+from warren.broker.dead import DeadLetter, DeadLetters, open_dead_letters
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
 from warren.broker.management import delete_user, import_definitions
@@ -130,15 +130,15 @@ def _dead(given: argparse.Namespace) -> int:
 
 
 async def _look(url: str, bot: str | None, what: str, numbers: list[int]) -> int:
-    async with looking(url, bot) as letters:
+    async with open_dead_letters(url, bot) as letters:
         for letter in letters.select(numbers):
-            await _deal(letters, letter, what)
+            await _handle_letter(letters, letter, what)
         if what == "list" and not letters.found:
             print("There are no dead letters.")
     return 0
 
 
-async def _deal(letters: Letters, letter: Letter, what: str) -> None:
+async def _handle_letter(letters: DeadLetters, letter: DeadLetter, what: str) -> None:
     match what:
         case "list":
             reason = letter.header("reason")[:SHOWN]

@@ -19,11 +19,11 @@ def backoff(base: float = 0.1, cap: float = 3.0) -> Iterator[float]:
 
 async def pause(seconds: float) -> None:
     """Sleep before the next try. Raises CancelledError if this task was told to end and has not heard it."""
-    heed()
+    raise_if_cancelled()
     await asyncio.sleep(seconds)
 
 
-def heed() -> None:
+def raise_if_cancelled() -> None:
     """Raise CancelledError if this task was told to end and has not heard it.
 
     On Python 3.11 `asyncio.wait_for`, which is inside aiormq, may take a cancellation for its own; whoever then tries

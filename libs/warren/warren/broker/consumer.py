@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractConnection, AbstractQueue
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPChannelError
 
-from warren.broker.backoff import heed
+from warren.broker.backoff import raise_if_cancelled
 from warren.broker.connect import patience
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import own_queue
@@ -57,7 +57,7 @@ def is_open(channel: AbstractChannel) -> bool:
 
 async def until_closed(channel: PikaChannel) -> None:
     """Wait until the channel is closed; not if this task was told to end while it was opened."""
-    heed()
+    raise_if_cancelled()
     await channel.closed()
 
 
@@ -67,7 +67,7 @@ async def until_gone(channel: PikaChannel, queue: AbstractQueue) -> None:
     A node that was cut off from the others deletes the queues of their clients when it is back: RabbitMQ 4.3 takes them
     for leftovers of nodes that were down. It tells nobody, and the connections go on.
     """
-    heed()
+    raise_if_cancelled()
     closed = asyncio.ensure_future(channel.closed())
     try:
         while not closed.done():

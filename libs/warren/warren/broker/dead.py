@@ -32,7 +32,7 @@ LOOK_AGAIN = 0.01
 """Seconds between two looks whether they are back."""
 
 
-def about(
+def dead_letter_headers(
     *, reason: str, source: str, replica: str, publisher: str | None, exchange: str = "", key: str = ""
 ) -> dict[str, Any]:
     """Return the headers of a dead letter: why, whence, who gave up, and how it would be sent again.
@@ -51,7 +51,7 @@ async def dead_letter(publisher: Publisher, body: bytes, headers: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A dead letter: its number in the queue, the oldest being 1, and what it says."""
 
     number: int
@@ -62,32 +62,34 @@ class Letter:
         return str(self.message.headers.get(name, ""))
 
 
-class Letters:
+class DeadLetters:
     """The letters of one queue, taken out for as long as this is looked at; what is not dropped goes back in place.
 
     `bot`: the user whose own they are. It wrote their headers, too, so what these say is not believed: an operator may
     speak for everybody, and would do so for whoever has stolen the bot's login.
     """
 
-    def __init__(self, channel: AbstractChannel, source: AbstractQueue, found: list[Letter], bot: str | None) -> None:
+    def __init__(
+        self, channel: AbstractChannel, source: AbstractQueue, found: list[DeadLetter], bot: str | None
+    ) -> None:
         self.found = found
         self._channel = channel
         self._source = source
         self._bot = bot
-        self._due = 0
+        self._acked = 0
 
-    def select(self, numbers: Iterable[int]) -> list[Letter]:
+    def select(self, numbers: Iterable[int]) -> list[DeadLetter]:
         """Return the letters of these numbers, all if there are none. Raises LookupError."""
         wanted = set(numbers)
         if missing := wanted - {letter.number for letter in self.found}:
             raise LookupError(f"there is no letter {min(missing)}")
         return [letter for letter in self.found if not wanted or letter.number in wanted]
 
-    async def drop(self, letter: Letter) -> None:
+    async def drop(self, letter: DeadLetter) -> None:
         """Be rid of a letter."""
-        await self._settle(letter)
+        await self._ack(letter)
 
-    async def replay(self, letter: Letter) -> None:
+    async def replay(self, letter: DeadLetter) -> None:
         """Send a letter's body where it was going, in the name of whoever had sent it, and be rid of it.
 
         A bot's goes back to its bot. Raises LookupError.
@@ -104,27 +106,27 @@ class Letters:
         elif not key:
             raise LookupError(f"letter {letter.number} does not say where it was going")
         await exchange.publish(message, key, timeout=TIMEOUT)
-        await self._settle(letter)
+        await self._ack(letter)
 
-    async def settled(self) -> None:
+    async def flush_acks(self) -> None:
         """Wait until the queue knows of all letters that it is rid of.
 
         Nobody confirms that, but whoever asks for the next one is answered after it.
         """
-        self._due = 0
+        self._acked = 0
         following = await self._source.get(fail=False, timeout=TIMEOUT)
         if following is not None:
             await following.nack()
 
-    async def _settle(self, letter: Letter) -> None:
+    async def _ack(self, letter: DeadLetter) -> None:
         await letter.message.ack()
-        self._due += 1
-        if self._due == PORTION:
-            await self.settled()
+        self._acked += 1
+        if self._acked == PORTION:
+            await self.flush_acks()
 
 
 @asynccontextmanager
-async def looking(operator_url: str, bot: str | None = None) -> AsyncIterator[Letters]:
+async def open_dead_letters(operator_url: str, bot: str | None = None) -> AsyncIterator[DeadLetters]:
     """Look at the dead letters of the writers, or of the bot of this name, as the operator. Raises Unavailable.
 
     By a consumer, since what one has held goes back in order, also if it is killed. To RabbitMQ each `basic.get` is a
@@ -139,25 +141,25 @@ async def looking(operator_url: str, bot: str | None = None) -> AsyncIterator[Le
             arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
             source = await channel.get_queue(name, ensure=False)
             await source.consume(arrived.put, timeout=TIMEOUT)
-            found: list[Letter] = []
+            found: list[DeadLetter] = []
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WITHIN):
                     while len(found) < length:
-                        found.append(Letter(len(found) + 1, await arrived.get()))
-            letters = Letters(channel, source, found, bot_user(bot) if bot else None)
+                        found.append(DeadLetter(len(found) + 1, await arrived.get()))
+            letters = DeadLetters(channel, source, found, bot_user(bot) if bot else None)
             try:
                 yield letters
             finally:
-                await letters.settled()
-                held = arrived.qsize() + sum(not letter.message.processed for letter in found)
+                await letters.flush_acks()
+                unacked = arrived.qsize() + sum(not letter.message.processed for letter in found)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WITHIN):
-                        await _put_back(connection, channel, name, held)
+                        await _put_back(connection, channel, name, unacked)
 
 
-async def _put_back(connection: AbstractConnection, channel: AbstractChannel, name: str, held: int) -> None:
+async def _put_back(connection: AbstractConnection, channel: AbstractChannel, name: str, unacked: int) -> None:
     """Close the channel on which so many are held, and wait until they are back: whoever looks next counts them."""
-    length = await _length(channel, name) + held
+    length = await _length(channel, name) + unacked
     await channel.close()
     again = await connection.channel()
     while await _length(again, name) < length:  # noqa: ASYNC110  nobody tells

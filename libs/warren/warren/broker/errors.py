@@ -19,11 +19,11 @@ class Nacked(Unavailable):
     """The broker has the message and did not take it, for one queue at least: full, or on a node that is down."""
 
 
-class Useless(Unavailable):
+class Unresponsive(Unavailable):
     """What should have been done by now is not: the broker is there, and another node may be of more use."""
 
 
-class NoMajority(Useless):
+class NoMajority(Unresponsive):
     """The node does nothing that takes a majority of the cluster; that is so for every connection to it."""
 
 
@@ -67,7 +67,7 @@ def loss(error: BaseException) -> Unavailable | None:
     if isinstance(error, DeliveryError):
         return Nacked(repr(error))
     if isinstance(error, TimeoutError):
-        return Useless(repr(error))
+        return Unresponsive(repr(error))
     if isinstance(error, AMQPError | OSError | EOFError) or _came_through_a_library(error):
         return Unavailable(repr(error))
     return None

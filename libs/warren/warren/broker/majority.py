@@ -1,7 +1,7 @@
 """Notices a node that has lost the majority of its cluster: it takes connections and answers, and nothing comes of it.
 
-Whatever lasts there, commands and their deliveries above all, needs the majority of a quorum queue's members. So knocks
-are published to the queues of presence, one after the other; to whoever gets them they say nothing new. The leaders of
+Whatever lasts there, commands and their deliveries above all, needs the majority of a quorum queue's members. So probes
+are published to the queues of presence, one after the other; their consumers ignore them. The leaders of
 these queues are spread over the nodes: where a node has ended or hangs, some of them wait for an election, but not all.
 """
 
@@ -21,32 +21,34 @@ from warren.contract.presence import Knock
 from warren.contract.topology import SHARDS
 from warren.supervise import Tasks
 
-KNOCK_EVERY = 0.25
+PROBE_EVERY = 0.25
 """Seconds: so twelve of the queues are tried within the patience that there is with one of several nodes."""
-KNOCK_WITHIN = 10.0
+CONFIRM_WITHIN = 10.0
 """Seconds for one to be confirmed: more than the patience there is during elections."""
 
-Door = Callable[[int], tuple[str, str]]
-"""By which exchange and key one reaches the presence queue of a shard; that is a matter of rights."""
+ProbeRoute = Callable[[int], tuple[str, str]]
+"""Returns the exchange and routing key of a shard's presence queue; they depend on the user's permissions."""
 
 
-async def until_minority(connection: AbstractConnection, door: Door, name: str, within: Callable[[], float]) -> None:
-    """Knock again and again. Raises Unavailable: NoMajority if nothing was confirmed for so many seconds.
+async def watch_majority(
+    connection: AbstractConnection, probe_route: ProbeRoute, name: str, within: Callable[[], float]
+) -> None:
+    """Publish probes until cancelled. Raises Unavailable: NoMajority if nothing was confirmed for so many seconds.
 
     `within`: how many these are at the moment.
     """
-    knocks = _Knocks(door, name, within)
+    probe = _MajorityProbe(probe_route, name, within)
     async with asyncio.TaskGroup() as group:
-        for publisher in knocks.publishers:
+        for publisher in probe.publishers:
             group.create_task(until_lost(publisher.serve(connection)))
-        group.create_task(until_lost(knocks.run(connection)))
+        group.create_task(until_lost(probe.run(connection)))
 
 
-class _Knocks:
-    def __init__(self, door: Door, name: str, within: Callable[[], float]) -> None:
-        self.publishers = [Publisher(timeout=KNOCK_WITHIN) for _ in range(SHARDS)]
+class _MajorityProbe:
+    def __init__(self, probe_route: ProbeRoute, name: str, within: Callable[[], float]) -> None:
+        self.publishers = [Publisher(timeout=CONFIRM_WITHIN) for _ in range(SHARDS)]
         """One for each queue: a channel that publishes to a queue for the first time waits for its leader."""
-        self._door = door
+        self._probe_route = probe_route
         self._body = Knock(replica=name).model_dump_json().encode()
         self._within = within
         self._heard_at = time.monotonic()
@@ -60,16 +62,16 @@ class _Knocks:
                 within = self._within()
                 if time.monotonic() - self._heard_at > within:
                     raise NoMajority(f"nothing confirmed for {within} s")
-                self._tasks.start(self._knock(shard))
-                await asyncio.sleep(KNOCK_EVERY)
+                self._tasks.start(self._probe(shard))
+                await asyncio.sleep(PROBE_EVERY)
         finally:
             self._tasks.cancel()
         raise AssertionError("shards come again and again")
 
-    async def _knock(self, shard: int) -> None:
-        exchange, key = self._door(shard)
+    async def _probe(self, shard: int) -> None:
+        exchange, key = self._probe_route(shard)
         try:
-            await self.publishers[shard].publish(exchange, key, self._body, expiration=str(int(KNOCK_WITHIN * 1_000)))
+            await self.publishers[shard].publish(exchange, key, self._body, expiration=str(int(CONFIRM_WITHIN * 1_000)))
         except Unavailable:
             return  # one of many: that none is heard is what counts
         self._heard_at = time.monotonic()

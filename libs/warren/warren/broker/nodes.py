@@ -33,7 +33,7 @@ class Node:
     """When it may be tried next, by the monotonic clock; the earlier, the longer ago has it failed."""
     failed_at: float = 0.0
     waits: Iterator[float] = field(default_factory=backoff)
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, when all connections of the process are to leave the node."""
 
     @property
@@ -56,10 +56,10 @@ class Node:
         self.failed_at = time.monotonic()
         self.due = self.failed_at + (random.uniform(0.5, 1.5) * REFUSED_EVERY if refused else next(self.waits))
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Have all connections of the process end that lead there."""
-        left, self.left = self.left, asyncio.Event()
-        left.set()
+        abandoned, self.abandoned = self.abandoned, asyncio.Event()
+        abandoned.set()
 
 
 class Nodes:
@@ -81,19 +81,19 @@ class Nodes:
         """The node to connect to: one that never failed, or else the one for which that is longest ago."""
         return min(self.all, key=lambda node: node.due)
 
-    def leave(self, node: Node) -> None:
+    def abandon(self, node: Node) -> None:
         """Have all connections to a node that has no majority end."""
         self._lost_majority_at = time.monotonic()
-        node.leave()
+        node.abandon()
 
     def patience_with_elections(self) -> float:
         """Return the seconds for a node to do something that takes a majority: more only while there are elections."""
         recently = time.monotonic() - self._lost_majority_at < ELECTED_WITHIN
         return self.patience * ELECTIONS if recently else self.patience
 
-    async def turn(self) -> Node:
+    async def next_node(self) -> Node:
         """Wait until a node may be tried, and return it."""
         await pause(random.uniform(SPREAD / 2, SPREAD))
-        while (left := self.best.due - time.monotonic()) > 0:
-            await pause(left)
+        while (abandoned := self.best.due - time.monotonic()) > 0:
+            await pause(abandoned)
         return self.best

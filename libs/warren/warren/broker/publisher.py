@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from warren.broker.backoff import heed
+from warren.broker.backoff import raise_if_cancelled
 from warren.broker.consumer import open_in_time
 from warren.broker.errors import Unavailable, translated
 from warren.broker.identity import login
@@ -50,7 +50,7 @@ class Publisher:
         self._channels = [cast(Channel, await channel.get_underlay_channel()) for channel in opened]
         self._login = login(connection)
         self._attached.set()
-        heed()
+        raise_if_cancelled()
         closed = [asyncio.ensure_future(channel.closed()) for channel in opened]
         try:
             await asyncio.wait(closed, return_when=asyncio.FIRST_COMPLETED)

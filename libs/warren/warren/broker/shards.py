@@ -9,7 +9,7 @@ from zlib import crc32
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from warren.broker.backoff import backoff, heed, pause
+from warren.broker.backoff import backoff, pause, raise_if_cancelled
 from warren.broker.consumer import Acks, close, consume, is_open, open_channel
 from warren.broker.errors import Unavailable, translated
 from warren.contract.topology import SHARDS
@@ -42,7 +42,7 @@ class Lease:
 
     async def over(self, closed: Awaitable[object]) -> None:
         """Wait until the channel is closed or the lease fenced."""
-        heed()
+        raise_if_cancelled()
         waits = [asyncio.ensure_future(closed), asyncio.ensure_future(self.fenced.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

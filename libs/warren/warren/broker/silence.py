@@ -11,14 +11,14 @@ from aio_pika.abc import AbstractConnection as PikaConnection
 from aio_pika.abc import UnderlayConnection
 from aiormq.abc import AbstractConnection
 
-from warren.broker.errors import Unavailable, Useless
+from warren.broker.errors import Unavailable, Unresponsive
 
 Answer = TypeVar("Answer")
 ASK_EVERY = 1.0
 """Seconds from an answer to the next question, which costs next to nothing: a channel's own process answers it."""
 
 
-async def until_silent(connection: PikaConnection, within: float) -> None:
+async def watch_liveness(connection: PikaConnection, within: float) -> None:
     """Ask the node for a sign of life again and again. Raises Useless if there is none within so many seconds.
 
     A connection that the broker blocks for want of memory or disk space is not asked: the broker reads nothing there,
@@ -28,7 +28,7 @@ async def until_silent(connection: PikaConnection, within: float) -> None:
         await unblocked(connection)
         await _ask(_transport(connection).connection, within)
         if not await unblocked(connection):
-            raise Useless(f"no sign of life for {within} s")
+            raise Unresponsive(f"no sign of life for {within} s")
 
 
 async def unblocked(connection: PikaConnection) -> bool:

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AuthenticationError, ChannelAccessRefused, InvalidFrameError, ProbableAuthenticationError
 
-from warren.broker.backoff import heed
+from warren.broker.backoff import raise_if_cancelled
 from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
-from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Useless, loss, translated
-from warren.broker.majority import Door, until_minority
+from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Unresponsive, loss, translated
+from warren.broker.majority import ProbeRoute, watch_majority
 from warren.broker.nodes import Node, Nodes
-from warren.broker.silence import until_silent
+from warren.broker.silence import watch_liveness
 from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)
@@ -46,16 +46,16 @@ class SupervisedConnection:
     for the next one.
     """
 
-    def __init__(self, nodes: Nodes, name: str, serve: Serve, door: Door | None = None) -> None:
-        """`door`: how this one finds out, for all links of the process, whether the node has a majority.
+    def __init__(self, nodes: Nodes, name: str, serve: Serve, probe_route: ProbeRoute | None = None) -> None:
+        """`probe_route`: how this one finds out, for all links of the process, whether the node has a majority.
 
         It publishes for that, so it is to be a link that does: what publishes may be throttled.
         """
         self.name = name
         self._nodes = nodes
         self._serve = serve
-        self._door = door
-        self._told = True
+        self._probe_route = probe_route
+        self._loss_logged = True
         """Whether the log has the last loss; if not, it does not need the connection that follows either."""
         self.up = False
         """True while connected and `serve` has not failed."""
@@ -63,32 +63,32 @@ class SupervisedConnection:
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            await self._once(await self._nodes.turn())
+            await self._serve_node(await self._nodes.next_node())
 
-    async def _once(self, node: Node) -> None:
+    async def _serve_node(self, node: Node) -> None:
         """Serve on a connection to this node until it is gone."""
         started = time.monotonic()
         try:
             await self._connected(node)
         except TopologyMissing as missing:
             node.failed(started)
-            self._tell(MISSING, missing, node, news=False)
+            self._log_loss(MISSING, missing, node, news=False)
         except Unavailable as lost:
             self._lost(node, lost, started)
         finally:
             self.up = False
 
     def _lost(self, node: Node, lost: Unavailable, started: float) -> None:
-        """Take note of what the node was worth."""
+        """Record whether the node has worked, and log the loss."""
         refused, now = refusal(lost), time.monotonic()
         worked = self.up and now - started > STABLE_AFTER
         if worked:
             node.worked()
-        if not worked or isinstance(lost, Useless):
+        if not worked or isinstance(lost, Unresponsive):
             node.failed(max(started, now - self._nodes.patience), refused=refused is not None)
         if isinstance(lost, NoMajority):
-            self._nodes.leave(node)
-        self._tell(LOST if refused is None else REFUSALS[type(refused)], refused or lost, node, news=worked)
+            self._nodes.abandon(node)
+        self._log_loss(LOST if refused is None else REFUSALS[type(refused)], refused or lost, node, news=worked)
 
     async def _connected(self, node: Node) -> None:
         patience = self._nodes.patience
@@ -97,62 +97,62 @@ class SupervisedConnection:
             with translated():
                 async with asyncio.timeout(patience):
                     await check_declared(connection)
-            if self._told:
+            if self._loss_logged:
                 log.info("broker connected", extra={"link": self.name, **node.where})
             self.up = True
-            await self._until_lost(connection, node)
+            await self._serve_until_lost(connection, node)
         finally:
             await close(connection, patience)
 
-    def _tell(self, what: str, error: BaseException, node: Node, *, news: bool) -> None:
-        """Say what has befallen the link; only once and then rarely, unless it is news."""
+    def _log_loss(self, what: str, error: BaseException, node: Node, *, news: bool) -> None:
+        """Log what has happened to the connection: once and then rarely, unless it is news."""
         passed = _throttle.due((what, *node.where.values()))
-        self._told = news or passed is not None
-        if self._told:
+        self._loss_logged = news or passed is not None
+        if self._loss_logged:
             log.warning(what, extra={"link": self.name, **node.where, "error": str(error), "passed_over": passed})
 
-    async def _until_lost(self, connection: AbstractConnection, node: Node) -> None:
-        heed()
+    async def _serve_until_lost(self, connection: AbstractConnection, node: Node) -> None:
+        raise_if_cancelled()
         serving = asyncio.ensure_future(self._serve(connection))
         closed = asyncio.ensure_future(until_closed(connection))
-        useless = asyncio.ensure_future(self._until_useless(connection, node))
+        unresponsive = asyncio.ensure_future(self._watch_node(connection, node))
         try:
-            await asyncio.wait({serving, closed, useless}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, closed, unresponsive}, return_when=asyncio.FIRST_COMPLETED)
             with translated():
-                for ended in (useless, serving):
+                for ended in (unresponsive, serving):
                     if ended.done():
                         ended.result()
             raise Unavailable("connection closed")
         finally:
-            if useless.done() or _took_too_long(serving):
+            if unresponsive.done() or _timed_out(serving):
                 drop(connection)  # first: whoever ends in order waits for the peer's answers
                 await closed
-            for task in (serving, closed, useless):
+            for task in (serving, closed, unresponsive):
                 task.cancel()
-            await asyncio.gather(serving, closed, useless, return_exceptions=True)
+            await asyncio.gather(serving, closed, unresponsive, return_exceptions=True)
 
-    async def _until_useless(self, connection: AbstractConnection, node: Node) -> None:
+    async def _watch_node(self, connection: AbstractConnection, node: Node) -> None:
         patience = self._nodes.patience
         async with asyncio.TaskGroup() as group:
-            group.create_task(until_silent(connection, patience))
-            group.create_task(_until_left(node))
-            if self._door is not None and len(self._nodes.all) > 1:
+            group.create_task(watch_liveness(connection, patience))
+            group.create_task(_watch_abandoned(node))
+            if self._probe_route is not None and len(self._nodes.all) > 1:
                 group.create_task(
-                    until_minority(connection, self._door, self.name, self._nodes.patience_with_elections)
+                    watch_majority(connection, self._probe_route, self.name, self._nodes.patience_with_elections)
                 )
 
 
-def _took_too_long(serving: asyncio.Future[None]) -> bool:
+def _timed_out(serving: asyncio.Future[None]) -> bool:
     """Whether it has ended because the node did not do in time what was asked of it."""
     if not serving.done() or serving.cancelled():
         return False
     error = serving.exception()
-    return error is not None and isinstance(loss(error), Useless)
+    return error is not None and isinstance(loss(error), Unresponsive)
 
 
-async def _until_left(node: Node) -> None:
-    await node.left.wait()
-    raise Useless("another connection has found out that it is of no use")
+async def _watch_abandoned(node: Node) -> None:
+    await node.abandoned.wait()
+    raise Unresponsive("another connection has found out that it is of no use")
 
 
 def refusal(lost: BaseException) -> BaseException | None:

@@ -8,8 +8,8 @@ from itertools import islice
 
 from opentelemetry.trace import Span
 from warren.broker.backoff import backoff, pause
-from warren.broker.dead import about
 from warren.broker.dead import dead_letter as publish_dead_letter
+from warren.broker.dead import dead_letter_headers
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -90,7 +90,7 @@ class OutcomePublisher:
         """
         metrics.DEAD.inc()
         log.error("dead letter", extra={"reason": poison.reason, "queue": source})
-        headers = about(
+        headers = dead_letter_headers(
             reason=poison.reason,
             source=source,
             replica=self._replica,

@@ -11,7 +11,7 @@ REMEMBERED = 120.0
 
 
 class Leases:
-    """The gateways heard of, and when each was heard last. What was not listened for is not held against them."""
+    """The known gateways, each with its last heartbeat. Time in which this replica did not consume does not count."""
 
     def __init__(self, now: float) -> None:
         self._heard: dict[str, float] = {}
@@ -24,18 +24,18 @@ class Leases:
         self._listening_since = now
         self._heard = dict.fromkeys(self._heard, now)
 
-    def hear(self, gateway: str, now: float) -> None:
+    def renew(self, gateway: str, now: float) -> None:
         """Renew a lease, or begin one."""
         self._heard[gateway] = now
 
-    def learn(self, gateway: str, heard: float) -> bool:
-        """Take note of a gateway that another replica has heard; return whether it is news."""
+    def add_heard_elsewhere(self, gateway: str, heard: float) -> bool:
+        """Add a gateway that another replica knows; return whether it is new here."""
         if gateway in self._heard or gateway in self._stopped:
             return False
         self._heard[gateway] = heard
         return True
 
-    def silences(self, now: float) -> dict[str, float]:
+    def seconds_silent(self, now: float) -> dict[str, float]:
         """Return for how many seconds each gateway has been silent."""
         return {gateway: now - heard for gateway, heard in self._heard.items()}
 

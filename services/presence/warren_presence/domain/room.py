@@ -1,4 +1,4 @@
-"""Who is in one room, and what its followers are told about it."""
+"""Who is in one room, and the presence frames that its followers get."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ COUNT_INTERVAL = 1.0
 
 @dataclass(slots=True)
 class Person:
-    """Somebody in a room. `told` is the status that the room's followers know."""
+    """Somebody in a room. `published` is the status that the room's followers know."""
 
     name: str
     status: Status = "offline"
-    told: Status = "offline"
+    published: Status = "offline"
     gateways: dict[str, OnlineStatus] = field(default_factory=dict)
     """Where they are connected."""
     left_at: float | None = None
@@ -46,7 +46,7 @@ class Room:
         self._changed: set[str] = set()
         self._fresh = True
         self._large = False
-        self._told_at = float("-inf")
+        self._published_at = float("-inf")
 
     @property
     def empty(self) -> bool:
@@ -58,17 +58,17 @@ class Room:
         """Whether there is nobody in it, and everybody knows."""
         return self.empty and not (self.asked or self._fresh)
 
-    def attend(self, gateway: str, user: str, name: str, status: OnlineStatus) -> None:
-        """Somebody is here by way of this gateway."""
+    def connect_user(self, gateway: str, user: str, name: str, status: OnlineStatus) -> None:
+        """A user has connections at this gateway, and this status there."""
         person = self.people.get(user)
         if person is None:
             person = self.people[user] = Person(name)
         person.name, person.left_at = name, None
         person.gateways[gateway] = status
-        self._judge(user, person)
+        self._update_status(user, person)
 
     def leave(self, gateway: str, user: str, at: float) -> float | None:
-        """Somebody is not here by way of this gateway any more, since `at`.
+        """A user has no connection at this gateway any more, since `at`.
 
         Return since when they are not here at all, which may be later, or None if they are.
         """
@@ -77,38 +77,38 @@ class Room:
             return None
         person.left_at = at if person.left_at is None else max(at, person.left_at)
         if person.gateways:
-            self._judge(user, person)
+            self._update_status(user, person)
             return None
         return person.left_at
 
-    def linger(self, user: str, name: str, now: float) -> bool:
-        """Somebody was here a moment ago, as somebody else remembers; return whether a grace has begun for them."""
+    def start_grace(self, user: str, name: str, now: float) -> bool:
+        """A user left before this replica knew of them; return whether a grace period has begun for them."""
         if user in self.people:
             return False
         person = self.people[user] = Person(name, left_at=now)
         self._set(user, person, "online")
         return True
 
-    def lapse(self, user: str, left_at: float) -> bool:
-        """The grace that began at `left_at` is over; return whether they are gone, and have not come back meanwhile."""
+    def expire(self, user: str, left_at: float) -> bool:
+        """End the grace period that began at `left_at`; return whether the user is offline: they may have come back."""
         person = self.people.get(user)
         if person is None or person.gateways or person.left_at != left_at:
             return False
         self._set(user, person, "offline")
-        if person.told == "offline":
+        if person.published == "offline":
             self._forget(user)
         return True
 
     def due_at(self) -> float | None:
-        """Return when something is to be told, or the room may go; None if neither."""
+        """Return when a frame is due, or the room may be dropped; None if neither."""
         if self.asked or self._fresh or self._changed:
-            return self._told_at + (COUNT_INTERVAL if self._large else INTERVAL)
-        return self._told_at + INTERVAL if self.empty else None
+            return self._published_at + (COUNT_INTERVAL if self._large else INTERVAL)
+        return self._published_at + INTERVAL if self.empty else None
 
-    def tell(self, now: float) -> list[Presence]:
-        """Return what the followers are to be told now, in order."""
-        self._told_at = now
-        news, asked, alone = self._news(), self.asked, self._fresh | self._measure()
+    def next_frames(self, now: float) -> list[Presence]:
+        """Return the frames to publish now, in order."""
+        self._published_at = now
+        news, asked, alone = self._take_diff(), self.asked, self._fresh | self._update_size()
         self.asked = self._fresh = False
         if news or alone:
             self.version += 1
@@ -119,7 +119,7 @@ class Room:
         # Who has the version before takes the diff and knows the state already; who asked takes the state alone.
         return [*([self._frame(diff=news)] if news else []), *([self._state()] if asked else [])]
 
-    def _judge(self, user: str, person: Person) -> None:
+    def _update_status(self, user: str, person: Person) -> None:
         """Somebody at one of the devices is enough to be online."""
         self._set(user, person, "online" if "online" in person.gateways.values() else "away")
 
@@ -127,7 +127,7 @@ class Room:
         self._counts[person.status] -= 1
         self._counts[status] += 1
         person.status = status
-        if person.told == status:
+        if person.published == status:
             self._changed.discard(user)
         else:
             self._changed.add(user)
@@ -136,19 +136,19 @@ class Room:
         del self.people[user]
         self._changed.discard(user)
 
-    def _measure(self) -> bool:
+    def _update_size(self) -> bool:
         """See whether the room is large, and return whether that is new."""
         present = self._counts["online"] + self._counts["away"]
         large = present > LARGE or (self._large and present >= SMALL)
         changed, self._large = large != self._large, large
         return changed
 
-    def _news(self) -> list[Present]:
+    def _take_diff(self) -> list[Present]:
         news = []
         for user in sorted(self._changed):
             person = self.people[user]
             news.append(Present(user=user, name=person.name, status=person.status))
-            person.told = person.status
+            person.published = person.status
             if person.status == "offline":
                 del self.people[user]
         self._changed.clear()

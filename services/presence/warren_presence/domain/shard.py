@@ -15,11 +15,11 @@ all."""
 PATIENCE = 8.0
 """Seconds at most between two requests."""
 FRAMES_AT_ONCE = 500
-"""Rooms of the shard told at one tick; the others follow at the next."""
+"""Rooms of the shard whose frames are published at one tick; the others follow at the next."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class BroadcastFrames:
     """Publish these to whoever follows the room."""
 
     room: RoomId
@@ -27,21 +27,21 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class BroadcastStatus:
     """Publish somebody's status over all rooms."""
 
     sighting: Sighting
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
+class LookUpLastSeen:
     """They are offline: find out since when, and publish that."""
 
     users: list[UserId]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordLastSeen:
     """Store that somebody was last seen so many seconds ago."""
 
     user: UserId
@@ -49,13 +49,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
+class RequestAnnouncements:
     """Have the gateway announce everything of this shard."""
 
     gateway: str
 
 
-Action = Tell | Show | Find | Record | AskAgain
+Action = BroadcastFrames | BroadcastStatus | LookUpLastSeen | RecordLastSeen | RequestAnnouncements
 Place = tuple[str, str]
 """A room and somebody in it."""
 
@@ -90,12 +90,12 @@ class Shard:
         self._sources: dict[str, _Source] = {}
         self._rooms: dict[str, Room] = {}
         self._due: dict[str, None] = {}
-        """The rooms that may have something to tell, longest waiting first."""
+        """The rooms that may have a change to publish, longest waiting first."""
         self._graces: list[tuple[float, str, str]] = []
         """When a grace began, and whose: a heap."""
-        self._sought: set[str] = set()
-        self._gone: list[Record] = []
-        self._floor = 0
+        self._status_requests: set[str] = set()
+        self._departures: list[RecordLastSeen] = []
+        self._highest_version = 0
         """The highest version of any room that is gone."""
 
     @property
@@ -114,7 +114,7 @@ class Shard:
             self._expected.add(gateway)
 
     def announce(self, message: Announcement, now: float) -> None:
-        """Take what a gateway announces."""
+        """Apply an announcement of a gateway."""
         source = self._sources.setdefault(message.gateway, _Source(now))
         if message.full:
             self._replace(source, message, now)
@@ -129,7 +129,7 @@ class Shard:
                 self._room(name).asked = True
         for known in message.known:
             self._check(known)
-        self._sought.update(message.sought)
+        self._status_requests.update(message.sought)
 
     def heartbeat(self, gateway: str, seq: int, now: float) -> None:
         """Take note of how far a gateway's announcements go."""
@@ -150,14 +150,14 @@ class Shard:
             self._leave(gateway, place, now, now if since is None else since)
 
     def tick(self, now: float) -> list[Action]:
-        """Let what is due happen."""
-        self._settle(now)
-        self._lapse(now)
-        gone, self._gone = self._gone, []
-        return [*gone, *self._missing(now), *(self._news(now) if self.settled else ())]
+        """Return what is to be done now."""
+        self._check_complete(now)
+        self._expire_graces(now)
+        gone, self._departures = self._departures, []
+        return [*gone, *self._missing(now), *(self._broadcasts(now) if self.settled else ())]
 
     def _check(self, known: Known) -> None:
-        """Have the room told to whoever has missed its last frame."""
+        """Publish the whole room again if a gateway has missed its last frame."""
         room = self._rooms.get(known.room)
         if room is None or (known.term, known.version) != (self.term, room.version):
             self._room(known.room).asked = True
@@ -177,20 +177,20 @@ class Shard:
             place = (change.room, change.user)
             if change.status in ("online", "away"):
                 source.places.add(place)
-                self._room(change.room).attend(message.gateway, change.user, change.name, change.status)
+                self._room(change.room).connect_user(message.gateway, change.user, change.name, change.status)
             elif place in source.places:
                 source.places.discard(place)
                 self._leave(message.gateway, place, now, now, grace=GRACE if change.status == "gone" else 0.0)
             elif message.full and change.status == "gone":
-                self._linger(change, now)
+                self._start_grace(change, now)
 
-    def _linger(self, change: Attendance, now: float) -> None:
+    def _start_grace(self, change: Attendance, now: float) -> None:
         """Somebody has gone from a gateway a moment ago, before this replica knew of them: their grace is not over."""
-        if self._room(change.room).linger(change.user, change.name, now):
+        if self._room(change.room).start_grace(change.user, change.name, now):
             heapq.heappush(self._graces, (now, change.room, change.user))
 
     def _leave(self, gateway: str, place: Place, now: float, at: float, grace: float = GRACE) -> None:
-        """Somebody is not in a room by way of this gateway any more, since `at`."""
+        """Remove a user's presence at this gateway, as of `at`; their grace period begins if it was the last."""
         name, user = place
         left_at = self._room(name).leave(gateway, user, at)
         if left_at is None:
@@ -198,25 +198,25 @@ class Shard:
         if now - left_at < grace:
             heapq.heappush(self._graces, (left_at, name, user))
         else:
-            self._go(name, user, left_at, now)
+            self._remove_after_grace(name, user, left_at, now)
 
-    def _go(self, name: str, user: str, left_at: float, now: float) -> None:
+    def _remove_after_grace(self, name: str, user: str, left_at: float, now: float) -> None:
         room = self._rooms.get(name)
-        if room is not None and room.lapse(user, left_at) and is_inbox(name):
-            self._gone.append(Record(user, now - left_at))
+        if room is not None and room.expire(user, left_at) and is_inbox(name):
+            self._departures.append(RecordLastSeen(user, now - left_at))
             self._drop_if_empty(room)
 
-    def _lapse(self, now: float) -> None:
+    def _expire_graces(self, now: float) -> None:
         while self._graces and now - self._graces[0][0] >= GRACE:
             left_at, name, user = heapq.heappop(self._graces)
             self._due[name] = None
-            self._go(name, user, left_at, now)
+            self._remove_after_grace(name, user, left_at, now)
 
-    def _settle(self, now: float) -> None:
+    def _check_complete(self, now: float) -> None:
         if not self.settled and now >= self._not_before:
             self.settled = self._expected <= {gateway for gateway, source in self._sources.items() if source.whole}
 
-    def _missing(self, now: float) -> Iterator[AskAgain]:
+    def _missing(self, now: float) -> Iterator[RequestAnnouncements]:
         for gateway, source in self._sources.items():
             seq, since = source.due
             overdue = seq > source.seq and now - since >= OVERDUE
@@ -224,11 +224,11 @@ class Shard:
                 source.patience = OVERDUE
             elif now - source.asked_at >= source.patience:
                 source.asked_at, source.patience = now, min(2 * source.patience, PATIENCE)
-                yield AskAgain(gateway)
+                yield RequestAnnouncements(gateway)
 
-    def _news(self, now: float) -> Iterator[Action]:
-        yield from self._sightings()
-        told = 0
+    def _broadcasts(self, now: float) -> Iterator[Action]:
+        yield from self._status_answers()
+        published = 0
         for name in list(self._due):
             room = self._rooms.get(name)
             due = None if room is None or is_inbox(name) else room.due_at()
@@ -236,35 +236,37 @@ class Shard:
                 del self._due[name]
             elif due <= now and room.over:
                 self._drop_if_empty(room)
-            elif due <= now and told < FRAMES_AT_ONCE:
-                told += 1
+            elif due <= now and published < FRAMES_AT_ONCE:
+                published += 1
                 del self._due[name]
-                yield Tell(name, room.tell(now))
+                yield BroadcastFrames(name, room.next_frames(now))
                 if room.empty:
-                    self._due[name] = None  # it goes when it may be told again: so its next life keeps to the pace
+                    self._due[name] = (
+                        None  # it is dropped one interval later: a room that comes back at once keeps to the rate
+                    )
 
-    def _sightings(self) -> Iterator[Action]:
-        sought, self._sought = self._sought, set()
+    def _status_answers(self) -> Iterator[Action]:
+        users, self._status_requests = self._status_requests, set()
         offline = []
-        for user in sorted(sought):
+        for user in sorted(users):
             room = self._rooms.get(inbox_room(user))
             person = room.people.get(user) if room else None
             if person is None:
                 offline.append(user)
             else:
-                yield Show(Sighting(user=user, status=person.status))
+                yield BroadcastStatus(Sighting(user=user, status=person.status))
         if offline:
-            yield Find(offline)
+            yield LookUpLastSeen(offline)
 
     def _room(self, name: str) -> Room:
         self._due[name] = None
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = Room(name, self._floor)
+            room = self._rooms[name] = Room(name, self._highest_version)
         return room
 
     def _drop_if_empty(self, room: Room) -> None:
         if room.empty:
-            self._floor = max(self._floor, room.version)
+            self._highest_version = max(self._highest_version, room.version)
             self._due.pop(room.name, None)
             del self._rooms[room.name]

@@ -90,11 +90,11 @@ async def test_a_gateway_that_answers_for_ever_delays_no_other() -> None:
         asyncio.timeout(WITHIN),
     ):
         peers = Peers([endless, in_its_head, troubled], 1, lambda: True)
-        looking = asyncio.create_task(peers.run())
+        open_dead_letters = asyncio.create_task(peers.run())
         while not peers.excused:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        looking.cancel()
-        await asyncio.wait({looking})
+        open_dead_letters.cancel()
+        await asyncio.wait({open_dead_letters})
 
 
 async def test_keys_that_are_none_leave_those_that_are_known() -> None:

@@ -326,17 +326,17 @@ def _play(steps: list[tuple[str, str, str]], random: object) -> None:
         now += 1.0
         match kind:
             case "attend" | "away":
-                room.attend(gateway, user, user, "online" if kind == "attend" else "away")
+                room.connect_user(gateway, user, user, "online" if kind == "attend" else "away")
             case "leave":
                 room.leave(gateway, user, now)
             case "linger":
-                room.linger(user, user, now)
+                room.start_grace(user, user, now)
             case "lapse" if user in room.people and room.people[user].left_at is not None:
-                room.lapse(user, room.people[user].left_at or 0.0)
+                room.expire(user, room.people[user].left_at or 0.0)
             case "ask":
                 room.asked = True
             case "tell" if room.due_at() is not None and not room.over:
-                for frame in room.tell(now):
+                for frame in room.next_frames(now):
                     for number, roster in enumerate(rosters):
                         if number == 0 or random.random() < 0.7:  # type: ignore[attr-defined]
                             roster.take("t", frame)
@@ -344,7 +344,7 @@ def _play(steps: list[tuple[str, str, str]], random: object) -> None:
 
 
 def _compare(room: Room, rosters: list[PresenceSnapshot]) -> None:
-    known = {user: person.told for user, person in room.people.items() if person.told != "offline"}
+    known = {user: person.published for user, person in room.people.items() if person.published != "offline"}
     count = Count(online=list(known.values()).count("online"), away=list(known.values()).count("away"))
     assert rosters[0].synced
     for roster in rosters:

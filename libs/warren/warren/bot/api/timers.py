@@ -38,12 +38,12 @@ class DueTimer(Event):
         """Return when it is due, in UTC."""
         return datetime.fromisoformat(self.id.partition("/")[0].replace("Z", "+00:00"))
 
-    def letter(self) -> Event:
+    def to_dead_letter(self) -> Event:
         """Return the event for the dead letters, with what it takes to call the handler once more."""
         return Event(self.room, {**self.data, "timer": {"id": self.id, "given": self.given}})
 
     @classmethod
-    def of_letter(cls, room: str, handler: str, data: dict[str, Any]) -> "DueTimer | None":
+    def from_dead_letter(cls, room: str, handler: str, data: dict[str, Any]) -> "DueTimer | None":
         """Return the timer that was given up, or None if what was given up was no timer."""
         found = data.get("timer")
         event = {name: value for name, value in data.items() if name != "timer"}

@@ -40,7 +40,7 @@ class ActionContext:
     origin: str
     change: Change
     clock: Clock
-    bury: Callable[[str, Event | None], Awaitable[None]]
+    dead_letter: Callable[[str, Event | None], Awaitable[None]]
     count: int = 0
     timers: int = 0
 
@@ -110,7 +110,7 @@ class Trigger(Event):
 
     async def give_up(self, reason: str, about: Event | None = None) -> None:
         """Put the event, or another one, among the bot's dead letters: the operator can have it handled again."""
-        await self.actions.bury(reason, about)
+        await self.actions.dead_letter(reason, about)
 
     async def read(self, after: int, limit: int = 500) -> LogPage:
         """Read the room's log after a seq, 500 events at most. Raises Refusal or Unavailable."""

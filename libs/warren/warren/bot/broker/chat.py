@@ -11,7 +11,7 @@ from warren.bot.api.event import Event
 from warren.bot.broker.rate_limiter import RateLimiter
 from warren.broker.backoff import backoff, pause
 from warren.broker.command_client import CommandClient, as_a_bot
-from warren.broker.dead import about, dead_letter
+from warren.broker.dead import dead_letter, dead_letter_headers
 from warren.broker.errors import Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.reply_queue import ReplyQueue
@@ -68,7 +68,7 @@ class BrokerChat:
 
     async def submit(self, command: c.AnyCommand) -> c.Accepted:
         """Have something done. Raises Refusal or Unavailable."""
-        await self._rate_limiter.turn()
+        await self._rate_limiter.acquire()
         detail = ""
         for _, wait in zip(range(TRIES), backoff(), strict=False):
             answer = await self._command_client.call(command)
@@ -116,9 +116,11 @@ class BrokerChat:
             if not (isinstance(error, Refusal) and error.code == Code.EXISTS):
                 raise
 
-    async def bury(self, event: Event, handler: str, reason: str) -> None:
+    async def dead_letter(self, event: Event, handler: str, reason: str) -> None:
         """Put an event among the bot's dead letters, however long that takes."""
-        headers = about(reason=reason, source=handler, replica=self._user, publisher=self._user, key=self._user)
+        headers = dead_letter_headers(
+            reason=reason, source=handler, replica=self._user, publisher=self._user, key=self._user
+        )
         body = to_json({"room": event.room, "events": [event.data]})
         exchange = bot_dead_exchange(self._user.removeprefix(BOT_PREFIX)).name
         for wait in backoff():

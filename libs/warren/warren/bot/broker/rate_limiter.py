@@ -12,11 +12,11 @@ class RateLimiter:
 
     def __init__(self, rate: Rate) -> None:
         self._bucket = Bucket.of(rate, time.monotonic())
-        self._line = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait until one thing more may be said."""
-        async with self._line:  # whoever slept by itself would be overtaken, again and again
+        async with self._lock:  # whoever slept by itself would be overtaken, again and again
             if self._bucket.take(time.monotonic()):
                 return
             metrics.PACED.inc()

@@ -22,20 +22,22 @@ from warren.contract.wire import utc_now
 
 log = logging.getLogger(__name__)
 
-Bury = Callable[[Event, str, str], Awaitable[None]]
+DeadLetterSink = Callable[[Event, str, str], Awaitable[None]]
 """Puts an event among the dead letters: the event, the handler, the reason."""
 
 
 class Engine:
     """One bot at work. Events of one room are given to it one at a time, in order."""
 
-    def __init__(self, bot: Definition, chat: Chat, memory: Memory, bury: Bury, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, bot: Definition, chat: Chat, memory: Memory, dead_letter: DeadLetterSink, clock: Clock = utc_now
+    ) -> None:
         self._bot = bot
         self._chat = chat
         self._memory = memory
-        self._bury = bury
+        self._dead_letter = dead_letter
         self._clock = clock
-        self._chatter: defaultdict[str, int] = defaultdict(int)
+        self._bot_messages_in_a_row: defaultdict[str, int] = defaultdict(int)
         self.timers = asyncio.Event()
         """Set whenever timers were set or are done with."""
         for route in bot.routes.found:  # Prometheus counts no increase from nothing to one
@@ -46,13 +48,13 @@ class Engine:
         event = Event(room, data)
         self._count(event)
         change = Change(self._memory)
-        answered = event.sender != self._bot.user and not self._is_chatter(event)
+        answered = event.sender != self._bot.user and not self._exceeds_bot_limit(event)
         for route in self._bot.routes.of(event):
             if answered or route.record:
                 await self._run(route, event, change)
         self._keep(change, room, Position(epoch, event.seq))
 
-    async def ring(self, due: DueTimer) -> None:
+    async def fire(self, due: DueTimer) -> None:
         """Call a timer's handler, unless somebody has cancelled it, and forget it together with keeping the changes."""
         change = Change(self._memory)
         if change.lookup(key_of(due.id)) is GONE:
@@ -64,7 +66,7 @@ class Engine:
     async def repeat(self, room: str, data: dict[str, Any], handler: str) -> None:
         """Run one handler once more for an event that it had given up: an operator has sent it again."""
         event, change = Event(room, data), Change(self._memory)
-        if due := DueTimer.of_letter(room, handler, data):
+        if due := DueTimer.from_dead_letter(room, handler, data):
             await self._call_timer(due, change)
         for route in self._bot.routes.of(event):
             if route.name == handler and due is None:
@@ -84,10 +86,10 @@ class Engine:
 
     def _count(self, event: Event) -> None:
         if event.type == "message":
-            self._chatter[event.room] = self._chatter[event.room] + 1 if event.by_bot else 0
+            self._bot_messages_in_a_row[event.room] = self._bot_messages_in_a_row[event.room] + 1 if event.by_bot else 0
 
-    def _is_chatter(self, event: Event) -> bool:
-        return event.by_bot and self._chatter[event.room] > self._bot.policy.chatter
+    def _exceeds_bot_limit(self, event: Event) -> bool:
+        return event.by_bot and self._bot_messages_in_a_row[event.room] > self._bot.policy.chatter
 
     async def _run(self, route: Route, event: Event, change: Change) -> None:
         """Run a handler until it succeeds or has failed too often; what it changed counts only if it succeeds."""
@@ -124,7 +126,7 @@ class Engine:
         where = {"handler": handler, "room": event.room, "seq": event.seq}
         log.error("event given up", extra={**where, "reason": reason})
         metrics.GIVEN_UP.labels(handler).inc()
-        await self._bury(event.letter() if isinstance(event, DueTimer) else event, handler, reason)
+        await self._dead_letter(event.to_dead_letter() if isinstance(event, DueTimer) else event, handler, reason)
 
     async def _try(self, route: Route, event: Event, change: Change) -> None:
         trigger = self._trigger(route, event, change)

@@ -16,7 +16,7 @@ TRY_EVERY = 0.5
 """Seconds between two looks at whether the other process has ended."""
 
 
-async def our_turn(connection: AbstractConnection, user: str, standing_by: Callable[[], None]) -> None:
+async def acquire_leadership(connection: AbstractConnection, user: str, standing_by: Callable[[], None]) -> None:
     """Wait until no other process of the bot is at work; from then on this one is, as long as the connection lasts.
 
     `standing_by` is called if there is one. RabbitMQ tells no consumer whether it is the active one, and a process

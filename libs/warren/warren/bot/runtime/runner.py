@@ -23,7 +23,7 @@ from warren.bot.api.voice import Voice
 from warren.bot.broker.chat import BrokerChat
 from warren.bot.runtime.engine import Engine
 from warren.bot.runtime.follower import Follower
-from warren.bot.runtime.leader_lock import our_turn
+from warren.bot.runtime.leader_lock import acquire_leadership
 from warren.bot.runtime.scheduler import Scheduler
 from warren.bot.runtime.worker_pool import Needed, WorkerPool
 from warren.broker.backoff import backoff, pause
@@ -62,7 +62,7 @@ class Runner:
         self._settled = asyncio.Event()
         """The bot has tried to become a member of all its rooms; before that, it may not speak there."""
         self._strange = set(bot.rooms)
-        self._engine = Engine(bot, self._chat, self._memory, self._chat.bury)
+        self._engine = Engine(bot, self._chat, self._memory, self._chat.dead_letter)
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._workers = WorkerPool(AT_ONCE)
         self._scheduler = Scheduler(self._engine, self._memory, self._workers)
@@ -113,22 +113,22 @@ class Runner:
         await self._chat.ready()
         if not self._strange:
             self._settled.set()
-        await our_turn(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
+        await acquire_leadership(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
         channel = await open_channel(connection, PREFETCH)
         underlay = await channel.get_underlay_channel()
-        self._workers.tidy()  # of the connection before
+        self._workers.discard_stale()  # of the connection before
         metrics.WAITING.set(0)
 
         def needed() -> bool:
             return is_open(underlay)
 
         for room in sorted({*self._bot.rooms, *self._memory.rooms()}):
-            self._workers.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+            self._workers.submit(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
 
         def sink(message: DeliveredMessage) -> None:
             metrics.WAITING.inc()
             room, events = _read(message)
-            self._workers.put(room, lambda: self._take(room, events, message, underlay), needed)
+            self._workers.submit(room, lambda: self._take(room, events, message, underlay), needed)
 
         await consume(channel, self._bot.user, sink)
         log.info("bot at work", extra={"bot": self._bot.user})
@@ -145,7 +145,7 @@ class Runner:
             await asyncio.sleep(HEADS_EVERY)
             for room in self._follower.behind(heads):
                 if not self._workers.busy(room):
-                    self._workers.put(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
+                    self._workers.submit(room, lambda room=room: self._catch_up(room), needed)  # type: ignore[misc]
             try:
                 heads = await self._chat.heads(self._memory.rooms())
             except Unavailable as error:

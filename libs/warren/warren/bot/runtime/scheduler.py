@@ -10,7 +10,7 @@ from warren.bot.runtime.engine import Engine
 from warren.bot.runtime.worker_pool import WorkerPool
 from warren.contract.wire import utc_now
 
-NAP = 10.0
+MAX_SLEEP = 10.0
 """Seconds until the clock is looked at again, at most: it may be set, or go on while the machine sleeps."""
 
 
@@ -22,30 +22,30 @@ class Scheduler:
         self._memory = memory
         self._workers = workers
         self._clock = clock
-        self._ringing: set[str] = set()
+        self._firing: set[str] = set()
 
     async def run(self) -> None:
         """Look after the timers until cancelled."""
         while True:
             self._engine.timers.clear()
-            self._look()
+            self._start_due()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._nap()):
+                async with asyncio.timeout(self._seconds_to_next()):
                     await self._engine.timers.wait()
 
-    def _look(self) -> None:
+    def _start_due(self) -> None:
         for due in overdue(self._memory, self._clock()):
-            if due.id not in self._ringing:
-                self._ringing.add(due.id)
-                self._workers.put(due.room, lambda due=due: self._ring(due))  # type: ignore[misc]
+            if due.id not in self._firing:
+                self._firing.add(due.id)
+                self._workers.submit(due.room, lambda due=due: self._fire_due(due))  # type: ignore[misc]
 
-    async def _ring(self, due: DueTimer) -> None:
+    async def _fire_due(self, due: DueTimer) -> None:
         try:
-            await self._engine.ring(due)
+            await self._engine.fire(due)
         finally:
-            self._ringing.discard(due.id)
+            self._firing.discard(due.id)
 
-    def _nap(self) -> float:
+    def _seconds_to_next(self) -> float:
         now = self._clock()
         coming = next_due(self._memory, now)
-        return NAP if coming is None else min(NAP, max(0.0, (coming.due - now) / timedelta(seconds=1)))
+        return MAX_SLEEP if coming is None else min(MAX_SLEEP, max(0.0, (coming.due - now) / timedelta(seconds=1)))

@@ -12,7 +12,7 @@ class WorkerPool:
     """What waits and what is being done. Whoever puts work here bounds how much there is: the broker, by prefetch.
 
     What a lost connection has brought is brought again by the next one; so that it does not pile up meanwhile behind
-    something slow, work may say whether it is `needed` any more, and `tidy` forgets what is not.
+    something slow, work may say whether it is `needed` any more, and `discard_stale` forgets what is not.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -23,7 +23,7 @@ class WorkerPool:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with what a piece of work fails with: that is a bug, and none that the next piece would survive."""
 
-    def put(self, room: str, work: Work, needed: Needed = lambda: True) -> None:
+    def submit(self, room: str, work: Work, needed: Needed = lambda: True) -> None:
         """Have this done after all that is waiting for the room."""
         if self._stopping:
             return
@@ -39,7 +39,7 @@ class WorkerPool:
         """Whether something is done for the room, or waits."""
         return room in self._waiting
 
-    def tidy(self) -> None:
+    def discard_stale(self) -> None:
         """Forget what waits and is not needed any more."""
         for waiting in self._waiting.values():
             kept = [(work, needed) for work, needed in waiting if needed()]
