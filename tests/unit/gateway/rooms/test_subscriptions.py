@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.codes import Code
 from warren.contract.frames import Joined, Left
+from warren.contract.ids import inbox_room
 from warren.contract.queries import Access, Denied, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren_gateway.delivery.batch import EventBatch, pack
 from warren_gateway.presence.client import PresenceClient
@@ -222,3 +223,13 @@ async def test_a_room_goes_when_nobody_has_followed_it_at_two_sweeps(scene: Scen
     assert ROOM in scene.registry._rooms
     await scene.registry._sweep()
     assert ROOM not in scene.registry._rooms
+
+
+async def test_who_follows_their_inbox_no_more_is_still_announced_as_connected(scene: Scene) -> None:
+    inbox = inbox_room("ann")
+    subscriber = RecordingSubscriber("ann")
+    scene.presence.open(subscriber, "Ann")
+    scene.presence._announcer.announcements(0.0)
+    scene.registry._room(inbox)
+    scene.registry.leave(Subscription(subscriber, inbox))
+    assert scene.presence._announcer.announcements(0.0) == []
