@@ -24,8 +24,8 @@ from warren_gateway.health.peers import Peers
 from warren_gateway.http import errors as problems
 from warren_gateway.http.bodies import body_limit
 from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
-from warren_gateway.http.origins import Cors, StrangeOrigins
-from warren_gateway.http.rate_limits import Guard, Preflights, Refuser
+from warren_gateway.http.origins import Cors, RefusedOrigins
+from warren_gateway.http.rate_limits import Preflights, RateLimitMiddleware, RefusalDelay
 from warren_gateway.rooms.default_room import default_room
 from warren_gateway.routes import direct_rooms as direct
 from warren_gateway.routes import messages as http
@@ -124,10 +124,12 @@ def _freeze() -> None:
 def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
-    strange = StrangeOrigins(gateway.settings.origins)
+    strange = RefusedOrigins(gateway.settings.origins)
     app.add_middleware(BodyLimit, limit=body_limit)
-    addresses, refuse = gateway.addresses, Refuser()
-    app.add_middleware(Guard, addresses=addresses, auth=gateway.auth, origins=origins, strange=strange, refuse=refuse)
+    addresses, refuse = gateway.addresses, RefusalDelay()
+    app.add_middleware(
+        RateLimitMiddleware, addresses=addresses, auth=gateway.auth, origins=origins, strange=strange, refuse=refuse
+    )
     app.add_middleware(Cors, origins=origins, strange=strange)
     app.add_middleware(Preflights, addresses=addresses, refuse=refuse)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)

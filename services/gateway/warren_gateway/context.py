@@ -93,14 +93,14 @@ class AppContext:
         *,
         one_way: bool = False,
         grace: float = 0.0,
-        pace: Bucket | None = None,
+        frame_bucket: Bucket | None = None,
     ) -> Iterator[Connection]:
         """Serve a client over this transport for as long as the context lasts.
 
-        `one_way`: it cannot speak there. `grace`: seconds for which others see its person here afterwards. `pace`:
-        what the transport takes from for each frame that the client does not see.
+        `one_way`: it cannot speak there. `grace`: seconds for which others see its person here afterwards.
+        `frame_bucket`: what the transport takes from for each frame that the client does not see.
         """
-        protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, pace)
+        protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, frame_bucket)
         connection = Connection(
             transport, protocol, address, self.auth, self.registry, self.presence, self.command_client
         )
@@ -146,7 +146,7 @@ class AppContext:
     async def ticks(self) -> None:
         """Let everything that waits notice the time, until cancelled.
 
-        It is told the time of the end of the last look: what had come by then has been read, also if the process has
+        It takes the time of the end of the last look: what had come by then has been read, also if the process has
         stood still since, whose timers are due before it reads what came meanwhile.
         """
         now = time.monotonic()
@@ -154,12 +154,12 @@ class AppContext:
             self.command_client.expire()
             metrics.PENDING.set(len(self.command_client))
             metrics.REPLAY_BYTES.set(self.registry.replay_bytes)
-            held: Counter[str] = Counter()
+            counts: Counter[str] = Counter()
             async for connection in cooperatively(self._connections):
                 connection.tick(now, time.time())
-                held[connection.transport.name] += 1
+                counts[connection.transport.name] += 1
             for name in TRANSPORTS:
-                metrics.CONNECTIONS.labels(name).set(held[name])
+                metrics.CONNECTIONS.labels(name).set(counts[name])
             now = time.monotonic()
             await asyncio.sleep(TICK)
 

@@ -126,8 +126,8 @@ class Authenticator:
 
     def _tell(self, refused: TokenRefused, address: str) -> None:
         """Say why, never with the token: somebody may still be let in by it elsewhere."""
-        told = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
-        self._throttle.warn(log, refused.reason, "a token was refused", **told)
+        fields = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
+        self._throttle.warn(log, refused.reason, "a token was refused", **fields)
 
     async def verify(self, token: str) -> User:
         """Return whose token it is. Raises TokenRefused or NotNow. Waits only for a key that is not known."""

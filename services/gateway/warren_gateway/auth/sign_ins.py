@@ -1,4 +1,4 @@
-"""Tells the persistence service who has signed in here, by which name: so they are found, and called what they are."""
+"""Reports to the persistence service who has signed in here, by which name: so they are found, and named rightly."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from warren_gateway.auth.tokens import User
 log = logging.getLogger(__name__)
 
 TOLD = 50_000
-"""People of whom it is remembered what was told, some 10 MB; whoever is forgotten is told again."""
+"""People of whom it is remembered what was reported, some 10 MB; whoever is forgotten is reported again."""
 WAITING = 20_000
-"""People to be told while nobody takes it, at most; whoever is dropped is told when they ask for something again."""
+"""People to be reported while nobody takes it, at most; whoever is dropped is reported when they come again."""
 GATHER = 0.1
 """Seconds for which sign-ins gather."""
 RENAMES = Rate(1 / 60, 5)
@@ -26,7 +26,7 @@ RENAMES = Rate(1 / 60, 5)
 
 
 class SignInLog:
-    """Who has signed in by way of this gateway, and whom the persistence service has yet to be told of."""
+    """Who has signed in by way of this gateway, and who has yet to be reported to the persistence service."""
 
     def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc

@@ -1,4 +1,4 @@
-"""What makes a token good. The library checks signature and claims; what is allowed at all is said here."""
+"""What makes a token good. The library checks signature and claims; what is allowed at all is here."""
 
 import time
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _CLAIMS: Options = {"verify_exp": True, "verify_nbf": True, "verify_iat": True, 
 _REQUIRED = ["exp", "sub", "aud", "iss"]
 
 DETAIL = 200
-"""Characters of what the operator is told of a refusal."""
+"""Characters of what the operator reads of a refusal."""
 REASONS: dict[type[Exception], str] = {
     jwt.InvalidIssuerError: "issuer",
     jwt.InvalidAudienceError: "audience",
@@ -49,8 +49,8 @@ class TokenRefused(Exception):
     `reason` is one of a few, for metrics; `detail` tells the operator more, of what the issuer has signed.
     """
 
-    def __init__(self, said: str, reason: str, detail: str = "") -> None:
-        super().__init__(said)
+    def __init__(self, message: str, reason: str, detail: str = "") -> None:
+        super().__init__(message)
         self.reason = reason
         self.detail = detail[:DETAIL]
 

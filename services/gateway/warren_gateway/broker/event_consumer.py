@@ -1,4 +1,4 @@
-"""The events of the rooms that somebody here follows, as they come from the broker."""
+"""Consumes the events of the rooms that somebody here follows: AMQP messages come in, batches go out by room."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from warren_gateway.broker.bucket_queue import BucketQueue
 from warren_gateway.delivery.batch import EventBatch, PermissionChange, merge, split
 
 LENGTH = 20_000
-"""Messages that may wait for a gateway that lags; older ones go, and the holes are filled from the store."""
+"""Messages that may wait for a gateway that lags; older ones go, and the gaps are filled from the store."""
 PREFETCH = 500
 
 Take = Callable[[str, str, EventBatch], None]
@@ -31,7 +31,7 @@ Take = Callable[[str, str, EventBatch], None]
 
 @dataclass(slots=True)
 class _Arrived:
-    """What has arrived in one turn of the event loop, and the last delivery of it."""
+    """What has arrived in one iteration of the event loop, and the last delivery of it."""
 
     channel: UnderlayChannel | None
     tag: int | None = None
@@ -45,7 +45,7 @@ class _Arrived:
 class EventConsumer:
     """Consumes events in order. What is lost while the connection is, the heads show afterwards.
 
-    `lost` is called with a room of which something came that makes no sense: it is the store's to say what it was.
+    `lost` is called with a room of which something came that makes no sense: the store knows what it was.
     """
 
     def __init__(self, take: Take, lost: Callable[[str], None], connected: Callable[[], None]) -> None:
@@ -61,7 +61,7 @@ class EventConsumer:
         await self.queue.serve(connection)
 
     def _sink(self, message: DeliveredMessage) -> None:
-        """Gather what arrives in one turn of the event loop, so that a room's readers get it in one frame."""
+        """Gather what arrives in one iteration of the event loop, so that a room's readers get it in one frame."""
         arrived = self._arrived
         if arrived is None:
             arrived = self._arrived = _Arrived(self.queue.channel)

@@ -96,7 +96,7 @@ class Connection:
         self.report(status)
         self._protocol.follow(joins)
 
-    async def settled(self) -> None:
+    async def joins_done(self) -> None:
         """Wait until all that was asked for is done, or was refused."""
         await self._tasks.done()
 

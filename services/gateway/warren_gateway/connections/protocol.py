@@ -27,7 +27,7 @@ SILENT_AFTER = 2 * PING_EVERY + 10
 """Seconds without any frame after which the client counts as gone: two pings lost, and some grace."""
 EXPIRES_EARLY = 2.0
 """Seconds before its token expires that a stream ends: the client cannot renew it there."""
-CROWDED_MS = 30_000
+TOO_MANY_CONNECTIONS_MS = 30_000
 """Milliseconds after which somebody with too many connections may try again: half the time in which dead ones end."""
 
 
@@ -41,12 +41,12 @@ class ClientProtocol:
     opened: float
     one_way: bool = False
     """The client cannot speak: who it is and what it follows came with its request."""
-    pace: Bucket | None = None
+    frame_bucket: Bucket | None = None
     """What its frames are taken from, if the transport takes from it, too, for what is below the protocol."""
     handler: Handler = field(init=False)
     user: User | None = None
     greeted: bool = False
-    """Said hello; its token may still be verified."""
+    """Its hello has come; the token may still be verified."""
     counted: bool = False
     """Holds one of the person's connections."""
     ended: bool = False
@@ -58,7 +58,7 @@ class ClientProtocol:
 
     def __post_init__(self) -> None:
         self.heard = self.opened
-        self.buckets = ConnectionBuckets(self.limits, self.opened, self.pace)
+        self.buckets = ConnectionBuckets(self.limits, self.opened, self.frame_bucket)
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
@@ -110,7 +110,7 @@ class ClientProtocol:
         if self.user is not None:
             self._renew(self.user, user, expires_in)
         elif not self.people.connections.enter(user.id):
-            self._end(Close.TOO_MANY, "too many connections", CROWDED_MS)
+            self._end(Close.TOO_MANY, "too many connections", TOO_MANY_CONNECTIONS_MS)
         else:
             self.user, self.counted = user, True
             ping = self.limits.keep_alive if self.one_way else PING_EVERY

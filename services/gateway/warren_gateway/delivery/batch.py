@@ -1,4 +1,4 @@
-"""Events of a room as they come and go: the JSON of a client frame, and what it takes to place it. No I/O."""
+"""A batch of a room's events, which passes from broker to socket: the JSON of a client frame, and its place. No I/O."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field

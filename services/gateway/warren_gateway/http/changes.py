@@ -1,4 +1,4 @@
-"""Has commands done, for the routes that change something, and says what became of them."""
+"""Commands over HTTP: what a route was asked for comes in, its command goes to the writer, the outcome goes out."""
 
 from pydantic import BaseModel
 from warren.contract import commands as c
@@ -26,7 +26,7 @@ async def submit(context: AppContext, command: c.AnyCommand) -> c.Accepted:
 async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
     """Have the command done; that it was done already is as good.
 
-    Who leaves is outside, whether the room exists or not: so a private one can be left twice, and says nothing by it.
+    Who leaves is outside, whether the room exists or not: so a private one can be left twice, and that reveals nothing.
     """
     fine = (Code.EXISTS, Code.NOT_FOUND) if isinstance(command, c.Leave) else (Code.EXISTS,)
     user = command.user if isinstance(command, c.TargetedCommand) else command.sender
@@ -40,7 +40,7 @@ async def ensure(context: AppContext, command: c.AnyCommand) -> Change:
 
 
 def common_fields(user: User, room: str, key: Key | None) -> c.Common:
-    """Return what every command of this person says, in this room, under this key or one of its own."""
+    """Return the common fields of a command of this person, in this room, under this key or one of its own."""
     return {"id": new_id(), "room": room, "sender": user.id, "name": user.name, "key": key or new_id()}
 
 

@@ -122,8 +122,8 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         # FastAPI reads no other body, and would complain of a text that is no object.
         is_unread = tuple(first["loc"]) == ("body",) and first["type"] != "missing" and not _is_json(request)
-        said = "body: it is JSON; say so: Content-Type: application/json" if is_unread else sentence(first)
-        return problem_response(422, Code.INVALID, said)
+        detail = "body: it is JSON; say so: Content-Type: application/json" if is_unread else sentence(first)
+        return problem_response(422, Code.INVALID, detail)
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Pages that may not use this gateway: counted, and said, since a browser tells the page nothing."""
+"""Pages that may not use this gateway: counted, and logged, since a browser tells the page nothing."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SHOWN = 200
 """Characters of an origin in the log."""
 
 
-class StrangeOrigins:
+class RefusedOrigins:
     """Tells of origins that are none of `WARREN_ORIGINS`, which `allowed` names."""
 
     def __init__(self, allowed: str) -> None:
@@ -29,14 +29,14 @@ class StrangeOrigins:
     def refused(self, origin: str) -> None:
         """Count a handshake or preflight of such an origin, and name it."""
         metrics.REFUSED.labels("origin").inc()
-        told = {"origin": origin[:SHOWN], "WARREN_ORIGINS": self._allowed}
-        self._throttle.warn(log, told["origin"], "a page was refused: its origin is none of WARREN_ORIGINS", **told)
+        fields = {"origin": origin[:SHOWN], "WARREN_ORIGINS": self._allowed}
+        self._throttle.warn(log, fields["origin"], "a page was refused: its origin is none of WARREN_ORIGINS", **fields)
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, which also tells of the origins that it refuses."""
+    """Starlette's, which also logs the origins that it refuses."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], strange: StrangeOrigins) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], strange: RefusedOrigins) -> None:
         super().__init__(
             app,
             allow_origins=origins,

@@ -16,7 +16,7 @@ from warren_gateway import metrics
 from warren_gateway.auth.authenticator import Authenticator
 from warren_gateway.connections.limits import AddressLimits, address_of
 from warren_gateway.http.errors import problem
-from warren_gateway.http.origins import StrangeOrigins
+from warren_gateway.http.origins import RefusedOrigins
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by the operator's own machines, and asked most when there is trouble."""
@@ -61,7 +61,7 @@ CROWDED_WAIT = 30.0
 """Seconds after which an address with too many open connections may try again."""
 
 
-class Refuser:
+class RefusalDelay:
     """Refuses, and holds each refusal back for a moment."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Preflights:
     They are answered before the guard sees them, whose refusals a page may read.
     """
 
-    def __init__(self, app: ASGIApp, addresses: AddressLimits, refuse: Refuser) -> None:
+    def __init__(self, app: ASGIApp, addresses: AddressLimits, refuse: RefusalDelay) -> None:
         self._app = app
         self._limits = addresses
         self._refuse = refuse
@@ -108,12 +108,12 @@ class Preflights:
         await self._app(scope, receive, send)
 
 
-class Guard:
+class RateLimitMiddleware:
     """Lets requests and handshakes through to the app, within the limits of their address."""
 
     def __init__(
         self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str],
-        strange: StrangeOrigins, refuse: Refuser,
+        strange: RefusedOrigins, refuse: RefusalDelay,
     ) -> None:  # fmt: skip
         self._app = app
         self._strange = strange

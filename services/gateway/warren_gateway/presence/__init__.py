@@ -1,1 +1,1 @@
-"""Who is here: announced for this gateway, and shown of all."""
+"""Who is present: announced for this gateway, and broadcast of all gateways."""

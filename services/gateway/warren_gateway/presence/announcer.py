@@ -31,7 +31,7 @@ class _Line:
 
     seq: int = 0
     full: bool = True
-    """The next announcement must say all."""
+    """The next announcement must be full."""
     changed: dict[Place, Change | None] = field(default_factory=dict)
     """Where something has changed; what it is derives from who is there now, unless nobody is."""
     ask: dict[RoomId, None] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class PresenceAnnouncer:
         self.gateway = gateway
         self._places: dict[Place, set[ConnectionPresence]] = {}
         self._recent: dict[Place, tuple[float, Change]] = {}
-        """Who has gone within the grace, when and how, the latest last: a full announcement says so."""
+        """Who has gone within the grace, when and how, the latest last: a full announcement includes them."""
         self._lines = [_Line() for _ in range(SHARDS)]
 
     @property
@@ -117,15 +117,15 @@ class PresenceAnnouncer:
             self._change_from(shown, (room, presence.user))
 
     def ask(self, room: RoomId) -> None:
-        """Have the room's state told."""
+        """Ask for the room's state."""
         self._lines[shard(room)].ask[room] = None
 
     def check(self, known: Known) -> None:
-        """Have the room's state told if it is another than this."""
+        """Ask for the room's state if it is another than this."""
         self._lines[shard(known.room)].known[known.room] = known
 
     def seek(self, user: UserId) -> None:
-        """Have somebody's status over all rooms told."""
+        """Ask for somebody's status over all rooms."""
         self._lines[shard(inbox_room(user))].sought[user] = None
 
     def resync(self, number: int | None = None) -> None:

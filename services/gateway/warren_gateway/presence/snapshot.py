@@ -9,7 +9,7 @@ from warren_gateway.delivery.batch import Frame
 
 
 class PresenceSnapshot:
-    """The people of one room as the presence service tells them.
+    """The people of one room as the presence service sends them.
 
     `term` names one life of the room's shard: versions of different terms have nothing to do with each other.
     """

@@ -1,1 +1,1 @@
-"""The rooms that somebody here follows: their events, holes, permissions and readers."""
+"""The rooms that somebody here follows: their events, gaps, permissions and subscriptions."""

@@ -108,7 +108,7 @@ class RoomRegistry:
         replica = RoomReplica(name, self._buffers)
         room = self._rooms[name] = Room(replica, self._presence, ask, lambda: self._give_up(room))
         self.events.queue.follow(name)
-        metrics.VIEWS.set(len(self._rooms))
+        metrics.ROOMS.set(len(self._rooms))
         return room
 
     def _drop(self, room: Room) -> None:
@@ -118,7 +118,7 @@ class RoomRegistry:
             del self._rooms[name]
             self.heads.forget(name)
             self.events.queue.unfollow(name)
-            metrics.VIEWS.set(len(self._rooms))
+            metrics.ROOMS.set(len(self._rooms))
         self._buffers.forget(room.replica)
         room.work.cancel()
 

@@ -71,7 +71,7 @@ class Repair:
         while room.replica.behind and tries < REPAIR_TRIES:
             try:
                 batches = await self.read(room, room.replica.head or 0)
-                metrics.HOLES.inc()
+                metrics.GAPS_FILLED.inc()
                 for batch in batches:
                     room.fan_out(room.replica.offer(batch))
             except (Unavailable, QueryDenied) as error:

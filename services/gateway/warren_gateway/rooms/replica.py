@@ -1,4 +1,4 @@
-"""What a gateway knows of a room that somebody here follows: its head, and its latest events. No I/O.
+"""A gateway's copy of a room's head and latest events: batches come in, and go out gap-free and in order. No I/O.
 
 Events come in batches, each the JSON of a client frame, and go out as they came: nothing is decoded on the way. The
 replica's promise is that what `offer` returns is gap-free, in order, and each seq once.
@@ -14,7 +14,7 @@ RING_EVENTS = 512
 RING_BYTES = 1536 * 1024
 """That they take, as `weight` counts it: 512 KiB of them as they came."""
 PENDING_BATCHES = 64
-"""Batches kept beyond a hole; if more come, they are read from the store with the hole."""
+"""Batches kept beyond a gap; if more come, they are read from the store with the gap."""
 PENDING_BYTES = 1024 * 1024
 """The same in bytes."""
 
@@ -47,7 +47,7 @@ class ReplayBuffers:
 
 
 class RoomReplica:
-    """A room's head, ring and readers. `head` is None until the store has told it."""
+    """A room's head and latest events. `head` is None until it is known."""
 
     def __init__(self, room: str, buffers: ReplayBuffers | None = None) -> None:
         self.room = room
@@ -103,7 +103,7 @@ class RoomReplica:
         self._buffers.resized(by)
 
     def offer(self, batch: EventBatch) -> list[EventBatch]:
-        """Take a batch; return what now follows the head, trimmed of what was known. After a hole: nothing."""
+        """Take a batch; return what now follows the head, trimmed of what was known. After a gap: nothing."""
         self.seen = max(self.seen, batch.last)
         if self.head is None or batch.first > self.head + 1:
             self._wait(batch)
@@ -138,7 +138,7 @@ class RoomReplica:
         self._pending.append(batch)
 
     def _drain(self) -> list[EventBatch]:
-        """Apply what waited beyond the hole, as far as it reaches now."""
+        """Apply what waited beyond the gap, as far as it reaches now."""
         if not self._pending:
             return []
         waiting, self._pending = sorted(self._pending, key=lambda batch: batch.first), []

@@ -1,4 +1,4 @@
-"""Server-Sent Events as a transport: frames as events, a bound on what waits, an end with a reason. No I/O.
+"""Server-Sent Events as a transport: frames come in, and go out as events within a bound. No I/O.
 
 The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """

@@ -18,7 +18,7 @@ from warren.untrusted import first_error, shown, unknown_field
 
 from warren_gateway import metrics
 from warren_gateway.auth.tokens import User
-from warren_gateway.connections.protocol import CROWDED_MS
+from warren_gateway.connections.protocol import TOO_MANY_CONNECTIONS_MS
 from warren_gateway.context import AppContext
 from warren_gateway.http.dependencies import Context, Me
 from warren_gateway.http.errors import ProblemError
@@ -91,7 +91,7 @@ def pay_for(cursors: Cursors, user: User, context: AppContext) -> None:
 
 
 @contextmanager
-def held(receive: Receive, gone: Callable[[], None]) -> Iterator[None]:
+def disconnect_watched(receive: Receive, gone: Callable[[], None]) -> Iterator[None]:
     """Hold a request; `gone` is called when its client has hung up."""
     watching = asyncio.create_task(_watch(receive, gone))
     try:
@@ -107,12 +107,12 @@ async def _watch(receive: Receive, gone: Callable[[], None]) -> None:
         gone()
 
 
-async def _stayer(user: Me, context: Context) -> User:
+async def _long_lived_user(user: Me, context: Context) -> User:
     """Return who is asking, at the price of a read, if there is a place among their connections."""
     if context.people.connections.is_full(user.id):
         metrics.LIMITED.labels("connection").inc()
-        raise ProblemError(Code.TOO_MANY, "too many connections", CROWDED_MS / 1_000)
+        raise ProblemError(Code.TOO_MANY, "too many connections", TOO_MANY_CONNECTIONS_MS / 1_000)
     return user
 
 
-Stayer = Annotated[User, Depends(_stayer)]
+LongLivedUser = Annotated[User, Depends(_long_lived_user)]

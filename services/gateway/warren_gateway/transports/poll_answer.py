@@ -1,4 +1,4 @@
-"""Long polling as a transport: gathers what one poll is answered with, up to the size of a frame. No I/O.
+"""Long polling as a transport: frames come in, and one answer of a frame's size at most goes out. No I/O.
 
 Nothing of it counts as received until its cursors come back: an answer that got lost, or what it had no room for, comes
 again.
@@ -69,12 +69,12 @@ class PollTransport:
                 self._news(room)["left"] = frame.model_dump(mode="json", include={"seq", "because"})
             case Error(room=str(room)):
                 detail = frame.detail[:DETAIL]
-                said = {
+                error = {
                     "code": frame.code,
                     "detail": detail if self._fits(detail) else "",
                     "temporary": frame.temporary,
                 }
-                self._news(room)["error"] = said
+                self._news(room)["error"] = error
             case _:
                 pass  # who the client is and when its token expires, it asks elsewhere
 
@@ -105,7 +105,7 @@ class PollTransport:
 
     def body(self) -> dict[str, Any]:
         """Return the answer."""
-        # Who knows nothing of a room is told first: there may be no room for all.
+        # Who knows nothing of a room comes first: there may be no room for all.
         tokens = {
             room: self._told(room, token) for room, token in sorted(self._presence.items(), key=lambda one: one[1])
         }
@@ -163,10 +163,10 @@ class PollTransport:
 
     def _say(self, frame: Frame) -> None:
         """Take what somebody does just now; of a reply that grows, what it has grown to."""
-        said = from_json(frame.body)
+        latest = from_json(frame.body)
         found = self._rooms.setdefault(frame.room, {}).setdefault(frame.kind, [])
-        own = [one for one in found if one["user"] == said["user"] and one.get("key") == said.get("key")]
-        shown = {name: said[name] for name in ("user", "name", "key", "text") if name in said}
+        own = [one for one in found if one["user"] == latest["user"] and one.get("key") == latest.get("key")]
+        shown = {name: latest[name] for name in ("user", "name", "key", "text") if name in latest}
         if own and self._fits(shown):
             own[0].update(shown)
         elif not own and len(found) < TYPISTS and self._fits(shown):

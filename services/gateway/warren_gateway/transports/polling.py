@@ -14,7 +14,7 @@ from warren_gateway.connections.limits import address_of
 from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.dependencies import Context
 from warren_gateway.http.errors import READING, responses
-from warren_gateway.transports.long_lived import RoomCursor, Stayer, held, one_by_one, places
+from warren_gateway.transports.long_lived import LongLivedUser, RoomCursor, disconnect_watched, one_by_one, places
 from warren_gateway.transports.poll_answer import PollTransport
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -97,7 +97,7 @@ class PollResponse(BaseModel):
 
 
 @router.post("/poll", response_model=PollResponse, responses=responses(*READING))
-async def poll(body: PollRequest, user: Stayer, context: Context, request: Request) -> JSONResponse:
+async def poll(body: PollRequest, user: LongLivedUser, context: Context, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
     cursors = places(body.cursors, user, context)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
@@ -110,7 +110,7 @@ async def poll(body: PollRequest, user: Stayer, context: Context, request: Reque
             connection.close(GRACE)
             answer.hurry()
 
-        with held(request.receive, gone):
-            await connection.settled()
+        with disconnect_watched(request.receive, gone):
+            await connection.joins_done()
             await answer.wait(min(body.wait, user.expires - time.time()))
     return JSONResponse(answer.body())

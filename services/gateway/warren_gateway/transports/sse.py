@@ -23,7 +23,7 @@ from warren_gateway.http.errors import READING, ProblemError, responses
 from warren_gateway.http.listener import EXTENSION, Listener
 from warren_gateway.transports.cursors import CURSOR_PATTERN, Cursors
 from warren_gateway.transports.event_stream import SseTransport
-from warren_gateway.transports.long_lived import Following, Stayer, held, pay_for, places
+from warren_gateway.transports.long_lived import Following, LongLivedUser, disconnect_watched, pay_for, places
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
@@ -60,7 +60,7 @@ class EventStream(Response):
         with self._context.serving(stream, address_of(scope), one_way=True) as connection:
             connection.admit(self._user)
             connection.follow(self._cursors.joins, self._status)
-            with held(receive, stream.gone):
+            with disconnect_watched(receive, stream.gone):
                 await _last(stream, self._context.limits.keep_alive)
         await send({"type": "http.response.body", "body": b""})
 
@@ -86,7 +86,7 @@ _AS_A_STREAM: dict[str, Any] = {
 
 @router.get("/sse", **_AS_A_STREAM)
 async def sse(
-    user: Stayer,
+    user: LongLivedUser,
     context: Context,
     room: Annotated[list[RoomRef], FailFast(), Query(min_length=1)],
     cursor: Annotated[CursorText | None, Query()] = None,
@@ -107,6 +107,6 @@ async def sse(
 
 
 @router.post("/sse", **_AS_A_STREAM)
-async def follow(body: Following, user: Stayer, context: Context) -> EventStream:
+async def follow(body: Following, user: LongLivedUser, context: Context) -> EventStream:
     """Follow rooms, likewise: a body holds more rooms than an address, and stands in no log."""
     return EventStream(context, user, places(body.cursors, user, context), body.status)

@@ -1,4 +1,4 @@
-"""`GET /v1/ws`."""
+"""`GET /v1/ws`: a WebSocket comes in, and its frames go out to a connection."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -22,7 +22,7 @@ async def ws(websocket: WebSocket) -> None:
     socket: Socket = websocket.scope["extensions"][EXTENSION]
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    with gateway.serving(socket, address_of(websocket.scope), pace=socket.pace) as connection:
+    with gateway.serving(socket, address_of(websocket.scope), frame_bucket=socket.frame_bucket) as connection:
         await _run(websocket, connection)
 
 

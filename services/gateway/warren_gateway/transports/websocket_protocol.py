@@ -1,4 +1,4 @@
-"""The WebSocket below ASGI: writes that never wait, a bound on what a reader leaves lying, an end that comes.
+"""The WebSocket below ASGI: bytes and frames come in, frames and bytes go out, and no write waits for the peer.
 
 ASGI's `send` waits for a slow peer, so a loop over many sockets would wait for the slowest. The transport's own buffer
 is the outbox instead: a frame is encoded once and handed to each socket, and whoever lets more than a bound pile up
@@ -60,7 +60,7 @@ class Socket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to count, from the first byte on."""
         super().connection_made(transport)
-        self.pace = Bucket.of(self.frames_rate, time.monotonic())
+        self.frame_bucket = Bucket.of(self.frames_rate, time.monotonic())
         """Shared with the protocol, which takes from it for each message."""
 
     def handle_connect(self, event: Any) -> None:
@@ -102,7 +102,7 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _is_one_too_many(self) -> bool:
         """Count a frame that no application sees, and end the connection if there are too many of them."""
-        if not self.gone and not self.pace.take(time.monotonic()):
+        if not self.gone and not self.frame_bucket.take(time.monotonic()):
             self.conn.data_to_send()  # the answers that it has not got yet
             self.end(Close.FLOODING, "too many frames")
         return self.gone

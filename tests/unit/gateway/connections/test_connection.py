@@ -24,7 +24,7 @@ LIMITS = ConnectionLimits(PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, PLENTY, unansw
 JOIN = '{"type":"join","room":"general"}'
 
 
-class BrokenHub(RoomRegistry):
+class BrokenRegistry(RoomRegistry):
     """Has a fault that nobody foresaw."""
 
     def __init__(self) -> None:
@@ -39,21 +39,21 @@ class BrokenHub(RoomRegistry):
         self.left.append(subscription.room)
 
 
-class Line:
+class RecordingTransport:
     """A transport that keeps what it is given; `broken`: it fails."""
 
     name = "websocket"
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
-        self.told: list[ServerFrame] = []
+        self.sent: list[ServerFrame] = []
         self.ended: list[int] = []
 
     def send_frame(self, frame: ServerFrame) -> None:
         """Keep it."""
         if self.broken:
             raise RuntimeError("nobody foresaw this")
-        self.told.append(frame)
+        self.sent.append(frame)
 
     def broadcast(self, frame: Frame) -> None:
         """Fail or not."""
@@ -69,41 +69,41 @@ class Line:
         self.ended.append(code)
 
 
-def client(line: Line, hub: RoomRegistry) -> Connection:
+def client(transport: RecordingTransport, registry: RoomRegistry) -> Connection:
     """Return somebody's connection."""
     people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, joins=PLENTY, typing=PLENTY, connections=10)
     publisher = Publisher(confirm=False)
     session = ClientProtocol(LIMITS, people, time.monotonic())
-    live = PresenceClient("test/1")
-    found = Connection(line, session, "127.0.0.1", None, hub, live, CommandClient(publisher, by_shard))  # type: ignore[arg-type]
+    presence = PresenceClient("test/1")
+    found = Connection(transport, session, "127.0.0.1", None, registry, presence, CommandClient(publisher, by_shard))  # type: ignore[arg-type]
     found.admit(User("ann", "Ann", time.time() + 3_600))
     return found
 
 
-def chunk() -> EventBatch:
+def batch() -> EventBatch:
     return pack("general", [{"seq": 1, "type": "message", "text": "x"}], 1)
 
 
 async def test_a_join_that_fails_is_answered_and_may_be_tried_again() -> None:
-    line, hub = Line(), BrokenHub()
-    one = client(line, hub)
+    transport, registry = RecordingTransport(), BrokenRegistry()
+    one = client(transport, registry)
     for _ in range(2):
-        line.told.clear()
+        transport.sent.clear()
         await one.receive(JOIN)
         async with asyncio.timeout(10):
-            await one.settled()
-        (error,) = line.told
+            await one.joins_done()
+        (error,) = transport.sent
         assert isinstance(error, Error)
         assert (error.frame, error.room, error.code, error.temporary) == ("join", "general", "unavailable", True)
-    assert line.ended == []
-    assert hub.left == ["general", "general"]
+    assert transport.ended == []
+    assert registry.left == ["general", "general"]
 
 
 @pytest.mark.parametrize(
     "happens",
     [
-        lambda one: one.broadcast(chunk()),
-        lambda one: one.broadcast_ephemeral(chunk()),
+        lambda one: one.broadcast(batch()),
+        lambda one: one.broadcast_ephemeral(batch()),
         lambda one: one.subscription_ended(Left(room="general")),
         lambda one: one.subscription_lost("general"),
         lambda one: one.send(Joined(room="general", epoch="e", head=1, number=1, read=0, reset=False)),
@@ -111,27 +111,27 @@ async def test_a_join_that_fails_is_answered_and_may_be_tried_again() -> None:
     ],
 )
 async def test_a_connection_that_fails_is_closed_so_that_it_comes_back_and_whoever_gives_goes_on(happens: Any) -> None:
-    line = Line()
-    one = client(line, BrokenHub())
-    line.broken = True
+    transport = RecordingTransport()
+    one = client(transport, BrokenRegistry())
+    transport.broken = True
     happens(one)
-    assert Close.FAILED in line.ended
+    assert Close.FAILED in transport.ended
     assert Close.FAILED < 4_500  # the client comes back
 
 
 async def test_a_frame_that_makes_it_fail_closes_its_own_connection() -> None:
-    line = Line()
-    one = client(line, BrokenHub())
-    line.broken = True
+    transport = RecordingTransport()
+    one = client(transport, BrokenRegistry())
+    transport.broken = True
     await one.receive('{"type":"ping"}')
-    assert line.ended == [Close.FAILED]
+    assert transport.ended == [Close.FAILED]
 
 
 async def test_what_fails_when_it_goes_keeps_nothing_of_the_rest() -> None:
-    class StuckHub(BrokenHub):
+    class StuckRegistry(BrokenRegistry):
         def leave(self, subscription: Subscription) -> None:
             raise RuntimeError("nobody foresaw this")
 
-    one = client(Line(), StuckHub())
+    one = client(RecordingTransport(), StuckRegistry())
     one.close()
     assert len(one._protocol.people.connections) == 0

@@ -40,41 +40,41 @@ class Reader:
     user = "ann"
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.sent: list[object] = []
         self.events: list[int] = []
 
     def send(self, frame: object) -> None:
-        self.told.append(frame)
+        self.sent.append(frame)
 
-    def broadcast(self, chunk: Any) -> None:
-        self.events += range(chunk.first, chunk.last + 1)
+    def broadcast(self, batch: Any) -> None:
+        self.events += range(batch.first, batch.last + 1)
 
     async def drained(self) -> bool:
         return True
 
 
 async def joined(monkeypatch: pytest.MonkeyPatch, store: Store, reader: Reader) -> None:
-    hub = RoomRegistry(cast(RpcClient, store), PresenceClient("test/1"), 2**20)
+    registry = RoomRegistry(cast(RpcClient, store), PresenceClient("test/1"), 2**20)
 
     async def bound(_: str) -> None:
         return
 
-    monkeypatch.setattr(hub.events.queue, "bind", bound)
-    await hub.join(Subscription(cast(Any, reader), ROOM), 0, None)
+    monkeypatch.setattr(registry.events.queue, "bind", bound)
+    await registry.join(Subscription(cast(Any, reader), ROOM), 0, None)
 
 
 async def test_answers_of_one_store_let_somebody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader()
     await joined(monkeypatch, Store(), reader)
     assert reader.events == [1, 2]
-    assert len(reader.told) == 1
+    assert len(reader.sent) == 1
 
 
 async def test_an_access_of_another_store_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader()
     with pytest.raises(Unavailable, match="replaced"):
         await joined(monkeypatch, Store(access="two"), reader)
-    assert (reader.told, reader.events) == ([], [])
+    assert (reader.sent, reader.events) == ([], [])
 
 
 async def test_events_of_another_store_are_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,19 +42,19 @@ async def calls(work: Callable[[], Awaitable[None]]) -> tuple[int, int]:
 
 def make() -> tuple[RoomRegistry, PresenceClient]:
     publisher = Publisher(confirm=False)
-    live = PresenceClient("test/1")
-    return RoomRegistry(RpcClient(publisher), live, 64 * MIB), live
+    presence = PresenceClient("test/1")
+    return RoomRegistry(RpcClient(publisher), presence, 64 * MIB), presence
 
 
 async def swept(rooms: int) -> tuple[int, int]:
     """Let a gateway forget so many idle rooms, in two sweeps; return what the second takes."""
-    hub, _ = make()
+    registry, _ = make()
     for number in range(rooms):
-        hub._room(f"room-{number}")
-    await hub._sweep()
-    taken = await calls(hub._sweep)
-    assert not hub._rooms
-    assert not hub.events.queue._wanted
+        registry._room(f"room-{number}")
+    await registry._sweep()
+    taken = await calls(registry._sweep)
+    assert not registry._rooms
+    assert not registry.events.queue._wanted
     return taken
 
 
@@ -67,12 +67,12 @@ async def test_forgetting_idle_rooms_takes_steps_for_each_and_no_more() -> None:
 async def test_rooms_that_nobody_watches_any_more_are_forgotten_in_steps_for_each() -> None:
     taken = {}
     for rooms in (FEW, MANY):
-        _, live = make()
+        _, presence = make()
         for number in range(rooms):
-            live._follow(f"room-{number}")
-        await live._tidy()
-        taken[rooms], turns = await calls(live._tidy)
-        assert not live._rooms
+            presence._follow(f"room-{number}")
+        await presence._tidy()
+        taken[rooms], turns = await calls(presence._tidy)
+        assert not presence._rooms
         assert turns >= rooms / SLICE
     assert taken[MANY] < taken[FEW] * MANY / FEW * 1.5
 
@@ -80,15 +80,15 @@ async def test_rooms_that_nobody_watches_any_more_are_forgotten_in_steps_for_eac
 async def test_what_is_announced_does_not_take_a_look_at_every_room() -> None:
     taken = []
     for rooms in (FEW, MANY):
-        _, live = make()
+        _, presence = make()
         for number in range(rooms):
-            live._follow(f"room-{number}")
-        live._announcer.announcements(0.0)
-        taken.append((await calls(partial(live._outgoing.announce, live._queue.bind_all)))[0])
+            presence._follow(f"room-{number}")
+        presence._announcer.announcements(0.0)
+        taken.append((await calls(partial(presence._outgoing.announce, presence._queue.bind_all)))[0])
     assert taken[1] < taken[0] * 1.5
 
 
-def chunk(room: str, seq: int, size: int) -> EventBatch:
+def batch(room: str, seq: int, size: int) -> EventBatch:
     return pack(room, [{"seq": seq, "type": "message", "text": "x" * size}], seq)
 
 
@@ -96,54 +96,54 @@ def encoders() -> list[Callable[[Frame], bytes]]:
     return [lambda frame: b"w" + frame.body, lambda frame: b"s" + frame.body]
 
 
-def held(view: RoomReplica) -> int:
+def held(replica: RoomReplica) -> int:
     """Return the bytes that a ring really holds, encodings included."""
-    ring = view.replay(0 if view.head is None else view._ring[0].first - 1, 10**9) or []
+    ring = replica.replay(0 if replica.head is None else replica._ring[0].first - 1, 10**9) or []
     return sum(len(each.body) + sum(len(found) for found in each._encoded.values()) for each in ring)
 
 
 def test_a_ring_counts_what_it_holds_in_every_form() -> None:
-    view = RoomReplica("general")
-    view.load("e", 0, 0)
+    replica = RoomReplica("general")
+    replica.load("e", 0, 0)
     ways = encoders()
     for seq in range(1, 400):
-        for each in view.offer(chunk("general", seq, 4_000)):
+        for each in replica.offer(batch("general", seq, 4_000)):
             for encode in ways:
                 each.encoded(encode)
-    assert RING_BYTES * 0.8 < held(view) <= RING_BYTES
+    assert RING_BYTES * 0.8 < held(replica) <= RING_BYTES
     assert 1 + len(ways) == COPIES
 
 
 @pytest.mark.parametrize("size", [10, 4_000, 100_000])
 def test_all_rings_together_keep_to_a_bound(size: int) -> None:
     buffers = ReplayBuffers(4 * MIB)
-    views = [RoomReplica(f"room-{number}", buffers) for number in range(200)]
-    for view in views:
-        view.load("e", 0, 0)
+    replicas = [RoomReplica(f"room-{number}", buffers) for number in range(200)]
+    for replica in replicas:
+        replica.load("e", 0, 0)
     for seq in range(1, 60):
-        for view in views:
-            view.offer(chunk(view.room, seq, size))
+        for replica in replicas:
+            replica.offer(batch(replica.room, seq, size))
             assert buffers.bytes <= buffers.limit
-    assert buffers.bytes == sum(view._ring_bytes for view in views)
+    assert buffers.bytes == sum(replica._ring_bytes for replica in replicas)
     assert buffers.bytes > buffers.limit * 0.8
-    assert views[-1].replay(58, 10**9)
-    for view in views:
-        buffers.forget(view)
+    assert replicas[-1].replay(58, 10**9)
+    for replica in replicas:
+        buffers.forget(replica)
     assert buffers.bytes == 0
 
 
 def test_who_was_used_least_recently_gives_up_the_oldest() -> None:
-    one = weight(chunk("a", 1, 1_000))
+    one = weight(batch("a", 1, 1_000))
     buffers = ReplayBuffers(6 * one + 100)
     a, b, c = (RoomReplica(name, buffers) for name in "abc")
-    for view in (a, b, c):
-        view.load("e", 0, 0)
+    for replica in (a, b, c):
+        replica.load("e", 0, 0)
     for seq in (1, 2, 3):
-        for view in (a, b):
-            view.offer(chunk(view.room, seq, 1_000))
+        for replica in (a, b):
+            replica.offer(batch(replica.room, seq, 1_000))
     assert b.replay(0, 10**9)
     assert a.replay(0, 10**9)  # used after b
-    c.offer(chunk("c", 1, 1_000))
+    c.offer(batch("c", 1, 1_000))
     assert b.replay(0, 10**9) is None  # its oldest is gone: the store has it
     assert len(b.replay(1, 10**9) or ()) == 2
     assert len(a.replay(0, 10**9) or ()) == 3
@@ -151,17 +151,17 @@ def test_who_was_used_least_recently_gives_up_the_oldest() -> None:
 
 def test_a_room_that_is_followed_no_more_counts_no_more_whoever_works_on_it() -> None:
     buffers = ReplayBuffers(4 * MIB)
-    view = RoomReplica("general", buffers)
-    view.load("e", 0, 0)
-    view.offer(chunk("general", 1, 1_000))
-    buffers.forget(view)
-    view.offer(chunk("general", 2, 1_000))
+    replica = RoomReplica("general", buffers)
+    replica.load("e", 0, 0)
+    replica.offer(batch("general", 1, 1_000))
+    buffers.forget(replica)
+    replica.offer(batch("general", 2, 1_000))
     assert buffers.bytes == 0
 
 
-def test_what_waits_beyond_a_hole_is_bounded_in_bytes() -> None:
-    view = RoomReplica("general")
-    view.load("e", 0, 0)
+def test_what_waits_beyond_a_gap_is_bounded_in_bytes() -> None:
+    replica = RoomReplica("general")
+    replica.load("e", 0, 0)
     for seq in range(3, 40):
-        view.offer(chunk("general", seq, 200_000))
-    assert sum(len(each.body) for each in view._pending) <= MIB
+        replica.offer(batch("general", seq, 200_000))
+    assert sum(len(each.body) for each in replica._pending) <= MIB

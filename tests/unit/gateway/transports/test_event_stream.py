@@ -20,7 +20,7 @@ def message(seq: int, size: int = 10) -> dict[str, Any]:
     return {"seq": seq, "type": "message", "text": "x" * size}
 
 
-def chunk(first: int, last: int, size: int = 10) -> EventBatch:
+def batch(first: int, last: int, size: int = 10) -> EventBatch:
     return pack(ROOM, [message(seq, size) for seq in range(first, last + 1)], last)
 
 
@@ -77,9 +77,9 @@ def test_each_event_that_moves_the_client_carries_where_it_is_then() -> None:
     sink = Sink()
     one = stream(sink)
     one.send_frame(joined(head=5))
-    one.broadcast(chunk(1, 3))
+    one.broadcast(batch(1, 3))
     one.broadcast(Frame(ROOM, b'{"type":"typing"}', kind="typing"))
-    one.broadcast(chunk(4, 5))
+    one.broadcast(batch(4, 5))
     one.send_frame(Left(room=ROOM, seq=5, because="member.removed"))
     events = sink.read()
     assert [event["event"] for event in events] == ["joined", "events", "typing", "events", "left"]
@@ -116,7 +116,7 @@ def test_who_does_not_read_is_cut_at_the_bound_and_told_so() -> None:
     seq = 0
     while not one.over.is_set():
         seq += 1
-        one.broadcast(chunk(seq, seq, size=1_000))
+        one.broadcast(batch(seq, seq, size=1_000))
     assert BOUND - 1_200 < sink.waiting < BOUND + 100
     *events, bye = sink.read()
     assert [event["id"] for event in events] == [f"e1.{number}" for number in range(1, seq)]
@@ -127,7 +127,7 @@ async def test_a_reader_is_waited_for_and_one_that_has_gone_is_not() -> None:
     for reads in (True, False):
         sink = Sink()
         one = stream(sink)
-        one.broadcast(chunk(1, 1))
+        one.broadcast(batch(1, 1))
         waiting = asyncio.create_task(one.drained())
         await asyncio.sleep(0)
         assert not waiting.done()

@@ -20,7 +20,7 @@ EPOCH = "e1"
 WITHIN = 10.0
 
 
-def chunk(first: int, last: int, size: int = 10, room: str = ROOM) -> EventBatch:
+def batch(first: int, last: int, size: int = 10, room: str = ROOM) -> EventBatch:
     return pack(room, [{"seq": seq, "type": "message", "text": "x" * size} for seq in range(first, last + 1)], last)
 
 
@@ -80,8 +80,8 @@ async def test_where_a_room_stands_is_news_to_who_does_not_know_it() -> None:
 async def test_events_move_the_cursor_that_has_to_come_back() -> None:
     one = answer()
     one.send_frame(joined(3))
-    one.broadcast(chunk(1, 2))
-    one.broadcast(chunk(3, 3))
+    one.broadcast(batch(1, 2))
+    one.broadcast(batch(3, 3))
     assert await is_ready(one)
     body = one.body()
     assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [1, 2, 3]
@@ -94,8 +94,8 @@ async def test_what_there_is_no_room_for_comes_with_the_next_answer() -> None:
     seq = 0
     while await one.drained():
         seq += 1
-        one.broadcast(chunk(seq, seq, size=4_000))
-    one.broadcast(chunk(seq + 1, seq + 1))  # small enough, and still too late
+        one.broadcast(batch(seq, seq, size=4_000))
+    one.broadcast(batch(seq + 1, seq + 1))  # small enough, and still too late
     body = one.body()
     assert len(body["rooms"][ROOM]["events"]) == seq - 1 == cursor(body)["since"]
     assert SERVER_FRAME_LIMIT * 0.9 < encoded(body) <= SERVER_FRAME_LIMIT
@@ -190,9 +190,9 @@ def _say(
 async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:
     one = answer(since=1)
     one.send_frame(joined(3))
-    one.broadcast(chunk(2, 3))
+    one.broadcast(batch(2, 3))
     one.send_frame(joined(1, reset=True, epoch="e2"))
-    one.broadcast(chunk(2, 2))
+    one.broadcast(batch(2, 2))
     body = one.body()
     assert body["rooms"][ROOM]["reset"] is True
     assert [event["seq"] for event in body["rooms"][ROOM]["events"]] == [2]
@@ -202,7 +202,7 @@ async def test_after_a_reset_nothing_is_left_of_the_log_before() -> None:
 async def test_a_room_that_may_not_be_read_any_more_has_no_cursor() -> None:
     one = answer()
     one.send_frame(joined(1))
-    one.broadcast(chunk(1, 1))
+    one.broadcast(batch(1, 1))
     one.send_frame(Left(room=ROOM, seq=1, because="member.removed"))
     body = one.body()
     assert body["rooms"][ROOM]["left"] == {"seq": 1, "because": "member.removed"}
