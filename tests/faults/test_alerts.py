@@ -61,7 +61,7 @@ class World:
 
     stack: Stack
     prometheus: Prometheus
-    crowd: ClientPool
+    pool: ClientPool
     keyed: Service
     """A gateway that takes an issuer's tokens."""
     keys: KeyServer
@@ -71,8 +71,8 @@ class World:
 
     @property
     def room(self) -> str:
-        """One of the crowd's rooms."""
-        return next(iter(self.crowd.members[0].logs))
+        """One of the client pool's rooms."""
+        return next(iter(self.pool.members[0].logs))
 
 
 Happening = Callable[[World], AsyncIterator[None]]
@@ -113,7 +113,7 @@ async def halt(world: World, seconds: float) -> None:
         for gateway in world.stack.gateways:
             gateway.pause()
         try:
-            for member in world.crowd.members:
+            for member in world.pool.members:
                 for room in member.logs:
                     await other.command(send_command(room, member.user, "while nobody looks"))
             await asyncio.sleep(seconds)  # the length of the halt
@@ -178,7 +178,7 @@ async def nobody_writes(world: World) -> AsyncIterator[None]:
         await asyncio.to_thread(service.stop)
     try:
         async with connect_broker(world.stack.amqp_url("gateway")) as gateway:
-            user = world.crowd.members[0].user
+            user = world.pool.members[0].user
             await run_concurrently(*(gateway.command(send_command(world.room, user, f"{n}")) for n in range(BACKLOG)))
         yield
     finally:
@@ -251,7 +251,7 @@ async def a_stolen_login_speaks_for_others(world: World) -> AsyncIterator[None]:
 
 @fires("WarrenSlowConsumers")
 async def clients_do_not_read(world: World) -> AsyncIterator[None]:
-    service, person = world.stack.gateways[0], world.crowd.members[0]
+    service, person = world.stack.gateways[0], world.pool.members[0]
 
     async def cut() -> bool:
         await gateway.fill(world.room, person.user, ["x" * 4_000] * 200)
@@ -369,9 +369,9 @@ async def world(
     members = await make_client_pool(gateways, rooms=ROOMS, per_room=2)
     room = next(iter(members[0].logs))
     bots = await asyncio.to_thread(give_logins, stack, {"raises": [room], "thief": [room]})
-    async with sending(members, gateways, pause=1.0) as crowd:
-        await crowd.everyone_says(1)
-        yield World(stack, watching, crowd, keyed, keys, bots, tmp_path_factory.mktemp("alerts"))
+    async with sending(members, gateways, pause=1.0) as pool:
+        await pool.everyone_says(1)
+        yield World(stack, watching, pool, keyed, keys, bots, tmp_path_factory.mktemp("alerts"))
 
 
 async def test_none_fires_while_nothing_is_wrong(world: World) -> None:
@@ -405,7 +405,7 @@ async def caused(world: World, names: Sequence[str]) -> None:
         except TimeoutError:
             fired = await world.prometheus.fired(time.monotonic() - begun)
             pytest.fail(f"{wanted - fired} did not fire, only {fired}")
-    await world.crowd.everyone_says(1)
+    await world.pool.everyone_says(1)
 
 
 async def test_they_fire_when_they_should(world: World) -> None:

@@ -208,18 +208,18 @@ async def conversation(
     `settled` returns when bots that are still at work have said their last word.
     """
     gateways = [gateway.url for gateway in stack.gateways]
-    async with asyncio.timeout(WITHIN * 10), sending(people, gateways) as crowd:
-        await crowd.everyone_says(1)
-        yield crowd
-        await crowd.finish()
+    async with asyncio.timeout(WITHIN * 10), sending(people, gateways) as pool:
+        await pool.everyone_says(1)
+        yield pool
+        await pool.finish()
         if settled is not None:
             await settled()
-        violations = await crowd.violations(stack.mongodb.url)
+        violations = await pool.violations(stack.mongodb.url)
     assert violations == []
 
 
 @dataclass(frozen=True, slots=True)
-class Rogue:
+class FaultyBot:
     """A process of `harness.faulty_bots`. `url`: where its metrics are."""
 
     process: subprocess.Popen[bytes]
@@ -235,9 +235,9 @@ class Rogue:
 
 
 @asynccontextmanager
-async def rogue(
+async def faulty(
     urls: dict[str, str], name: str, folder: Path, env: Mapping[str, str] | None = None, *, port: int = METRICS
-) -> AsyncIterator[Rogue]:
+) -> AsyncIterator[FaultyBot]:
     log = folder / f"{name}.log"
     environment = {
         "WARREN_AMQP_URL": urls[name], "WARREN_METRICS_PORT": str(port), "WARREN_ROGUE_ROOM": RIGHTS[name][0],
@@ -245,7 +245,7 @@ async def rogue(
     }  # fmt: skip
     process = start(sys.executable, "-m", "harness.faulty_bots", name, log=log, **environment)
     try:
-        yield Rogue(process, f"http://127.0.0.1:{port}", log)
+        yield FaultyBot(process, f"http://127.0.0.1:{port}", log)
     finally:
         await asyncio.to_thread(end, process)
     assert process.returncode == 0, log.read_text()
@@ -271,10 +271,10 @@ async def test_one_that_fails_at_everything_leaves_dead_letters_and_an_empty_que
 ) -> None:
     (room,) = RIGHTS[name]
     people = await gather(stack, room)
-    async with rogue(urls, name, tmp_path) as bot:
+    async with faulty(urls, name, tmp_path) as bot:
         await bot.works()
-        async with conversation(stack, people) as crowd:
-            await crowd.everyone_says(50 if long else 5)
+        async with conversation(stack, people) as pool:
+            await pool.everyone_says(50 if long else 5)
         given_up = float(len(await said(stack, room)))
 
         async def done() -> bool:
@@ -295,16 +295,16 @@ async def test_one_that_floods_waits_for_its_turn(
     stack: Stack, urls: dict[str, str], tmp_path: Path, long: bool, record_property: Record
 ) -> None:
     (room,) = RIGHTS["floods"]
-    async with conversation(stack, await gather(stack, room)) as crowd:
+    async with conversation(stack, await gather(stack, room)) as pool:
         started = time.monotonic()
-        async with rogue(urls, "floods", tmp_path) as bot:
+        async with faulty(urls, "floods", tmp_path) as bot:
 
             async def paced() -> bool:
                 return await bot.counts("warren_bot_paced_total") > 0
 
             await bot.works()
             await until(paced)
-            await crowd.everyone_says(50 if long else 5)
+            await pool.everyone_says(50 if long else 5)
             await until(spoken_beyond(stack, room, PACE.burst))
         elapsed = time.monotonic() - started
         spoken = [one for one in await said(stack, room) if one["sender"] == "bot.floods"]
@@ -319,7 +319,7 @@ async def test_one_that_floods_by_hand_is_paced_by_the_relay(
     (room,) = RIGHTS["wild"]
     people = await gather(stack, room)
     async with (
-        conversation(stack, people) as crowd,
+        conversation(stack, people) as pool,
         connect_broker(urls["wild"], operator_url=stack.rabbitmq.url) as wild,
     ):
         await joined(wild, room)
@@ -333,7 +333,7 @@ async def test_one_that_floods_by_hand_is_paced_by_the_relay(
         async with asyncio.TaskGroup() as group:
             for _ in range(tasks):
                 group.create_task(flood())
-            await crowd.everyone_says(20 if long else 5)
+            await pool.everyone_says(20 if long else 5)
         await drained(wild, room)
         elapsed = time.monotonic() - started
         spoken = [one for one in await said(stack, room) if one["sender"] == wild.user]
@@ -348,7 +348,7 @@ async def test_one_that_answers_itself_by_hand_is_paced_by_the_relay(
 ) -> None:
     (room,) = RIGHTS["parrot"]
     people = await gather(stack, room)
-    async with conversation(stack, people) as crowd, parrot(urls["parrot"], room, stack) as bot:
+    async with conversation(stack, people) as pool, parrot(urls["parrot"], room, stack) as bot:
         started = time.monotonic()
         await bot.answers(True)
 
@@ -356,7 +356,7 @@ async def test_one_that_answers_itself_by_hand_is_paced_by_the_relay(
             return await refused(stack, "parrot", "too_many") > BOTS.per_second
 
         await until(paced)
-        await crowd.everyone_says(50 if long else 5)
+        await pool.everyone_says(50 if long else 5)
         await bot.answers(False)
         await drained(bot.bus, room)
         elapsed = time.monotonic() - started
@@ -382,13 +382,13 @@ async def test_two_that_answer_each_other_stop_until_somebody_else_speaks(
             await member.moved.wait()
 
     async with (
-        rogue(urls, "tweedledum", tmp_path) as one,
-        rogue(urls, "tweedledee", tmp_path, port=METRICS + 1) as other,
-        conversation(stack, people, silent) as crowd,
+        faulty(urls, "tweedledum", tmp_path) as one,
+        faulty(urls, "tweedledee", tmp_path, port=METRICS + 1) as other,
+        conversation(stack, people, silent) as pool,
     ):
         await one.works()
         await other.works()
-        await crowd.everyone_says(20 if long else 3)
+        await pool.everyone_says(20 if long else 3)
     found = await said(stack, room)
     for bot in pair:
         mine = [seq for user, seq in answered(found) if user == bot]
@@ -406,9 +406,9 @@ async def test_one_that_does_not_read_has_a_full_queue_and_misses_nothing(
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     env = {"WARREN_ROGUE_ROOM": room, "WARREN_ROGUE_GATE": str(gate)}
     people = await gather(stack, room)
-    async with rogue(urls, "reads", tmp_path, env) as bot:
+    async with faulty(urls, "reads", tmp_path, env) as bot:
         await bot.works()
-        async with conversation(stack, people) as crowd, connect_broker(stack.amqp_url("gateway")) as gateway:
+        async with conversation(stack, people) as pool, connect_broker(stack.amqp_url("gateway")) as gateway:
             user = next(member.user for member in people if room in member.logs)
             await until(lambda: contains(notes, room.encode()))
             if how == "not at all":
@@ -429,7 +429,7 @@ async def test_one_that_does_not_read_has_a_full_queue_and_misses_nothing(
             gate.unlink(missing_ok=True)
             assert max(lengths) == SMALL
             bot.process.send_signal(signal.SIGCONT)
-            await crowd.everyone_says(1)
+            await pool.everyone_says(1)
         wanted = [f"{room} {one['seq']}" for one in await said(stack, room)]
 
         async def read() -> bool:

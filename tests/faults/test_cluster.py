@@ -253,7 +253,7 @@ async def test_people_go_on(cluster: Cluster, fault: Fault, request: pytest.Fixt
             with measuring(fault, watch) if measured else contextlib.nullcontext():
                 await suffered(cluster, fault, watch, asyncio.sleep if measured else lambda _: watch.served())
             await watch.finish()
-            assert await watch.crowd.violations(cluster.mongodb.url) == []
+            assert await watch.pool.violations(cluster.mongodb.url) == []
         assert {service.name: service.ending for service in cluster.services if not service.running} == {}
 
 

@@ -55,24 +55,24 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def conversation(stack: Stack, request: pytest.FixtureRequest) -> Conversation:
-    """Return what lets a crowd talk."""
+    """Return what lets a client pool send."""
     return partial(conversing, stack, MANY if request.config.getoption("--long") else FEW)
 
 
 @asynccontextmanager
 async def conversing(stack: Stack, rooms: int) -> AsyncIterator[ClientPool]:
-    """Let a crowd talk before, during and after the fault; then everything must be right."""
+    """Let a client pool send before, during and after the fault; then everything must be right."""
     gateways = [gateway.url for gateway in stack.gateways]
     members = await make_client_pool(gateways, rooms=rooms, per_room=4, transports=TRANSPORTS)
-    async with asyncio.timeout(WITHIN * 5), sending(members, gateways) as crowd:
-        await crowd.everyone_says(3)
-        yield crowd
+    async with asyncio.timeout(WITHIN * 5), sending(members, gateways) as pool:
+        await pool.everyone_says(3)
+        yield pool
         async with asyncio.timeout(WITHIN):
-            await crowd.everyone_says(3)
-        await crowd.finish()
-        violations = await crowd.violations(stack.mongodb.url)
+            await pool.everyone_says(3)
+        await pool.finish()
+        violations = await pool.violations(stack.mongodb.url)
     assert violations == []
-    assert sum(crowd.said.values()) >= 6 * len(members)
+    assert sum(pool.said.values()) >= 6 * len(members)
 
 
 async def restart(service: Service) -> None:
@@ -95,17 +95,17 @@ async def busiest(stack: Stack) -> Service:
 
 
 async def test_one_gateway_after_the_other_is_killed(stack: Stack, conversation: Conversation, rounds: int) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _, gateway in itertools.product(range(rounds), stack.gateways):
             await restart(gateway)
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)
 
 
 async def test_the_active_writer_is_killed(stack: Stack, conversation: Conversation, rounds: int) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _ in range(rounds):
             await restart(await busiest(stack))
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)
 
 
 async def test_relays_are_killed_and_nothing_that_a_bot_has_said_is_lost_or_out_of_order(
@@ -143,43 +143,43 @@ async def test_relays_are_killed_and_nothing_that_a_bot_has_said_is_lost_or_out_
 
 
 async def test_the_broker_is_killed(stack: Stack, conversation: Conversation, rounds: int) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _ in range(rounds):
             stack.rabbitmq.kill()
             await asyncio.to_thread(stack.rabbitmq.start)
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)
 
 
 async def test_mongodb_is_stopped_for_a_while(stack: Stack, conversation: Conversation, rounds: int) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _ in range(rounds):
             await asyncio.to_thread(stack.mongodb.stop)
-            said = sum(crowd.said.values())
+            said = sum(pool.said.values())
             await asyncio.sleep(OUTAGE)  # not a wait for something: the length of the outage
             # What was under way may still be acked; nothing new is.
-            assert sum(crowd.said.values()) <= said + len(crowd.members)
+            assert sum(pool.said.values()) <= said + len(pool.members)
             await asyncio.to_thread(stack.mongodb.start)
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)
 
 
 async def test_mongodb_is_killed(stack: Stack, conversation: Conversation, rounds: int) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _ in range(rounds):
             stack.mongodb.kill()
             await asyncio.to_thread(stack.mongodb.start)
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)
 
 
 async def test_the_active_writer_is_paused_past_its_heartbeat(
     stack: Stack, conversation: Conversation, rounds: int
 ) -> None:
-    async with conversation() as crowd:
+    async with conversation() as pool:
         for _ in range(rounds):
             writer = await busiest(stack)
             writer.pause()
             try:
                 # Everybody is heard again only once the broker has given the writer up and the other took over.
-                await crowd.everyone_says(2)
+                await pool.everyone_says(2)
             finally:
                 writer.resume()
-            await crowd.everyone_says(2)
+            await pool.everyone_says(2)

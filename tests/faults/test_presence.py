@@ -99,7 +99,7 @@ class Party:
 
     @property
     def staying(self) -> set[str]:
-        return {onlooker.user for onlooker in (*self.stayers, self.beacon)}
+        return {observer.user for observer in (*self.stayers, self.beacon)}
 
     async def signal(self, within: float = WITHIN) -> float:
         """Have every list prove that it follows what happens, and is right; return the seconds that it took."""
@@ -124,8 +124,8 @@ class Party:
         self.leaver, self.joiner = self.joiner, self.leaver
 
 
-async def flip(onlooker: PresenceObserver) -> None:
-    await onlooker.report("away" if onlooker.status == "online" else "online")
+async def flip(observer: PresenceObserver) -> None:
+    await observer.report("away" if observer.status == "online" else "online")
 
 
 @asynccontextmanager

@@ -56,18 +56,18 @@ async def chat(stack: Stack, url: str, clients: int, stay: float | None = None) 
     """Let so many chat over all transports; in the end everything must be right for each of them."""
     rooms = [fresh_room("rollout") for _ in range(clients // PER_ROOM)]
     members = await make_clients([url], rooms, per_room=PER_ROOM, transports=TRANSPORTS, stay=stay)
-    async with asyncio.timeout(WITHIN * 2), sending(members, [url], pause=clients / RATE) as crowd:
-        await crowd.everyone_says(1)
+    async with asyncio.timeout(WITHIN * 2), sending(members, [url], pause=clients / RATE) as pool:
+        await pool.everyone_says(1)
         settled = time.monotonic()
-        yield crowd
-        await crowd.everyone_says(1)
-        await crowd.finish()
-        violations = await crowd.violations(stack.mongodb.url)
+        yield pool
+        await pool.everyone_says(1)
+        await pool.finish()
+        violations = await pool.violations(stack.mongodb.url)
     assert violations == []
-    delays = crowd.delays(settled)
+    delays = pool.delays(settled)
     slow = ", ".join(f"p{100 * share:g} {1_000 * delays[int(share * (len(delays) - 1))]:.0f} ms" for share in SHARES)
     print(f"{clients} clients, {len(delays)} times a message was shown; from the first try to send it: {slow}")
-    assert crowd.setbacks() == {}, "what members had to try again"
+    assert pool.setbacks() == {}, "what members had to try again"
 
 
 async def end(*services: Service) -> None:
@@ -92,12 +92,12 @@ def stack(home: Path, drain: dict[str, str]) -> Iterator[Stack]:
 async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients: int) -> None:
     """One replica after the other ends and is started anew, as a roll-out does it."""
     with proxied(stack.home / "proxy", stack.base + PROXY, stack.gateways) as url:
-        async with chat(stack, url, clients) as crowd:
+        async with chat(stack, url, clients) as pool:
             for service in stack.services:
                 if service.name.startswith(kind):
                     await end(service)
                     await begin(service, within=WITHIN)
-                    await crowd.everyone_says(1)
+                    await pool.everyone_says(1)
 
 
 async def test_an_older_version_is_replaced_under_load(
@@ -112,12 +112,12 @@ async def test_an_older_version_is_replaced_under_load(
     for service in stack.services:
         service.command[0] = str(older.absolute() / ".venv" / "bin" / "python")
     with stack.running(), proxied(stack.home / "proxy", stack.base + PROXY, stack.gateways) as url:
-        async with chat(stack, url, clients) as crowd:
+        async with chat(stack, url, clients) as pool:
             for service in (*stack.persistence, *stack.presence, *stack.gateways):
                 await end(service)
                 service.command[0] = new
                 await begin(service, within=WITHIN)
-                await crowd.everyone_says(1)
+                await pool.everyone_says(1)
 
 
 @pytest.fixture(params=["RabbitMQ of this machine", "RabbitMQ 4"])
@@ -153,7 +153,7 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
 
     async def spread() -> bool:
         async with http_client() as http:  # the rooms there are may all be in shards of the first writer's
-            await make_room(http, url, fresh_room("spread"), crowd.members[0].token)
+            await make_room(http, url, fresh_room("spread"), pool.members[0].token)
         shares = [await held(each) for each in (*stack.presence, keeper)]
         written = await metric(writer.url, "warren_commands_total", outcome="stored")
         return all(shares) and sum(shares) == SHARDS and written > 0
@@ -163,18 +163,18 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
 
     try:
         with proxied(stack.home / "proxy", stack.base + PROXY, gateways) as url:
-            async with chat(stack, url, clients, stay=clients / MOVES) as crowd:
+            async with chat(stack, url, clients, stay=clients / MOVES) as pool:
                 await begin(*new, within=WITHIN)
                 await until(used)
                 await begin(writer, keeper, within=WITHIN)
                 if spreads:
                     await until(spread)
-                await crowd.everyone_says(1)
+                await pool.everyone_says(1)
                 await end(*stack.gateways, *stack.persistence, *stack.presence)
                 await until(over)
-                await crowd.everyone_says(1)
+                await pool.everyone_says(1)
                 await end(new[0])
-                await crowd.everyone_says(1)
+                await pool.everyone_says(1)
                 assert await metric(new[1].url, "warren_connections") > 0
     finally:
         for service in (*new, writer, keeper):

@@ -70,11 +70,11 @@ async def test_writers_that_hold_their_deliveries_for_too_long_go_on(stack: Stac
             len(log_lines(writer.log, "consumer was ended by the broker")) >= TIMES for writer in stack.persistence
         )
 
-    async with conversing(stack, ROOMS) as crowd:
+    async with conversing(stack, ROOMS) as pool:
         await asyncio.to_thread(stack.mongodb.stop)
         await until(all_timed_out, within=LONG_TIMEOUT * (TIMES + 2))
         await asyncio.to_thread(stack.mongodb.start)
-        await crowd.everyone_says(2)
+        await pool.everyone_says(2)
     # Whoever acknowledges on a channel that was closed loses all its shards, not this one alone.
     assert "expected 'channel.open'" not in stack.rabbitmq.log.read_text(errors="replace")
 

@@ -82,7 +82,7 @@ class _Message:
 
 
 class Broker:
-    """A login of each kind. `mouths`: the bot's, the gateway's, the persistence's and the presence service's.
+    """A login of each kind. `publishers`: the bot's, the gateway's, the persistence's and the presence service's.
 
     `queues`: those of services' own, to which answers come.
     """
@@ -92,8 +92,8 @@ class Broker:
     at_once = 1
     """Below what one bot is let say: beyond its pace nothing of it is read."""
 
-    def __init__(self, mouths: Mapping[str, Publisher], queues: Sequence[str]) -> None:
-        self._mouths = mouths
+    def __init__(self, publishers: Mapping[str, Publisher], queues: Sequence[str]) -> None:
+        self._mouths = publishers
         self._queues = queues
 
     def show(self, case: Case) -> str:

@@ -1,4 +1,4 @@
-"""Those who do nothing wrong while others are hostile: whoever has to wait for an answer tells what stands still."""
+"""Well-behaved clients beside the hostile ones: each awaits its answers, so it notices what stalls."""
 
 import asyncio
 import traceback
@@ -71,10 +71,10 @@ class Listener:
 class Bystanders:
     """A gateway's and a bot's commands and queries, people in a room, and a bot that listens."""
 
-    def __init__(self, buses: Mapping[str, BrokerClient], crowd: ClientPool, listener: Listener) -> None:
+    def __init__(self, buses: Mapping[str, BrokerClient], pool: ClientPool, listener: Listener) -> None:
         self.rooms = rooms_by_shard()
         self._buses = buses
-        self._crowd = crowd
+        self._crowd = pool
         self._listener = listener
 
     async def served(self) -> list[str]:
@@ -141,8 +141,8 @@ async def run_bystanders(stack: Stack, urls: Mapping[str, str]) -> AsyncIterator
         await exits.enter_async_context(background_tasks(listener.run(urls["listener"])))
         urls_of_gateways = [one.url for one in stack.gateways]
         members = await make_client_pool(urls_of_gateways, rooms=1, per_room=2, transports=("websocket", "sse"))
-        crowd = await exits.enter_async_context(sending(members, urls_of_gateways, PAUSE))
-        yield Bystanders(buses, crowd, listener)
-        await crowd.finish()
-        found = await crowd.violations(stack.mongodb.url)
+        pool = await exits.enter_async_context(sending(members, urls_of_gateways, PAUSE))
+        yield Bystanders(buses, pool, listener)
+        await pool.finish()
+        found = await pool.violations(stack.mongodb.url)
         assert not found, found

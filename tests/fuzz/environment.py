@@ -1,4 +1,4 @@
-"""All of Warren, those who do nothing wrong in it, and the ways in for those who do."""
+"""All of Warren, well-behaved clients in it, and the targets for the hostile ones."""
 
 import asyncio
 import contextlib
@@ -84,11 +84,11 @@ async def _ways(
     gateways = [gateway.url for gateway in stack.gateways]
     document = (await http.get(f"{gateways[0]}/openapi.json")).json()
     logins = {kind: stack.amqp_url(kind) for kind in ("gateway", "persistence", "presence")} | {"bot": bot}
-    mouths = {kind: await exits.enter_async_context(connect_publisher(url)) for kind, url in logins.items()}
+    publishers = {kind: await exits.enter_async_context(connect_publisher(url)) for kind, url in logins.items()}
     return {
         "frames": Frames(gateways),
         "http": Requests(gateways, document),
-        "broker": Broker(mouths, queues),
+        "broker": Broker(publishers, queues),
     }
 
 

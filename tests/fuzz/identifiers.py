@@ -1,4 +1,4 @@
-"""Whom and what the fuzzer speaks of: few of each, so that cases meet one another."""
+"""The ids and keys that the fuzzer uses: few of each, so that cases meet one another."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""What must hold however hostile the others are, looked at from outside of the services."""
+"""The invariants that hold however hostile the others are, checked from outside of the services."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The broker as one of its users has it, for whoever says what must not be said there."""
+"""Publishes to the broker as one of its users, also what that user must not publish."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a way into Warren is for the fuzzer, and one try at it."""
+"""What a fuzzing target is, and one case for it."""
 
 import random
 from dataclasses import dataclass

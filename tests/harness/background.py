@@ -1,4 +1,4 @@
-"""What goes on beside a test."""
+"""Background tasks beside a test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine

@@ -1,4 +1,4 @@
-"""The broker as another service or a bot uses it: commands and queries by hand, dead letters, raw bytes."""
+"""A client of the broker, as another service or a bot: commands and queries by hand, dead letters, raw bytes."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Rooms full of members who all talk, for as long as a test likes."""
+"""A pool of clients in rooms that all send messages, for as long as a test likes."""
 
 import asyncio
 import contextlib
@@ -143,10 +143,10 @@ async def sending(
     members: Sequence[ResilientClient], gateways: Sequence[str], pause: float = PAUSE
 ) -> AsyncIterator[ClientPool]:
     """Connect the members and let them talk, with so many seconds between two messages; leaving disconnects them."""
-    crowd = ClientPool(members, gateways, pause)
+    pool = ClientPool(members, gateways, pause)
     connections = (member.run() for member in members)
     async with (
         background_tasks(*connections),
-        background_tasks(*map(crowd.send_messages, range(len(members)))) as crowd.talks,
+        background_tasks(*map(pool.send_messages, range(len(members)))) as pool.talks,
     ):
-        yield crowd
+        yield pool

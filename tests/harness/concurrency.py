@@ -1,4 +1,4 @@
-"""Several things at once in a test."""
+"""Several coroutines at once in a test."""
 
 import asyncio
 from collections.abc import Awaitable

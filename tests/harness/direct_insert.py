@@ -1,4 +1,4 @@
-"""Events stored behind the writer's back, as by a writer that was paused, or died, between its insert and the rest."""
+"""Events inserted into MongoDB directly, as by a writer that was paused, or died, between its insert and the rest."""
 
 from typing import Any
 

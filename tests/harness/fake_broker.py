@@ -1,4 +1,4 @@
-"""What stands where a broker should: it says the first so many things that RabbitMQ would, and then goes wrong."""
+"""A fake broker: it gives the first so many answers that RabbitMQ would, and then fails in a chosen way."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Bots that go wrong, each as a process of its own: `python -m harness.faulty_bots raises`."""
+"""Bots with faults, each as a process of its own: `python -m harness.faulty_bots raises`."""
 
 import asyncio
 import os
@@ -90,7 +90,7 @@ def reads() -> Bot:
     return bot
 
 
-ROGUES = {
+FAULTY_BOTS = {
     "raises": raises,
     "hangs": hangs,
     "floods": floods,
@@ -100,4 +100,4 @@ ROGUES = {
 }
 
 if __name__ == "__main__":
-    ROGUES[sys.argv[1]]().run()
+    FAULTY_BOTS[sys.argv[1]]().run()

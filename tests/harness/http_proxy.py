@@ -1,4 +1,4 @@
-"""A proxy between a browser and a gateway that carries what it likes, as those of schools and hotels do."""
+"""An HTTP proxy that lets only some kinds of traffic through, as those of schools and hotels do."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What lines over HTTP share: frames are said as requests, and rooms are followed by asking for all of them at once."""
+"""What the transports over HTTP share: frames go out as requests, and all rooms are followed by one request."""
 
 import asyncio
 from abc import ABC, abstractmethod

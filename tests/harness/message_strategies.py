@@ -1,4 +1,4 @@
-"""Arbitrary messages for the broker: good ones, good ones with something wrong in them, and what is none at all."""
+"""Hypothesis strategies for messages to the broker: valid ones, mutated ones, and bytes that are no message at all."""
 
 import json
 import struct

@@ -59,7 +59,7 @@ class OutageProbe:
     """Talks and reads, and writes down when it was answered."""
 
     def __init__(self, members: Sequence[ResilientClient], gateways: Sequence[str], group: asyncio.TaskGroup) -> None:
-        self.crowd = ClientPool(members, gateways)
+        self.pool = ClientPool(members, gateways)
         self._gateways = gateways
         self._group = group
         self._rooms: dict[str, list[ResilientClient]] = {}
@@ -131,11 +131,11 @@ class OutageProbe:
             room=max(served.gap(since, now) for served in self._acks.values()),
             reads=self._reads.gap(since, now),
             acked=len(acked.at),
-            setbacks=dict(self.crowd.setbacks()),
+            setbacks=dict(self.pool.setbacks()),
         )
 
     def _all_acked(self, since: float) -> bool:
-        began = {room for member in self.crowd.members for room, key in member.acks if member.began[room, key] > since}
+        began = {room for member in self.pool.members for room, key in member.acks if member.began[room, key] > since}
         return began >= self._rooms.keys()
 
     async def _say(self, member: ResilientClient, room: str, text: str, places: asyncio.Semaphore) -> None:

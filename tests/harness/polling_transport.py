@@ -1,4 +1,4 @@
-"""The line that polls, as fast as it is answered."""
+"""The transport by long polling, as fast as it is answered."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""People who look at who is there: each keeps its lists as a client would, and writes down all that it was shown."""
+"""Observers of presence: each keeps its member lists as a client would, and records every frame."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ People = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A change of somebody's status as one onlooker was shown it, in a diff or because one state replaced another."""
+    """A change of somebody's status as one observer was shown it, in a diff or because one state replaced another."""
 
     at: float
-    onlooker: str
+    observer: str
     room: str
     user: str
     before: str
@@ -33,7 +33,7 @@ class StatusChange:
 
 @dataclass(slots=True)
 class RoomList:
-    """What an onlooker knows of a room. `version` is None until there was a frame on this connection."""
+    """What an observer knows of a room. `version` is None until there was a frame on this connection."""
 
     people: People = field(default_factory=dict)
     version: int | None = None
@@ -162,39 +162,39 @@ class PresenceObserver:
 
 
 class ObserverGroup:
-    """All onlookers of a test, what they were shown in the order in which they were, and what is true."""
+    """All observers of a test, what they were shown in the order in which they were, and what is true."""
 
     def __init__(self) -> None:
-        self.onlookers: list[PresenceObserver] = []
+        self.observers: list[PresenceObserver] = []
         self.shown: list[StatusChange] = []
         self.violations: list[str] = []
         self._stirred = asyncio.Event()
 
     def add(self, token: str, user: str, gateways: Sequence[str], rooms: Sequence[str]) -> PresenceObserver:
         """Return one more device, which is not here yet; the same user may have several."""
-        onlooker = PresenceObserver(self, token, user, gateways, rooms)
-        self.onlookers.append(onlooker)
-        return onlooker
+        observer = PresenceObserver(self, token, user, gateways, rooms)
+        self.observers.append(observer)
+        return observer
 
-    def come(self, *onlookers: PresenceObserver) -> None:
+    def come(self, *observers: PresenceObserver) -> None:
         """Connect these from now on."""
-        for onlooker in onlookers:
-            assert not onlooker.here
-            for known in onlooker.lists.values():
+        for observer in observers:
+            assert not observer.here
+            for known in observer.lists.values():
                 known.people = {}
-            onlooker.task = asyncio.create_task(onlooker.run())
+            observer.task = asyncio.create_task(observer.run())
 
-    async def go(self, *onlookers: PresenceObserver) -> None:
+    async def go(self, *observers: PresenceObserver) -> None:
         """Disconnect these."""
-        tasks = [onlooker.task for onlooker in onlookers if onlooker.task is not None]
-        for onlooker in onlookers:
-            onlooker.task = None
+        tasks = [observer.task for observer in observers if observer.task is not None]
+        for observer in observers:
+            observer.task = None
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         failures = [error for error in ended if isinstance(error, Exception)]
         if failures:
-            raise ExceptionGroup("onlookers failed", failures)
+            raise ExceptionGroup("observers failed", failures)
 
     def stir(self) -> None:
         """Wake up who waits for a condition."""
@@ -203,24 +203,24 @@ class ObserverGroup:
     def truth(self, room: str) -> People:
         """Return who is in the room now: one online device is enough to be online."""
         people: People = {}
-        for onlooker in self.onlookers:
-            if onlooker.here and room in onlooker.lists and people.get(onlooker.user) != "online":
-                people[onlooker.user] = onlooker.status
+        for observer in self.observers:
+            if observer.here and room in observer.lists and people.get(observer.user) != "online":
+                people[observer.user] = observer.status
         return people
 
     def wrong(self, users: Iterable[str] | None = None) -> list[str]:
         """Return what does not equal the truth, of these users or all, on the devices that are here."""
         only = None if users is None else set(users)
         found = []
-        for onlooker in self.onlookers:
-            if not onlooker.here:
+        for observer in self.observers:
+            if not observer.here:
                 continue
-            if not onlooker.joined:
-                found.append(f"{onlooker.user} has not joined")
-            for room, known in onlooker.lists.items():
+            if not observer.joined:
+                found.append(f"{observer.user} has not joined")
+            for room, known in observer.lists.items():
                 truth = self.truth(room)
                 found += [
-                    f"{onlooker.user} in {room} sees {user} {known.people.get(user, GONE)}, not {truth.get(user, GONE)}"
+                    f"{observer.user} in {room} sees {user} {known.people.get(user, GONE)}, not {truth.get(user, GONE)}"
                     for user in known.people.keys() | truth.keys()
                     if (only is None or user in only) and known.people.get(user) != truth.get(user)
                 ]
@@ -251,4 +251,4 @@ async def observer_group() -> AsyncIterator[ObserverGroup]:
     try:
         yield found
     finally:
-        await found.go(*found.onlookers)
+        await found.go(*found.observers)

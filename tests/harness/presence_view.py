@@ -1,4 +1,4 @@
-"""What somebody is shown of who is in a room, put together as a client would."""
+"""Who is in a room, as one client is shown it."""
 
 from typing import Generic, Protocol, TypeVar
 
@@ -18,8 +18,8 @@ class Participant(Protocol):
 class PresenceView(Generic[AnyClient]):
     """What one connection is shown of a room: `people` by status, in `count` instead while there are too many."""
 
-    def __init__(self, talker: AnyClient, room: str) -> None:
-        self.talker = talker
+    def __init__(self, client: AnyClient, room: str) -> None:
+        self.client = client
         self.room = room
         self.people: dict[str, str] | None = {}
         self.count: dict[str, int] | None = None
@@ -42,7 +42,7 @@ class PresenceView(Generic[AnyClient]):
 
     async def look(self) -> None:
         """Take in the next frame of presence."""
-        frame = await self.talker.expect("presence", room=self.room)
+        frame = await self.client.expect("presence", room=self.room)
         assert len(frame.keys() & {"state", "diff", "count"}) == 1
         if "diff" in frame:
             assert self.people is not None

@@ -1,4 +1,4 @@
-"""A chat client that never gives up, and writes down all that it was told."""
+"""A client that reconnects for ever, and records everything that it is sent."""
 
 import asyncio
 import contextlib

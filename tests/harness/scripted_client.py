@@ -1,4 +1,4 @@
-"""A client that says exactly what a test wants and shows exactly what came back, over any transport."""
+"""A client that sends exactly the frames that a test wants and returns exactly what came back, over any transport."""
 
 import asyncio
 import itertools
@@ -102,7 +102,7 @@ class ScriptedClient:
 
 
 class ScriptedSocketClient(ScriptedClient):
-    """A talker over a WebSocket, for what only that has."""
+    """A client over a WebSocket, for what only that has."""
 
     line: WebSocketTransport
 
@@ -126,10 +126,10 @@ def _events(frame: Frame, room: str) -> list[dict[str, Any]]:
 async def connect(gateway: str, token: str | None = None, **options: Any) -> AsyncIterator[ScriptedSocketClient]:
     """Connect to a gateway by WebSocket, and say hello if there is a token; `options` go to `websockets.connect`."""
     async with open_websocket(gateway, **options) as line:
-        talker = ScriptedSocketClient(line)
+        client = ScriptedSocketClient(line)
         if token is not None:
-            await talker.ask("welcome", type="hello", token=token)
-        yield talker
+            await client.ask("welcome", type="hello", token=token)
+        yield client
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The line that is a stream of Server-Sent Events, read as the standard says, without a library."""
+"""The transport by Server-Sent Events, parsed as the standard says, without a library."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A wire to a server that can be cut without a word, as a network does that is gone."""
+"""A TCP proxy that stalls without a word, as a network does that is gone."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What carries a test's client: the frames of the protocol, whatever the transport is made of."""
+"""The transport of a test's client: it carries frames of the protocol, whatever it is made of."""
 
 from typing import Any, Literal, Protocol, get_args
 

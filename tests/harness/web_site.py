@@ -1,4 +1,4 @@
-"""Somebody's web site: a few pages at an origin of their own."""
+"""A web site with a few pages, at an origin of its own."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The line that is a WebSocket."""
+"""The transport by WebSocket."""
 
 import json
 from collections.abc import AsyncIterator

@@ -48,17 +48,17 @@ async def following(
     transport: TransportName, gateway: str, token: str, room: str, address: str
 ) -> AsyncIterator[ScriptedClient]:
     """Follow a room."""
-    async with connect_over(transport, gateway, token, address) as talker:
-        assert (await talker.join(room))["type"] == "joined"
-        yield talker
+    async with connect_over(transport, gateway, token, address) as client:
+        assert (await client.join(room))["type"] == "joined"
+        yield client
 
 
 async def turned_away(transport: TransportName, gateway: str, token: str, room: str, address: str) -> Frame:
     """Return the `bye` of who is one too many."""
-    async with connect_over(transport, gateway, token, address) as talker:
-        await talker.say(type="join", room=room)
-        assert await talker.closed() == 4029
-        (bye,) = talker.passed
+    async with connect_over(transport, gateway, token, address) as client:
+        await client.say(type="join", room=room)
+        assert await client.closed() == 4029
+        (bye,) = client.passed
         return bye
 
 
@@ -76,8 +76,8 @@ async def eventually(transport: TransportName, gateway: str, token: str, room: s
 async def test_connections_of_a_person_are_counted_over_all_transports(small: str, place: Place) -> None:
     async with AsyncExitStack() as exits:
         for transport in TRANSPORTS:
-            talker = following(transport, small, place.ann.token, place.room, new_address())
-            await exits.enter_async_context(talker)
+            client = following(transport, small, place.ann.token, place.room, new_address())
+            await exits.enter_async_context(client)
         for transport in TRANSPORTS:
             bye = await turned_away(transport, small, place.ann.token, place.room, new_address())
             assert (bye["type"], bye["code"], bye["after_ms"]) == ("bye", 4029, 30_000)
@@ -106,8 +106,8 @@ async def test_who_goes_without_a_word_leaves_nothing_behind(
             ]
             if turn == 0:
                 await served(small, transport, PER_PERSON)
-            for talker in lost:
-                talker.line.drop()
+            for client in lost:
+                client.line.drop()
         await eventually(transport, small, place.ann.token, place.room, address)
     await served(small, transport, 0)
 
@@ -117,8 +117,8 @@ async def test_open_connections_of_an_address_are_counted_over_all_transports(
 ) -> None:
     async with AsyncExitStack() as exits:
         for transport in TRANSPORTS * (PER_ADDRESS // len(TRANSPORTS)):
-            talker = following(transport, small, new_person("ann").token, place.room, address)
-            await exits.enter_async_context(talker)
+            client = following(transport, small, new_person("ann").token, place.room, address)
+            await exits.enter_async_context(client)
         for transport in ("sse", "polling"):
             bye = await turned_away(transport, small, place.bob.token, place.room, address)
             assert (bye["code"], bye["after_ms"]) == (4029, 30_000)

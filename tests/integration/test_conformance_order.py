@@ -47,13 +47,13 @@ async def test_events_of_several_rooms_come_each_once_and_in_order(
     reader = places[0].eve
     async with AsyncExitStack() as exits:
         readers = [await exits.enter_async_context(connect_over(transport, each, reader.token)) for each in gateways]
-        for talker, place in itertools.product(readers, places):
-            assert (await talker.join(place.room))["head"] == 2
+        for client, place in itertools.product(readers, places):
+            assert (await client.join(place.room))["head"] == 2
         for turn in range(5):
             for place in places:
                 await broker.fill(place.room, place.ann.id, [f"{turn}.{part}" for part in range(10)])
-        for talker, place in itertools.product(readers, places):
-            events = await talker.events(place.room, 52)
+        for client, place in itertools.product(readers, places):
+            events = await client.events(place.room, 52)
             assert seqs(events) == list(range(3, 53))
             assert [event["text"] for event in events] == [f"{n // 10}.{n % 10}" for n in range(50)]
 
@@ -167,10 +167,10 @@ async def test_whoever_had_the_ack_may_resume_anywhere_at_once(
 ) -> None:
     """A gateway that has not heard of the event yet waits for it: who knows more than it does need not reload."""
     async with AsyncExitStack() as exits:
-        talkers = [await exits.enter_async_context(connect_over(transport, each, place.ann.token)) for each in gateways]
-        (epoch,) = {(await talker.join(place.room))["epoch"] for talker in talkers}
+        clients = [await exits.enter_async_context(connect_over(transport, each, place.ann.token)) for each in gateways]
+        (epoch,) = {(await client.join(place.room))["epoch"] for client in clients}
         for turn in range(20):
-            here, there = talkers[turn % 2], talkers[1 - turn % 2]
+            here, there = clients[turn % 2], clients[1 - turn % 2]
             seq = (await here.send(place.room, f"{turn}"))["seq"]
             joined = await there.join(place.room, seq, epoch)
             assert (joined["reset"], joined["head"]) == (False, seq)

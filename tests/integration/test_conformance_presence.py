@@ -29,9 +29,9 @@ async def watch(
     transport: TransportName, gateway: str, who: Person, room: str
 ) -> AsyncIterator[PresenceView[ScriptedClient]]:
     """Follow the room."""
-    async with connect_over(transport, gateway, who.token) as talker:
-        assert (await talker.join(room))["type"] == "joined"
-        yield PresenceView(talker, room)
+    async with connect_over(transport, gateway, who.token) as client:
+        assert (await client.join(room))["type"] == "joined"
+        yield PresenceView(client, room)
 
 
 async def test_members_see_each_other_come_idle_and_return(
@@ -44,10 +44,10 @@ async def test_members_see_each_other_come_idle_and_return(
         for viewer in (ann, bob):
             await viewer.sees(place.ann, place.bob)
         for status in ("away", "online"):
-            await bob.talker.status(status)
+            await bob.client.status(status)
             for viewer in (ann, bob):
                 await viewer.sees(place.ann, place.bob, bob=status)
-        await ann.talker.status("away")
+        await ann.client.status("away")
         for viewer in (ann, bob):
             await viewer.sees(place.ann, place.bob, ann="away")
         assert ann.went == set()
@@ -70,10 +70,10 @@ async def test_people_are_here_for_as_long_as_they_follow_and_gone_in_time(
             await line.say({"type": "join", "room": place.room})
         await ann.sees(place.ann, *people.values())
         for turn in range(8):
-            await ann.talker.send(place.room, f"{turn}")  # which answers the poll that waits
+            await ann.client.send(place.room, f"{turn}")  # which answers the poll that waits
             await lines[1].say({"type": "status", "status": "online"})  # which opens the stream anew
             await asyncio.sleep(0.5)
-        await ann.talker.quiet()
+        await ann.client.quiet()
         assert ann.went == set()
         left = time.monotonic()
         for line in lines:
@@ -95,17 +95,17 @@ async def test_typing_is_seen_over_every_transport_by_all_the_others(
     for person in people:
         await join_room(http, gateways[0], place.room, person.token)
     async with AsyncExitStack() as exits:
-        viewers = [
+        views = [
             await exits.enter_async_context(watch(transport, gateways[number % 2], person, place.room))
             for number, (transport, person) in enumerate(zip(TRANSPORTS, people, strict=True))
         ]
-        for viewer in viewers:
+        for viewer in views:
             await viewer.sees(*people)
-        for typist, person in zip(viewers, people, strict=True):
-            others = [viewer for viewer in viewers if viewer is not typist]
-            await run_concurrently(*(seen_typing(typist.talker, other.talker, place.room, person) for other in others))
-        for viewer, person in zip(viewers, people, strict=True):
-            typing = {frame["user"] for frame in viewer.talker.passed if frame["type"] == "typing"}
+        for typist, person in zip(views, people, strict=True):
+            others = [viewer for viewer in views if viewer is not typist]
+            await run_concurrently(*(seen_typing(typist.client, other.client, place.room, person) for other in others))
+        for viewer, person in zip(views, people, strict=True):
+            typing = {frame["user"] for frame in viewer.client.passed if frame["type"] == "typing"}
             assert person.id not in typing
 
 
@@ -135,17 +135,17 @@ async def test_a_stranger_in_a_public_room_is_neither_shown_nor_told(
         watch(transport, gateways[1], place.eve, place.room) as eve,
     ):
         await ann.sees(place.ann, place.bob)
-        await bob.talker.typing(place.room)
-        await ann.talker.expect("typing")
-        await bob.talker.status("away")
+        await bob.client.typing(place.room)
+        await ann.client.expect("typing")
+        await bob.client.status("away")
         await ann.sees(place.ann, place.bob, bob="away")
         for text in ("one", "two"):  # which answers two polls
-            sent = await ann.talker.send(place.room, text)
-            await eve.talker.events(place.room, sent["seq"])
-        assert told(eve.talker.passed) == []
+            sent = await ann.client.send(place.room, text)
+            await eve.client.events(place.room, sent["seq"])
+        assert told(eve.client.passed) == []
         assert place.eve.id not in str(ann.frames)
-        await eve.talker.typing(place.room)
-        assert (await eve.talker.expect("error"))["code"] == "forbidden"
+        await eve.client.typing(place.room)
+        assert (await eve.client.expect("error"))["code"] == "forbidden"
         # As soon as they are a member, they are.
         await join_room(http, gateways[0], place.room, place.eve.token)
         for viewer in (ann, eve):
@@ -166,15 +166,15 @@ async def test_who_is_removed_is_shown_going_at_once_and_is_shown_no_more(
         await act(http, gateways[0], place.ann, "DELETE", f"{place.room}/members/{place.bob.id}")
         await ann.sees(place.ann)
         assert time.monotonic() - ended < GRACE
-        await bob.talker.expect("left", room=place.room)
-        await bob.talker.join(place.room)  # as anybody may
-        bob.talker.passed.clear()
-        await ann.talker.status("away")
+        await bob.client.expect("left", room=place.room)
+        await bob.client.join(place.room)  # as anybody may
+        bob.client.passed.clear()
+        await ann.client.status("away")
         await ann.sees(place.ann, ann="away")
-        await ann.talker.typing(place.room)
-        sent = await ann.talker.send(place.room, "just us")
-        await bob.talker.events(place.room, sent["seq"])
-        assert told(bob.talker.passed) == []
+        await ann.client.typing(place.room)
+        sent = await ann.client.send(place.room, "just us")
+        await bob.client.events(place.room, sent["seq"])
+        assert told(bob.client.passed) == []
 
 
 async def test_notices_come_to_ones_inbox_live_and_later(

@@ -37,9 +37,9 @@ async def everywhere(transport: TransportName, gateways: list[str], who: Person)
         yield [await exits.enter_async_context(connect_over(transport, gateway, who.token)) for gateway in gateways]
 
 
-async def assert_no_more(talker: ScriptedClient, own: str) -> None:
+async def assert_no_more(client: ScriptedClient, own: str) -> None:
     """Nothing but the own room's events comes any more."""
-    assert {frame["type"] for frame in await talker.caught_up(own)} <= {"welcome", "presence"}
+    assert {frame["type"] for frame in await client.caught_up(own)} <= {"welcome", "presence"}
 
 
 @pytest.mark.parametrize("end", [*ENDS, "leave"])
@@ -148,18 +148,18 @@ async def test_a_room_of_others_answers_as_one_that_does_not_exist(
     eve, rooms = hidden
     own = await own_room(http, gateways[0], eve)
     cursors: list[dict[str, Any]] = [{}, {"since": 0}, {"since": 2}, {"since": 10**14}]
-    async with connect_over(transport, gateways[1], eve.token) as talker:
-        assert (await talker.join(own))["type"] == "joined"
+    async with connect_over(transport, gateways[1], eve.token) as client:
+        assert (await client.join(own))["type"] == "joined"
         for room in rooms.values():
             unknown = room[:3] + "0" * (len(room) - 3)
             for place in cursors:
-                asked = [await talker.join(each, **place) for each in (room, unknown)]
+                asked = [await client.join(each, **place) for each in (room, unknown)]
                 answers = [json.dumps(answer).replace(answer["room"], "ROOM") for answer in asked]
                 assert answers[0] == answers[1]
                 assert (asked[0]["code"], asked[0]["temporary"]) == ("not_found", False)
-            refused = [await talker.send(each, "hi", "k") for each in (room, unknown)]
+            refused = [await client.send(each, "hi", "k") for each in (room, unknown)]
             assert {answer["code"] for answer in refused} == {"not_found"}
-        await assert_no_more(talker, own)
+        await assert_no_more(client, own)
 
 
 async def test_what_is_no_room_is_said_and_the_others_go_on(

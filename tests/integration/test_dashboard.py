@@ -48,9 +48,9 @@ def watching(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 async def ann(place: Place, gateways: list[str]) -> AsyncIterator[ScriptedSocketClient]:
-    async with connect(gateways[0], place.ann.token) as talker:
-        await talker.join(place.room)
-        yield talker
+    async with connect(gateways[0], place.ann.token) as client:
+        await client.join(place.room)
+        yield client
 
 
 def may_be_empty(expression: str) -> bool:

@@ -16,9 +16,9 @@ from warren.contract.ids import direct_room, inbox_room
 @pytest.fixture
 async def bob(place: Place, gateways: list[str]) -> AsyncIterator[ScriptedClient]:
     """Bob, with his inbox open."""
-    async with connect(gateways[1], place.bob.token) as talker:
-        assert (await talker.join("@me"))["room"] == "@me"
-        yield talker
+    async with connect(gateways[1], place.bob.token) as client:
+        assert (await client.join("@me"))["room"] == "@me"
+        yield client
 
 
 async def act(http: httpx.AsyncClient, gateway: str, who: Person, method: str, path: str, body: Any = None) -> None:
@@ -82,9 +82,9 @@ async def test_how_one_answered_an_invitation_is_told_to_oneself(
     for who, method, whom, _ in acts:
         await act(http, gateways[0], who, method, f"{members}/{whom}")
     told = [(what, who.id, seq) for seq, (who, _, _, what) in enumerate(acts, start=2) if what]
-    async with connect(gateways[1], bob.token) as talker:
-        await talker.join("@me", since=0)
-        found = await talker.events("@me", len(told))
+    async with connect(gateways[1], bob.token) as client:
+        await client.join("@me", since=0)
+        found = await client.events("@me", len(told))
     assert sorted(((n["what"], n["sender"], n["of_seq"]) for n in found), key=lambda notice: notice[2]) == told
     log = await http.get(f"{gateways[0]}/v1/rooms/{private.room}/events", headers=ann.headers)
     assert [event["seq"] for event in log.json()["events"] if event.get("invited")] == [3, 5]
@@ -112,8 +112,8 @@ async def test_nobody_reads_anothers_inbox(place: Place, http: httpx.AsyncClient
         inbox = inbox_room(place.bob.id)
         answer = await http.get(f"{gateways[0]}/v1/rooms/{inbox}/messages", headers=who.headers)
         assert (answer.status_code, answer.json()["detail"]) == (404, "no such room")
-        async with connect(gateways[0], who.token) as talker:
-            refused = await talker.join(inbox)
+        async with connect(gateways[0], who.token) as client:
+            refused = await client.join(inbox)
             assert (refused["code"], refused["detail"]) == ("not_found", "no such room")
 
 
@@ -133,10 +133,10 @@ async def test_an_inbox_takes_the_smallest_of_new_people(http: httpx.AsyncClient
     """Who has never been anywhere has an inbox all the same, and an invitation reaches it."""
     place = await new_place(http, gateways[0], "private")
     newcomer = new_person("new")
-    async with connect(gateways[1], newcomer.token) as talker:
-        await talker.join("@me")
+    async with connect(gateways[1], newcomer.token) as client:
+        await client.join("@me")
         await act(http, gateways[0], place.ann, "PUT", f"rooms/{place.room}/members/{newcomer.id}")
-        (only,) = await talker.events("@me", 1)
+        (only,) = await client.events("@me", 1)
         assert (only["what"], only["kind"], only["of_room"]) == ("member.invited", "private", place.room)
         await act(http, gateways[0], newcomer, "PUT", f"rooms/{place.room}/members/me")
-        assert (await talker.join(place.room))["type"] == "joined"
+        assert (await client.join(place.room))["type"] == "joined"

@@ -111,9 +111,9 @@ async def test_a_person_has_one_measure_for_http_and_all_connections(
         assert (await near.post(url, json={"text": "x"}, headers=place.ann.headers)).status_code == 201
     async with near_talk(small, address, place.ann.token) as one, near_talk(small, address, place.ann.token) as other:
         for number in range(4):  # what each connection may
-            for talker in (one, other):
-                await talker.say(type="send", room=place.room, key=f"{id(talker)}-{number}", text="x")
-        answers = [await talker.expect("ack", "error") for talker in (one, other) for _ in range(4)]
+            for client in (one, other):
+                await client.say(type="send", room=place.room, key=f"{id(client)}-{number}", text="x")
+        answers = [await client.expect("ack", "error") for client in (one, other) for _ in range(4)]
     refused = [answer for answer in answers if answer["type"] == "error"]
     assert 0 < len(refused) <= 5
     assert all((answer["code"], answer["temporary"]) == ("too_many", True) for answer in refused)
@@ -127,8 +127,8 @@ async def test_a_person_has_one_measure_for_http_and_all_connections(
 async def near_talk(
     gateway: str, address: str, credential: str | None = None, **options: str
 ) -> AsyncIterator[ScriptedClient]:
-    async with connect(gateway, credential, local_addr=(address, 0), **options) as talker:
-        yield talker
+    async with connect(gateway, credential, local_addr=(address, 0), **options) as client:
+        yield client
 
 
 async def test_joins_of_a_connection(small: str, place: Place, address: str) -> None:

@@ -57,8 +57,8 @@ def told(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def seen_typing(typist: SocketViewer, viewer: SocketViewer) -> None:
     """Type until it is seen: who has just joined may miss some, since nobody tells them the room's state."""
     async with asyncio.timeout(WITHIN):
-        while not [frame for frame in await viewer.talker.quiet() if frame["type"] == "typing"]:
-            await typist.talker.say(type="typing", room=typist.room)
+        while not [frame for frame in await viewer.client.quiet() if frame["type"] == "typing"]:
+            await typist.client.say(type="typing", room=typist.room)
             await asyncio.sleep(1)  # as often as one may
 
 
@@ -81,12 +81,12 @@ async def test_a_state_then_diffs_with_the_next_version(place: Place, gateways: 
             assert came["version"] == first["version"] + 1
             await bob.sees(place.ann, place.bob)
             assert "state" in bob.frames[0]
-            await bob.talker.say(type="status", status="away")
+            await bob.client.say(type="status", status="away")
             idle = await ann.sees(place.ann, place.bob, bob="away")
             assert idle["diff"] == [{"user": place.bob.id, "name": place.bob.id, "status": "away"}]
             # Joining again brings the state, as it must for who has missed a diff.
             seen = len(bob.frames)
-            await bob.talker.join(place.room)
+            await bob.client.join(place.room)
             await bob.look()
             assert "state" in bob.frames[seen]
             await bob.sees(place.ann, place.bob, bob="away")
@@ -110,8 +110,8 @@ async def test_devices_are_one_presence_and_a_reconnect_does_not_show(
         three = await staying.enter_async_context(view(there, fay, place.room))  # in another tab
         for viewer in (ann, bob):
             await viewer.sees(place.ann, place.bob, cat, dan, eva, fay)
-        await two.talker.say(type="status", status="away")
-        await three.talker.say(type="status", status="away")
+        await two.client.say(type="status", status="away")
+        await three.client.say(type="status", status="away")
         await leaving.aclose()
         left = time.monotonic()
         await staying.enter_async_context(view(there, dan, place.room))  # comes back by the other gateway
@@ -135,17 +135,17 @@ async def test_one_status_for_all_devices(place: Place, gateways: list[str]) -> 
         view(gateways[1], place.bob, place.room) as other,
     ):
         await ann.sees(place.ann, place.bob)
-        await one.talker.say(type="status", status="away")
-        await other.talker.say(type="status", status="away")
+        await one.client.say(type="status", status="away")
+        await other.client.say(type="status", status="away")
         await ann.sees(place.ann, place.bob, bob="away")
-        await one.talker.say(type="status", status="online")
+        await one.client.say(type="status", status="online")
         await ann.sees(place.ann, place.bob)
-        await other.talker.say(type="status", status="online")
-        await one.talker.say(type="status", status="away")  # somebody is still at the other one
-        await ann.talker.say(type="status", status="away")
+        await other.client.say(type="status", status="online")
+        await one.client.say(type="status", status="away")  # somebody is still at the other one
+        await ann.client.say(type="status", status="away")
         await ann.sees(place.ann, place.bob, ann="away")
         assert [one["user"] for frame in ann.frames for one in frame.get("diff", ())].count(place.bob.id) <= 3
-        found = await ann.talker.error(type="status", status="asleep")
+        found = await ann.client.error(type="status", status="asleep")
         assert found["code"] == "invalid"
 
 
@@ -161,11 +161,11 @@ async def test_a_status_counts_in_rooms_joined_before_and_after(
         view(gateways[1], place.bob, place.room) as bob,
     ):
         await ann.sees(place.ann, place.bob)
-        await bob.talker.say(type="status", status="away")
-        await bob.talker.join(second)
+        await bob.client.say(type="status", status="away")
+        await bob.client.join(second)
         await ann2.sees(place.ann, place.bob, bob="away")
         await ann.sees(place.ann, place.bob, bob="away")
-        await bob.talker.say(type="status", status="online")
+        await bob.client.say(type="status", status="online")
         await ann2.sees(place.ann, place.bob)
         await ann.sees(place.ann, place.bob)
 
@@ -179,17 +179,17 @@ async def test_readers_who_are_no_members_are_neither_shown_nor_told(
         view(gateways[1], place.bob, place.room) as bob,
     ):
         await ann.sees(place.ann, place.bob)
-        await bob.talker.say(type="typing", room=place.room)
-        await ann.talker.expect("typing")
-        sent = await ann.talker.send(place.room, "who is here?")
-        assert told(await heard(eve.talker, place.room, sent["seq"])) == []
+        await bob.client.say(type="typing", room=place.room)
+        await ann.client.expect("typing")
+        sent = await ann.client.send(place.room, "who is here?")
+        assert told(await heard(eve.client, place.room, sent["seq"])) == []
         assert place.eve.id not in str(ann.frames)
         # As soon as they are a member, they are.
         await join_room(http, gateways[0], place.room, place.eve.token)
         for viewer in (ann, bob, eve):
             await viewer.sees(place.ann, place.bob, place.eve)
-        await eve.talker.say(type="typing", room=place.room)
-        assert (await ann.talker.expect("typing"))["user"] == place.eve.id
+        await eve.client.say(type="typing", room=place.room)
+        assert (await ann.client.expect("typing"))["user"] == place.eve.id
 
 
 async def test_becoming_a_member_and_following_at_the_same_moment(
@@ -231,31 +231,31 @@ async def test_the_end_of_a_membership_shows_at_once_and_ends_what_is_shown(
         await ann.sees(place.ann)
         assert time.monotonic() - ended < GRACE
         for viewer in (here, there):
-            await viewer.talker.expect("left", room=place.room)
-            await viewer.talker.quiet()
+            await viewer.client.expect("left", room=place.room)
+            await viewer.client.quiet()
             if (kind, end) == ("public", "remove"):  # and may read again, as anybody may
-                assert (await viewer.talker.join(place.room))["type"] == "joined"
-        await ann.talker.say(type="status", status="away")
+                assert (await viewer.client.join(place.room))["type"] == "joined"
+        await ann.client.say(type="status", status="away")
         await ann.sees(place.ann, ann="away")
-        await ann.talker.say(type="typing", room=place.room)
-        sent = await ann.talker.send(place.room, "just us")
-        await ann.talker.events(place.room, sent["seq"])
+        await ann.client.say(type="typing", room=place.room)
+        sent = await ann.client.send(place.room, "just us")
+        await ann.client.events(place.room, sent["seq"])
         for viewer in (here, there):
-            assert told(await viewer.talker.quiet()) == []
-            assert (await viewer.talker.error(type="typing", room=place.room))["code"] in ("not_found", "forbidden")
+            assert told(await viewer.client.quiet()) == []
+            assert (await viewer.client.error(type="typing", room=place.room))["code"] in ("not_found", "forbidden")
 
 
 async def test_leaving_a_subscription_is_leaving_after_the_grace(place: Place, gateways: list[str]) -> None:
     """The other device, which follows another room alone, does not make up for it."""
     async with view(gateways[0], place.ann, place.room) as ann, view(gateways[1], place.bob, place.room) as bob:
         await ann.sees(place.ann, place.bob)
-        await bob.talker.ask("left", type="leave", room=place.room)
-        await bob.talker.quiet()
+        await bob.client.ask("left", type="leave", room=place.room)
+        await bob.client.quiet()
         left = time.monotonic()
         await ann.sees(place.ann)
         assert time.monotonic() - left > GRACE - EARLY
-        assert told(await bob.talker.quiet()) == []
-        await bob.talker.join(place.room)
+        assert told(await bob.client.quiet()) == []
+        await bob.client.join(place.room)
         await ann.sees(place.ann, place.bob)
 
 
@@ -268,8 +268,8 @@ async def test_the_two_of_a_direct_room_see_each_other(
     async with view(gateways[0], place.ann, room) as ann, view(gateways[1], place.eve, room) as eve:
         for viewer in (ann, eve):
             await viewer.sees(place.ann, place.eve)
-        await eve.talker.say(type="typing", room=room)
-        assert (await ann.talker.expect("typing"))["user"] == place.eve.id
+        await eve.client.say(type="typing", room=room)
+        assert (await ann.client.expect("typing"))["user"] == place.eve.id
 
 
 # Who is typing.
@@ -288,13 +288,13 @@ async def test_typing_reaches_the_others_on_every_gateway_and_never_the_typist(
     ):
         for viewer in (ann, tab, phone, bob, third):
             await viewer.sees(place.ann, place.bob, cat)
-        await ann.talker.say(type="typing", room=place.room)
+        await ann.client.say(type="typing", room=place.room)
         frame = {"type": "typing", "room": place.room, "user": place.ann.id, "name": place.ann.id}
         for viewer in (bob, third):
-            assert await viewer.talker.expect("typing") == frame
-        sent = await ann.talker.send(place.room, "said")
+            assert await viewer.client.expect("typing") == frame
+        sent = await ann.client.send(place.room, "said")
         for viewer in (ann, tab, phone, bob, third):
-            assert told(await heard(viewer.talker, place.room, sent["seq"])) == []
+            assert told(await heard(viewer.client, place.room, sent["seq"])) == []
 
 
 async def test_only_who_may_write_now_may_type(place: Place, http: httpx.AsyncClient, gateways: list[str]) -> None:
@@ -303,10 +303,10 @@ async def test_only_who_may_write_now_may_type(place: Place, http: httpx.AsyncCl
         await ann.sees(place.ann, place.bob)
 
         async def refused() -> str:
-            await bob.talker.quiet()
-            await bob.talker.say(type="typing", room=room)
-            await bob.talker.ask("pong", type="ping")
-            errors = [frame for frame in bob.talker.passed if frame["type"] == "error"]
+            await bob.client.quiet()
+            await bob.client.say(type="typing", room=room)
+            await bob.client.ask("pong", type="ping")
+            errors = [frame for frame in bob.client.passed if frame["type"] == "error"]
             return str(errors[-1]["code"]) if errors else ""
 
         async def changed(method: str, path: str, **body: Any) -> None:
@@ -327,12 +327,12 @@ async def test_only_who_may_write_now_may_type(place: Place, http: httpx.AsyncCl
         for archived, code in ((True, "forbidden"), (False, "")):
             await changed("PATCH", room, archived=archived)
             await becomes(code)
-            await bob.talker.join(room)
+            await bob.client.join(room)
             assert await refused() == code
-        assert (await bob.talker.error(type="typing", room=fresh_room()))["code"] == "not_found"
-        assert (await bob.talker.error(type="typing", room="@me"))["code"] in ("invalid", "not_found")
+        assert (await bob.client.error(type="typing", room=fresh_room()))["code"] == "not_found"
+        assert (await bob.client.error(type="typing", room="@me"))["code"] in ("invalid", "not_found")
         async with view(gateway, place.eve, room) as eve:
-            assert (await eve.talker.error(type="typing", room=room))["code"] == "forbidden"
+            assert (await eve.client.error(type="typing", room=room))["code"] == "forbidden"
 
 
 # Limits.
@@ -356,8 +356,8 @@ async def test_typing_and_statuses_of_a_connection(small: str, place: Place, fra
 
         async def refusals(times: int) -> list[dict[str, Any]]:
             for _ in range(times):
-                await ann.talker.say(**said)
-            return [found for found in await ann.talker.quiet() if found["type"] == "error"]
+                await ann.client.say(**said)
+            return [found for found in await ann.client.quiet() if found["type"] == "error"]
 
         errors = await refusals(burst * 3)
         assert burst <= len(errors) <= burst * 2
@@ -371,17 +371,17 @@ async def test_a_room_is_told_only_so_often_that_somebody_types(
 ) -> None:
     typists = [await member(http, gateways[0], place.room, "typist") for _ in range(5)]
     async with AsyncExitStack() as exits, view(gateways[1], place.ann, place.room) as ann:
-        viewers = [await exits.enter_async_context(view(gateways[0], who, place.room)) for who in typists]
+        views = [await exits.enter_async_context(view(gateways[0], who, place.room)) for who in typists]
         await ann.sees(place.ann, *typists)
         began = time.monotonic()
-        for viewer in viewers:
+        for viewer in views:
             for _ in range(8):
-                await viewer.talker.say(type="typing", room=place.room)
-        for viewer in viewers:
-            assert [frame for frame in await viewer.talker.quiet() if frame["type"] == "error"] == []
+                await viewer.client.say(type="typing", room=place.room)
+        for viewer in views:
+            assert [frame for frame in await viewer.client.quiet() if frame["type"] == "error"] == []
         most = 8 + 4 * (time.monotonic() - began)
-        sent = await viewers[0].talker.send(place.room, "done")
-        shown = [frame for frame in await heard(ann.talker, place.room, sent["seq"]) if frame["type"] == "typing"]
+        sent = await views[0].client.send(place.room, "done")
+        shown = [frame for frame in await heard(ann.client, place.room, sent["seq"]) if frame["type"] == "typing"]
         assert 1 <= len(shown) <= most < 8 * len(typists)
 
 
@@ -398,7 +398,7 @@ async def test_members_alone_learn_who_is_in_a_room(http: httpx.AsyncClient, pla
     empty = {"room": place.room, "online": 0, "away": 0, "people": []}
     assert (await ask(place.room, place.ann)).json() == empty
     async with view(gateways[0], place.ann, place.room) as ann, view(gateways[0], place.bob, place.room) as bob:
-        await bob.talker.say(type="status", status="away")
+        await bob.client.say(type="status", status="away")
         await ann.sees(place.ann, place.bob, bob="away")
         for gateway in gateways:
             found = (await ask(place.room, place.bob, gateway)).json()
@@ -453,8 +453,8 @@ async def test_without_the_service_presence_is_unavailable_and_chat_goes_on(
             for path in (f"rooms/{place.room}/presence", f"users/{place.bob.id}")
         ]
         async with view(gateways[0], place.ann, place.room) as ann, view(gateways[1], place.bob, place.room) as bob:
-            sent = await ann.talker.send(place.room, "anybody?")
-            assert told(await heard(bob.talker, place.room, sent["seq"])) == []
+            sent = await ann.client.send(place.room, "anybody?")
+            assert told(await heard(bob.client, place.room, sent["seq"])) == []
             await seen_typing(bob, ann)  # goes from gateway to gateway
             for answer in await run_concurrently(*asked):
                 assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -495,34 +495,34 @@ async def follow(gateway: str, who: Person, room: str) -> RawClient:
 async def test_a_large_room_is_counted_until_it_is_small_again(
     place: Place, http: httpx.AsyncClient, broker: BrokerClient, gateways: list[str]
 ) -> None:
-    crowd = [new_person("crowd") for _ in range(LARGE + 10)]
-    await command(broker, "join", place.room, crowd)
+    pool = [new_person("crowd") for _ in range(LARGE + 10)]
+    await command(broker, "join", place.room, pool)
     async with view(gateways[0], place.ann, place.room) as ann, asyncio.timeout(WITHIN):
         await ann.sees(place.ann)
-        half, began, before = len(crowd) // 2, time.monotonic(), len(ann.frames)
+        half, began, before = len(pool) // 2, time.monotonic(), len(ann.frames)
         clients = [
             client
-            for part, gateway in ((crowd[:half], gateways[0]), (crowd[half:], gateways[1]))
+            for part, gateway in ((pool[:half], gateways[0]), (pool[half:], gateways[1]))
             for client in await run_concurrently(*(follow(gateway, who, place.room) for who in part))
         ]
         try:
-            await ann.counts(len(crowd) + 1)
+            await ann.counts(len(pool) + 1)
             assert len(ann.frames) - before <= 2 + 4 * (time.monotonic() - began)
             await clients[0].push(message(type="status", status="away"))
-            await ann.counts(len(crowd), 1)
+            await ann.counts(len(pool), 1)
             found = await http.get(f"{gateways[1]}/v1/rooms/{place.room}/presence", headers=place.bob.headers)
-            assert found.json() == {"room": place.room, "online": len(crowd), "away": 1, "people": None}
+            assert found.json() == {"room": place.room, "online": len(pool), "away": 1, "people": None}
             async with view(gateways[1], place.bob, place.room) as bob:  # who comes now is told the count, too
                 await bob.look()
                 assert bob.people is None
             # Below the one bound, not below the other.
-            await command(broker, "remove", place.room, crowd[SMALL:], place.ann)
+            await command(broker, "remove", place.room, pool[SMALL:], place.ann)
             while ann.count is None or sum(ann.count.values()) > SMALL + 2:
                 await ann.look()
                 assert ann.people is None
-            await command(broker, "remove", place.room, crowd[SMALL - 5 : SMALL], place.ann)
+            await command(broker, "remove", place.room, pool[SMALL - 5 : SMALL], place.ann)
             await clients[0].push(message(type="status", status="online"))
-            await ann.sees(place.ann, *crowd[: SMALL - 5])
+            await ann.sees(place.ann, *pool[: SMALL - 5])
         finally:
             for client in clients:
                 client.abort()
@@ -544,7 +544,7 @@ async def test_a_gateway_that_stops_in_order_says_goodbye(
             before = [await metric(replica.url, "warren_presence_leases_expired_total") for replica in stack.presence]
             stopped = time.monotonic()
             await asyncio.to_thread(service.stop)
-            assert await bob.talker.closed() == 4001
+            assert await bob.client.closed() == 4001
         await ann.sees(place.ann)
         assert GRACE - EARLY < time.monotonic() - stopped < LEASE - HEARTBEAT
         found = await http.get(f"{gateways[0]}/v1/users/{place.bob.id}", headers=place.ann.headers)

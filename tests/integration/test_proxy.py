@@ -324,7 +324,7 @@ async def test_an_address_is_its_own_where_the_proxy_names_it(proxies: Proxies, 
     await open_at(proxies, "sse", 0)
     async with AsyncExitStack() as exits:
 
-        async def crowd(site: str, address: str) -> Counter[int]:
+        async def pool(site: str, address: str) -> Counter[int]:
             """Open streams from one address, one more than it may have, and count the answers."""
             http = await exits.enter_async_context(client_of(proxies, address))
 
@@ -336,9 +336,9 @@ async def test_an_address_is_its_own_where_the_proxy_names_it(proxies: Proxies, 
 
             return Counter(await run_concurrently(*(opened() for _ in range(CONNECTIONS_PER_ADDRESS + 1))))
 
-        async def crowds(site: str) -> list[Counter[int]]:
-            return list(await run_concurrently(crowd(site, "127.0.7.1"), crowd(site, "127.0.7.2")))
+        async def pools(site: str) -> list[Counter[int]]:
+            return list(await run_concurrently(pool(site, "127.0.7.1"), pool(site, "127.0.7.2")))
 
-        assert await crowds(proxies.recommended) == [Counter({200: CONNECTIONS_PER_ADDRESS, 429: 1})] * 2
+        assert await pools(proxies.recommended) == [Counter({200: CONNECTIONS_PER_ADDRESS, 429: 1})] * 2
         # By default everybody is the proxy.
-        assert sum(await crowds(proxies.bare), Counter())[200] == CONNECTIONS_PER_ADDRESS
+        assert sum(await pools(proxies.bare), Counter())[200] == CONNECTIONS_PER_ADDRESS

@@ -161,9 +161,9 @@ async def test_what_is_done_all_the_time(
     async def tried(number: int, cell: Cell, place: Scene) -> str:
         own = cell.scene == "inbox" and cell.actor == "owner" and cell.command == "read"
         who = token(place.people[cell.actor])
-        async with at_once, connect_over(transport, gateways[number % len(gateways)], who) as talker:
+        async with at_once, connect_over(transport, gateways[number % len(gateways)], who) as client:
             room = "@me" if own else place.room
-            found = await (talker.join(room) if cell.command == "read" else talker.send(room, "hi"))
+            found = await (client.join(room) if cell.command == "read" else client.send(room, "hi"))
         answer = "ok" if found["type"] in ("joined", "ack") else found["code"]
         return "" if answer == cell.expected else f"{cell}: {answer}, not {cell.expected}"
 

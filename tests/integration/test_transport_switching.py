@@ -44,15 +44,15 @@ async def test_who_roams_over_transports_and_gateways_sees_each_event_once_and_i
                 )
             else:
                 members.append(ResilientClient(token, user, gateways, rooms, transports[:1]))
-    async with asyncio.timeout(seconds + WITHIN), sending(members, gateways) as crowd:
-        await crowd.everyone_says(1)
+    async with asyncio.timeout(seconds + WITHIN), sending(members, gateways) as pool:
+        await pool.everyone_says(1)
         await asyncio.sleep(seconds)  # not a wait for something: the length of the journey
-        await crowd.everyone_says(1)
-        await crowd.finish()
-        violations = await crowd.violations(stack.mongodb.url)
+        await pool.everyone_says(1)
+        await pool.finish()
+        violations = await pool.violations(stack.mongodb.url)
     assert violations == []
     everywhere = set(itertools.product(TRANSPORTS, gateways))
     for roamer in members[:ROAMERS]:
         assert sum(roamer.visits.values()) >= seconds / stay / 4
     assert {where for roamer in members[:ROAMERS] for where in roamer.visits} == everywhere
-    assert sum(crowd.said.values()) >= 10 * len(members)
+    assert sum(pool.said.values()) >= 10 * len(members)

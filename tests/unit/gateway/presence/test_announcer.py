@@ -92,31 +92,31 @@ def test_what_changes_nothing_for_others_is_not_announced() -> None:
 
 def test_away_is_who_is_away_from_all_devices() -> None:
     attendance = begun()
-    phone, desk = attendance.open("ann", "Ann"), attendance.open("ann", "Ann")
+    phone, pool = attendance.open("ann", "Ann"), attendance.open("ann", "Ann")
     attendance.enter(phone, ROOM)
-    attendance.enter(desk, ROOM)
+    attendance.enter(pool, ROOM)
     attendance.report(phone, "away")
     assert now_said(attendance) == [("ann", "online")]
-    attendance.report(desk, "away")
+    attendance.report(pool, "away")
     messages = attendance.announcements(1.0)
     assert (said(messages), said(messages, inbox_room("ann"))) == ([("ann", "away")], [("ann", "away")])
-    attendance.report(desk, "away")
+    attendance.report(pool, "away")
     assert attendance.idle
     attendance.close(phone, 1.0)
-    attendance.report(desk, "online")
+    attendance.report(pool, "online")
     assert now_said(attendance) == [("ann", "online")]
 
 
 def test_who_closes_the_only_device_they_are_at_is_away() -> None:
     attendance = begun()
-    phone, desk = attendance.open("ann", "Ann"), attendance.open("ann", "Ann")
+    phone, pool = attendance.open("ann", "Ann"), attendance.open("ann", "Ann")
     attendance.enter(phone, ROOM)
-    attendance.enter(desk, ROOM)
-    attendance.report(desk, "away")
+    attendance.enter(pool, ROOM)
+    attendance.report(pool, "away")
     assert now_said(attendance) == [("ann", "online")]
     attendance.close(phone, 1.0)
     assert now_said(attendance) == [("ann", "away")]
-    attendance.exit(desk, ROOM, 2.0)
+    attendance.exit(pool, ROOM, 2.0)
     messages = attendance.announcements(2.0)
     assert (said(messages), said(messages, inbox_room("ann"))) == ([("ann", "gone")], [])
 
