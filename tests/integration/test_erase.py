@@ -55,7 +55,7 @@ async def test_a_message_that_is_sent_again_after_it_was_erased_has_its_place(
     assert await erase(database, place.room, first.json()["seq"])
     again = await said(http, url, place, "k", "secret")
     assert (again.status_code, again.json()) == (first.status_code, first.json())
-    stored = await Store(database.client, database).find_keys([(place.room, place.ann.id, "k")])
+    stored = await Store(database.client, database).appender.find_keys([(place.room, place.ann.id, "k")])
     assert [one.content for one in stored.values()] == [None]
 
 

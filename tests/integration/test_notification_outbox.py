@@ -59,8 +59,12 @@ async def put_invitations(store: Store, people: list[str], room: str = ROOM) -> 
     invited = [{"type": "member.invited", "user": user, "unsent": True} for user in people]
     log: list[dict[str, Any]] = [{"type": "room.created", "kind": "private", "title": "Garden"}, *invited]
     places = ({"seq": seq, "id": new_id(), "key": f"k{seq}"} for seq in itertools.count(1))
-    await store._events.insert_many([{**common, **place, **event} for place, event in zip(places, log, strict=False)])
-    await store._rooms.insert_one({"_id": room, "kind": "private", "title": "Garden", "archived": False, "seq": 1})
+    await store.database.events.insert_many(
+        [{**common, **place, **event} for place, event in zip(places, log, strict=False)]
+    )
+    await store.database.rooms.insert_one(
+        {"_id": room, "kind": "private", "title": "Garden", "archived": False, "seq": 1}
+    )
 
 
 async def came(queue: AbstractQueue, count: int) -> None:
@@ -91,7 +95,7 @@ async def test_one_full_queue_holds_up_no_others_notices(stack: Stack, store: St
 
 async def test_one_that_cannot_be_made_holds_up_no_others(stack: Stack, store: Store, channel: AbstractChannel) -> None:
     await put_invitations(store, ["early"], "broken")
-    await store._rooms.update_one({"_id": "broken"}, {"$unset": {"kind": ""}})
+    await store.database.rooms.update_one({"_id": "broken"}, {"$unset": {"kind": ""}})
     await put_invitations(store, ["late"])
     free = await queue(channel, shard(inbox_room("late")), 10)
     async with working(stack, store):

@@ -71,7 +71,7 @@ async def rebuilt(store: Store) -> None:
 async def looked_up(store: Store, room: Room) -> Room:
     """Return the room as the store has it, with the people that the other one knows."""
     found = (await store.load_rooms([room.name]))[room.name]
-    memberships = await store.memberships([(room.name, user) for user in room.members])
+    memberships = await store.rooms.memberships([(room.name, user) for user in room.members])
     found.members = {user: memberships.get((room.name, user), NOBODY) for user in room.members}
     return found
 
@@ -81,7 +81,7 @@ async def test_two_replicas_that_project_the_same_side_by_side(seed: int, databa
     """One does it event by event, the other all at once, a third never gets to it; the order is the log's."""
     room, entries = lived(seed)
     log = [(name, event) for name, event, _ in entries]
-    assert await store.append(entries) is None
+    assert await store.appender.append(entries) is None
     other = connect(database)
     try:
         cut = len(log) * 2 // 3
@@ -147,8 +147,8 @@ async def test_what_only_a_later_version_knows_passes_through(database: str) -> 
             await store.prepare()
         room = (await store.load_rooms(["garden"]))["garden"]
         assert (room.head, room.kind, room.owners) == (5, "private", 1)
-        assert [found async for portion in store.unsent(100) for found in portion] == []
-        found = await store.find_keys([("garden", "bob", "later4"), ("garden", "bob", "later5")])
+        assert [found async for portion in store.outbox.unsent(100) for found in portion] == []
+        found = await store.appender.find_keys([("garden", "bob", "later4"), ("garden", "bob", "later5")])
         assert {(stored.seq, stored.event) for stored in found.values()} == {(4, None), (5, None)}
         events = await store.log.range("garden", 3, 5, 10)
         assert [(event["type"], event.get("colour")) for event in events] == [
@@ -200,11 +200,11 @@ async def test_what_an_older_version_projected_is_made_anew(database: str) -> No
         store, another = replicas
         room = (await store.load_rooms(["garden"]))["garden"]
         assert (room.kind, room.archived, room.owners, room.head, room.number) == ("private", False, 1, 3, 1)
-        memberships = await store.memberships([("garden", "ann"), ("garden", "bob")])
+        memberships = await store.rooms.memberships([("garden", "ann"), ("garden", "bob")])
         assert [memberships["garden", user].role for user in ("ann", "bob")] == ["owner", "member"]
-        assert [found["read"] for found in await store.rooms_of("bob", 10)] == [1]
+        assert [found["read"] for found in await store.rooms.rooms_of("bob", 10)] == [1]
         await run_concurrently(rebuilt(store), rebuilt(another))
-        assert await store.names(["bob"]) == {"bob": "N"}
+        assert await store.people.names(["bob"]) == {"bob": "N"}
         # And once is enough.
         assert await another.prepare() == epochs[0]
         assert await another.projector.outdated() == []
@@ -255,7 +255,7 @@ async def test_one_room_in_which_much_has_happened_is_read_in_portions(known: in
     try:
         await busy.projector.load(["busy"])
         assert (await found.checkpoints.find_one({"_id": "busy"}))["access"]["seq"] == count
-        assert await store.is_member_of(f"u{count}", ["busy"])
+        assert await store.rooms.is_member_of(f"u{count}", ["busy"])
         assert max(asked.documents) <= PORTION
     finally:
         client.close()
@@ -267,7 +267,7 @@ async def test_a_read_that_mongodb_forgets_half_way_is_one_to_be_repeated(databa
     found = client.get_default_database()
     await found.events.insert_many({"room": "a", "seq": seq, "key": f"k{seq}", "sender": "ann"} for seq in range(10))
     try:
-        cursor = store._events.find({}).batch_size(2)
+        cursor = store.database.events.find({}).batch_size(2)
         await cursor.to_list(1)
         await found.command("killCursors", "events", cursors=[cursor.cursor_id])
         with pytest.raises(StoreUnavailable), translated():

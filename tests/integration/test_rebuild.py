@@ -63,7 +63,7 @@ async def projected(store: Store, expected: dict[str, Room]) -> dict[str, Room]:
     """Return what the store says of these rooms, and of the people that are known there."""
     rooms = await store.load_rooms(list(expected))
     for name, room in expected.items():
-        found = await store.memberships((name, user) for user in room.members)
+        found = await store.rooms.memberships((name, user) for user in room.members)
         rooms[name].members = {user: found.get((name, user), NOBODY) for user in room.members}
     return rooms
 
@@ -79,9 +79,9 @@ async def test_what_the_version_before_left_is_read(first: str, restored: Store,
     await restored.projector.follow(100)
     assert await restored.projector.checkpoints.count_behind() == 0
     assert await projected(restored, expected) == expected
-    assert await restored.people("nunez", 5) == {"zoe": "Zoë Nuñez"}
+    assert await restored.people.search("nunez", 5) == {"zoe": "Zoë Nuñez"}
     keys = [(one["room"], one["sender"], one["key"]) for one in dump["events"]]
-    found = await restored.find_keys(keys)
+    found = await restored.appender.find_keys(keys)
     assert [found[key].seq for key in keys] == [one["seq"] for one in dump["events"]]
 
 

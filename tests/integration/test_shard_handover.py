@@ -77,7 +77,7 @@ async def load(store: Store, name: str) -> Room:
     """Return the room as a writer loads it."""
     room = (await store.load_rooms([name]))[name]
     people = [(name, user) for user in ("ann", "eve")]
-    memberships = await store.memberships(people)
+    memberships = await store.rooms.memberships(people)
     room.members = {user: memberships.get((place, user), NOBODY) for place, user in people}
     return room
 
@@ -85,7 +85,7 @@ async def load(store: Store, name: str) -> Room:
 async def commit(store: Store, room: Room, *commands: RoomCommand) -> tuple[Plan, bool]:
     """Judge, insert and project as a writer does; return the plan, and whether it was stored."""
     plan = plan_batch(commands, {room.name: room}, {}, utc_now())
-    if await store.append(plan.new) is not None:
+    if await store.appender.append(plan.new) is not None:
         return plan, False
     await store.project((name, event) for name, event, _ in plan.new)
     return plan, True

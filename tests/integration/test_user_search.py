@@ -69,11 +69,11 @@ async def test_a_letter_reads_no_more_of_the_index_than_it_finds(stack: Stack) -
         await store.prepare()
         people = {f"a{number}": f"Ann Abel {number}" for number in range(MANY)}
         for start in range(0, MANY, 500):
-            await store.note_people(dict(list(people.items())[start : start + 500]), utc_now())
+            await store.people.note(dict(list(people.items())[start : start + 500]), utc_now())
         with client:
             database = client.get_default_database()
             database.command("profile", 2)
-            assert len(await store.people("a", ASKED)) == ASKED
+            assert len(await store.people.search("a", ASKED)) == ASKED
             database.command("profile", 0)
             (read,) = database["system.profile"].find({"ns": f"{database.name}.people", "op": "query"})
         # Each of them is there by id, name and word, so a letter may meet somebody more than once.
@@ -120,10 +120,10 @@ async def test_the_last_name_holds_in_whatever_order_they_are_told(stack: Stack)
     try:
         await store.prepare()
         early, late = utc_now(), utc_now().replace(year=2999)
-        await store.note_people({"ann": "Ann"}, late)
-        await store.note_people({"ann": "Hannah"}, early)
-        assert await store.names(["ann"]) == {"ann": "Ann"}
-        assert await store.people("hann", 10) == {}
+        await store.people.note({"ann": "Ann"}, late)
+        await store.people.note({"ann": "Hannah"}, early)
+        assert await store.people.names(["ann"]) == {"ann": "Ann"}
+        assert await store.people.search("hann", 10) == {}
     finally:
         store.close()
 
@@ -142,9 +142,9 @@ async def test_whom_an_older_version_knew_is_found_as_by_this_one(stack: Stack) 
         for name in await store.projector.outdated():
             await store.projector.rebuild_all(name)
         for prefix in ("zoe n", "nunez", "NUÑ"):
-            assert await store.people(prefix, 10) == {"zoe": "Zoë Nuñez"}, prefix
-        await store.note_people({"zoe": "Zoe"}, utc_now())
-        assert await store.names(["zoe"]) == {"zoe": "Zoe"}
+            assert await store.people.search(prefix, 10) == {"zoe": "Zoë Nuñez"}, prefix
+        await store.people.note({"zoe": "Zoe"}, utc_now())
+        assert await store.people.names(["zoe"]) == {"zoe": "Zoe"}
     finally:
         store.close()
 

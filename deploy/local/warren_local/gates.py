@@ -29,7 +29,7 @@ In pytest's order, which has the unit tests last: small files, so that all proce
 """
 LONG = (
     "tests/faults", "tests/fuzz",
-    *(f"tests/integration/test_{name}.py" for name in ("openapi", "removal", "roaming")),
+    *(f"tests/integration/test_{name}.py" for name in ("openapi", "member_removal", "transport_switching")),
 )  # fmt: skip
 """What has a long form: the fault suite, and the races and guesses beside it."""
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from warren_local.__main__ import main
+from warren_local.gates import CLUSTER, LONG
 from warren_local.home import repository
 
 
@@ -27,3 +28,8 @@ def test_benchmarks_take_the_ports_that_they_are_given() -> None:
         check=True,
     )
     assert found.stdout.split() == [b"24500"]
+
+
+def test_what_has_a_long_form_is_there() -> None:
+    """A renamed file would be left out, since pytest is given others beside it."""
+    assert [path for path in (*LONG, CLUSTER) if not (repository() / path).exists()] == []

@@ -1,6 +1,6 @@
 """Reads what stands in the logs, as clients see it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -8,6 +8,7 @@ from warren.contract.events import NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.ops.mongo import translated
 
+from warren_persistence.domain.facts import Place, Target
 from warren_persistence.log.documents import as_wire
 
 _NUMBERED = {"$in": sorted(NUMBERED)}
@@ -67,3 +68,16 @@ class LogReader:
         with translated():
             found = await self._events.find(query).sort("seq", DESCENDING).limit(limit).to_list(limit)
         return [as_wire(document) for document in reversed(found)]
+
+    async def targets(self, places: Iterable[Place]) -> dict[Place, Target]:
+        """Return what stands at these places of the logs; nothing is missing."""
+        found = {place: {"room": place[0], "seq": place[1]} for place in places}
+        if not found:
+            return {}
+        with translated():
+            fields = {"_id": 0, "room": 1, "seq": 1, "type": 1, "sender": 1, "at": 1, "erased": 1}
+            documents = await self._events.find({"$or": list(found.values())}, fields).to_list(None)
+        return {
+            (one["room"], one["seq"]): Target(one["type"], one["sender"], one["at"], one.get("erased", False))
+            for one in documents
+        }

@@ -68,12 +68,12 @@ class NotificationOutbox:
         Raises StoreUnavailable.
         """
         refused: dict[int, Unavailable] = {}
-        async for found in self._store.unsent(PORTION):
+        async for found in self._store.outbox.unsent(PORTION):
             names = {room for room, _ in found}
             await self._store.projector.load(names)
-            rooms = await self._store.rooms_by_name(names)
+            rooms = await self._store.rooms.by_name(names)
             sent = [(room, event) for room, event in found if await self._done(room, event, rooms.get(room), refused)]
-            await self._store.mark_sent(sent)
+            await self._store.outbox.mark_sent(sent)
         return refused
 
     async def _done(

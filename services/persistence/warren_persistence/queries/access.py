@@ -13,7 +13,8 @@ from warren.contract.wire import utc_now
 from warren_persistence.domain.event_type import Denial
 from warren_persistence.domain.policy import NO_SUCH_ROOM, may_read
 from warren_persistence.domain.room import NOBODY, Membership
-from warren_persistence.store import Store, pair_of, standing_of
+from warren_persistence.projections.rooms import membership_of, pair_of
+from warren_persistence.store import Store
 
 AT_ONCE = 100
 """Looks in one handful of reads."""
@@ -69,7 +70,7 @@ class AccessResolver:
         names = list(dict.fromkeys(room for room, _ in looks))
         heads = await self._store.log.heads(names)
         await self._store.projector.load(names)
-        rooms, members = await asyncio.gather(self._store.rooms_by_name(names), self._store.members(looks))
+        rooms, members = await asyncio.gather(self._store.rooms.by_name(names), self._store.rooms.members(looks))
         return {
             look: _sight(look, heads.get(look[0]), rooms.get(look[0]), members.get(look), look[1] in self._watchers)
             for look in looks
@@ -112,7 +113,7 @@ def _sight(
         return ResolvedAccess("inbox", "Inbox", head or q.Head(head=0, number=0), Membership("member"))
     if room is None or head is None:
         return denied(NO_SUCH_ROOM)
-    membership = standing_of(member).at(utc_now()) if member else NOBODY
+    membership = membership_of(member).at(utc_now()) if member else NOBODY
     if not watches and (why := may_read(room["kind"], membership)):
         return denied(why)
     return ResolvedAccess(

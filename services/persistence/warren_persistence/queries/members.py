@@ -9,9 +9,9 @@ from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.wire import utc_now
 
+from warren_persistence.projections.rooms import membership_of
 from warren_persistence.queries.access import ResolvedAccess
 from warren_persistence.queries.context import QueryContext
-from warren_persistence.store import standing_of
 
 
 async def answer(context: QueryContext, query: q.Members) -> BaseModel:
@@ -22,8 +22,8 @@ async def answer(context: QueryContext, query: q.Members) -> BaseModel:
     if denied := _denied(access, query.state):
         return denied
     now = utc_now()
-    found = await context.store.members_of(query.room, query.state, query.after, query.limit + 1, now)
-    names = await context.store.names(document["_id"]["user"] for document in found)
+    found = await context.store.rooms.members_of(query.room, query.state, query.after, query.limit + 1, now)
+    names = await context.store.people.names(document["_id"]["user"] for document in found)
     entries = [_entry(document, names, now) for document in found[: query.limit]]
     return q.MemberPage(members=entries, more=len(found) > query.limit, watched_by=list(context.watchers))
 
@@ -37,7 +37,7 @@ def _denied(access: ResolvedAccess, state: q.MemberState) -> q.Denied | None:
 
 
 def _entry(document: dict[str, Any], names: Mapping[str, str], now: datetime) -> q.MemberEntry:
-    user, membership = document["_id"]["user"], standing_of(document).at(now)
+    user, membership = document["_id"]["user"], membership_of(document).at(now)
     return q.MemberEntry(
         user=user, name=names.get(user, user), role=membership.role, muted=membership.muted, banned=membership.until
     )

@@ -9,10 +9,11 @@ from warren.contract import queries as q
 from warren.contract.ids import UserId, inbox_room
 
 from warren_persistence.domain.room import NOBODY, Membership
+from warren_persistence.projections.rooms import pair_of
 from warren_persistence.queries.access import Pair, read_of
 from warren_persistence.queries.context import QueryContext
 from warren_persistence.queries.peers import other, peers
-from warren_persistence.store import Store, pair_of
+from warren_persistence.store import Store
 
 MY_ROOMS = 1_000
 """The most rooms in the answer."""
@@ -21,8 +22,8 @@ MY_ROOMS = 1_000
 async def answer(context: QueryContext, query: q.MyRooms) -> BaseModel:
     """Return the rooms by id."""
     store = context.store
-    memberships = {found["_id"]["room"]: found for found in await store.rooms_of(query.user, MY_ROOMS)}
-    rooms, heads = await asyncio.gather(store.rooms_by_name(memberships), store.log.heads(list(memberships)))
+    memberships = {found["_id"]["room"]: found for found in await store.rooms.rooms_of(query.user, MY_ROOMS)}
+    rooms, heads = await asyncio.gather(store.rooms.by_name(memberships), store.log.heads(list(memberships)))
     pairs = [pair for room in rooms.values() if (pair := pair_of(room))]
     people, decided = await asyncio.gather(peers(store, pairs, query.user), _decided(store, pairs, query.user))
     summaries = [
@@ -36,7 +37,7 @@ async def answer(context: QueryContext, query: q.MyRooms) -> BaseModel:
 async def _decided(store: Store, pairs: Sequence[Pair], user: UserId) -> dict[Pair, Membership]:
     """Return what `user` has decided about the other one of each pair."""
     inbox, others = inbox_room(user), {pair: other(pair, user) for pair in pairs}
-    found = await store.memberships((inbox, peer) for peer in others.values())
+    found = await store.rooms.memberships((inbox, peer) for peer in others.values())
     return {pair: found.get((inbox, peer), NOBODY) for pair, peer in others.items()}
 
 

@@ -12,7 +12,7 @@ from warren_persistence.store import Store
 async def peers(store: Store, pairs: Sequence[Pair], user: UserId) -> dict[Pair, q.Person]:
     """Return the other one of each pair, by the name they last went by."""
     others = {pair: other(pair, user) for pair in pairs}
-    names = await store.names(others.values()) if others else {}
+    names = await store.people.names(others.values()) if others else {}
     return {pair: q.Person(user=peer, name=names.get(peer, peer)) for pair, peer in others.items()}
 
 

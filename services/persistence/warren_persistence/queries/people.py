@@ -8,5 +8,5 @@ from warren_persistence.queries.context import QueryContext
 
 async def answer(context: QueryContext, query: q.People) -> BaseModel:
     """Return the people that are found."""
-    found = await context.store.people(query.prefix, query.limit)
+    found = await context.store.people.search(query.prefix, query.limit)
     return q.PeopleAnswer(people=[q.Person(user=user, name=name) for user, name in found.items()])

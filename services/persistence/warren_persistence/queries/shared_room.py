@@ -13,11 +13,11 @@ from warren_persistence.queries.my_rooms import MY_ROOMS
 
 async def answer(context: QueryContext, query: q.Acquaintance) -> BaseModel:
     """Return the other one's name."""
-    mine = [found["_id"]["room"] for found in await context.store.rooms_of(query.user, MY_ROOMS)]
+    mine = [found["_id"]["room"] for found in await context.store.rooms.rooms_of(query.user, MY_ROOMS)]
     mine.append(direct_room(query.user, query.other))  # of those only so many are listed
     # The same reads whoever is asked about, so that it takes as long.
     shared, names = await asyncio.gather(
-        context.store.is_member_of(query.other, mine), context.store.names([query.other])
+        context.store.rooms.is_member_of(query.other, mine), context.store.people.names([query.other])
     )
     if not shared and query.other != query.user:
         return q.Denied(code=Code.NOT_FOUND, detail="nobody whom one shares a room with")

@@ -12,5 +12,5 @@ async def answer(context: QueryContext, query: q.SignIns) -> BaseModel:
     """Answer when it is stored."""
     if query.user is not None:
         return q.Denied(code=Code.FORBIDDEN, detail="only gateways know who has signed in")
-    await context.store.note_people({person.user: person.name for person in query.people}, utc_now())
+    await context.store.people.note({person.user: person.name for person in query.people}, utc_now())
     return q.Noted()

@@ -25,12 +25,12 @@ async def load_facts(store: Store, commands: Sequence[RoomCommand], rooms: Mappi
 
 
 async def _full(store: Store, users: set[UserId], limit: int) -> set[UserId]:
-    counts = await store.count_rooms(users) if users else {}
+    counts = await store.rooms.count_rooms(users) if users else {}
     return {user for user, count in counts.items() if count >= limit}
 
 
 async def _unknown(store: Store, users: set[UserId]) -> set[UserId]:
-    return users - set(await store.names(users)) if users else set()
+    return users - set(await store.people.names(users)) if users else set()
 
 
 async def _blocks(store: Store, pairs: set[tuple[UserId, UserId]]) -> set[Block]:
@@ -39,10 +39,10 @@ async def _blocks(store: Store, pairs: set[tuple[UserId, UserId]]) -> set[Block]
     A block is an event of the inbox of who blocks, and so of another log: it holds for what is sent after its answer.
     """
     both = {block for one, other in pairs for block in ((one, other), (other, one))}
-    memberships = await store.memberships((inbox_room(one), other) for one, other in both)
+    memberships = await store.rooms.memberships((inbox_room(one), other) for one, other in both)
     banned = {place for place, membership in memberships.items() if membership.state == "banned"}
     return {(one, other) for one, other in both if (inbox_room(one), other) in banned}
 
 
 async def _targets(store: Store, places: Iterable[Place]) -> dict[Place, Target]:
-    return await store.targets(places)
+    return await store.log.targets(places)

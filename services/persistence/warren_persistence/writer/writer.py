@@ -184,7 +184,7 @@ class Writer:
         if plans is None:
             return None
         left = [entry for plan in plans.values() for entry in plan.new]
-        while (conflict := await self._store.append(left)) is not None:
+        while (conflict := await self._store.appender.append(left)) is not None:
             metrics.CONFLICTS.labels(conflict.kind).inc()
             lease = batch.lease_of(conflict.room)
             if conflict.kind == "seq" and lease is not None:
@@ -228,7 +228,9 @@ class Writer:
         for command in commands:
             by_room[command.room].append(command)
         known = self._cache.known_keys(commands)
-        known |= await self._store.find_keys(key_of(command) for room in doubted for command in by_room.get(room, ()))
+        known |= await self._store.appender.find_keys(
+            key_of(command) for room in doubted for command in by_room.get(room, ())
+        )
         facts = await load_facts(self._store, commands, rooms, self._rooms_limit)
         now = utc_now()
         return {room: plan_batch(found, rooms, known, now, facts) for room, found in by_room.items()}
@@ -240,7 +242,7 @@ class Writer:
         if missing:
             rooms = await self._store.load_rooms(sorted(missing))
             wanted = [(room, user) for room, user in pairs if room in missing]
-            memberships = await self._store.memberships(wanted)
+            memberships = await self._store.rooms.memberships(wanted)
             for room, user in wanted:
                 rooms[room].members[user] = memberships.get((room, user), NOBODY)
             self._cache.add_rooms(rooms, len(pairs))
