@@ -13,7 +13,7 @@ from harness.resilient_client import fresh_room
 from harness.rights import new_scene
 from harness.stack import Stack
 from harness.tokens import token
-from integration.conftest import Person, Place, become_known, new_person, new_place
+from integration.conftest import Person, Place, become_known, found_by, new_person, new_place
 from warren.contract import commands as c
 from warren.contract.ids import direct_room
 from warren.contract.queries import NOTES_LIMIT
@@ -188,6 +188,7 @@ async def test_people_are_found_by_name_word_and_id(http: httpx.AsyncClient, gat
     who = Person(user, token(user, name=f"Zoë {tag} Q. Żółw"))
     await Api(http, gateways[0], who).done("POST", "rooms", {"room": fresh_room(), "kind": "private"})
     asker = Api(http, gateways[1], new_person("ann"))
+    await found_by(http, gateways[1], user, user)
     for prefix in (f"zoë {tag}", tag[:6], user, user.upper(), f"{tag} "[:-1]):
         people = await asker.done("GET", f"people?q={prefix}")
         assert {"user": user, "name": f"Zoë {tag} Q. Żółw"} in people["people"], prefix

@@ -30,7 +30,15 @@ async def _full(store: Store, users: set[UserId], limit: int) -> set[UserId]:
 
 
 async def _unknown(store: Store, users: set[UserId]) -> set[UserId]:
-    return users - set(await store.people.names(users)) if users else set()
+    """Return who has never signed in, of these.
+
+    Who has entered a room has, though `people`, which follows the commits, may not say so yet. Both are always read, so
+    that it takes as long to be told of somebody unknown as of somebody who blocks one.
+    """
+    if not users:
+        return set()
+    names, rooms = await asyncio.gather(store.people.names(users), store.rooms.count_rooms(users))
+    return users - names.keys() - rooms.keys()
 
 
 async def _blocks(store: Store, pairs: set[tuple[UserId, UserId]]) -> set[Block]:
