@@ -23,7 +23,7 @@ from warren.rates import Rate
 TEXT = "x" * 200
 BATCH = 50
 """Commands in one AMQP message of a flood."""
-UNPACED = Rate(1e9, 1e9)
+UNLIMITED = Rate(1e9, 1e9)
 
 
 def listens(bot: Bot) -> None:
@@ -44,7 +44,7 @@ def answers(bot: Bot) -> None:
 
 def hurries(bot: Bot) -> None:
     """Answer every message, without the library's pace."""
-    broker.PACE = UNPACED
+    broker.COMMAND_RATE = UNLIMITED
     answers(bot)
 
 

@@ -124,7 +124,7 @@ async def test_a_disk_that_is_full_costs_nothing(settings: Settings, monkeypatch
         for number in range(3):
             await talk.says("ann", str(number))
         assert archived(settings) == talk.rooms.logs["room"]
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_a_log_with_a_hole_is_never_written(settings: Settings) -> None:
@@ -140,7 +140,7 @@ async def test_a_log_with_a_hole_is_never_written(settings: Settings) -> None:
         for number in range(4):
             await talk.says("ann", str(number))
         assert names(settings) == []
-        assert {reason for _, _, reason in talk.buried} == {"Gap('3 follows on 1 in room')"}
+        assert {reason for _, _, reason in talk.dead_letters} == {"Gap('3 follows on 1 in room')"}
 
 
 async def test_a_stretch_of_the_log_longer_than_one_answer_is_one_file(tmp_path: Path) -> None:

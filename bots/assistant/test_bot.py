@@ -147,7 +147,7 @@ async def test_what_goes_wrong_is_said_politely(speak: Speak, answer: str) -> No
         endpoint.speak = speak
         await talk.says("ann", "@assistant hi")
         assert await talk.answer() == answer
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_an_endpoint_that_is_not_there_is_an_apology() -> None:

@@ -143,14 +143,14 @@ async def test_what_is_never_taken_is_a_dead_letter_of_its_hook_and_the_next_get
         await talk.says("ann", "one")
         await talk.says("ann", "two")
         await talk.passes(seconds=3)
-        ((event, handler, reason),) = talk.buried
+        ((event, handler, reason),) = talk.dead_letters
         assert (event.text, handler, reason) == ("one", "to_log", "tried 3 times; last: HTTP 500")
         there.status = 204
         await talk.passes(seconds=1)
         assert there.texts == ["one"] * 3 + ["two"] * 2
         await talk.replays()
         assert there.texts[-1] == "one"
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_one_receiver_that_is_away_costs_the_others_nothing() -> None:
@@ -162,8 +162,8 @@ async def test_one_receiver_that_is_away_costs_the_others_nothing() -> None:
         assert there.texts == ["one", "two"]
         assert talk.memory.lookup("queue/gone/room")["waiting"] == [1, 2]
         await talk.passes(days=1)
-        assert [handler for _, handler, _ in talk.buried] == ["to_gone", "to_gone"]
-        assert "ConnectError" in talk.buried[0][2]
+        assert [handler for _, handler, _ in talk.dead_letters] == ["to_gone", "to_gone"]
+        assert "ConnectError" in talk.dead_letters[0][2]
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -172,7 +172,7 @@ async def test_redirects_are_not_followed() -> None:
             there.status, there.headers = status, {"location": there.url.replace("/hook", "/elsewhere")}
             await talk.says("ann", "hello")
         assert there.others == 0
-        assert [reason for _, _, reason in talk.buried] == [
+        assert [reason for _, _, reason in talk.dead_letters] == [
             f"tried 1 times; last: HTTP {status}" for status in (301, 302, 307, 308)
         ]
 
@@ -182,8 +182,8 @@ async def test_queues_are_bounded_and_what_does_not_fit_is_a_dead_letter() -> No
         there.status = 500
         for number in range(outgoing.WAITING_LIMIT + 2):
             await talk.says("ann", str(number))
-        assert [event.text for event, _, _ in talk.buried] == ["1000", "1001"]
-        assert talk.buried[0][2] == "1000 messages wait already"
+        assert [event.text for event, _, _ in talk.dead_letters] == ["1000", "1001"]
+        assert talk.dead_letters[0][2] == "1000 messages wait already"
 
 
 async def test_what_the_bridge_has_said_itself_goes_out_to_nobody() -> None:

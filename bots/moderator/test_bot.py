@@ -215,7 +215,7 @@ async def test_whom_it_can_do_nothing_about_costs_nothing_else() -> None:
         talk.rooms.refuse = lambda _: None
         await talk.says("ann", "darn")
         assert measures(talk) == ["member.muted"]
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_it_reports_how_long_it_stood_and_what_it_did() -> None:

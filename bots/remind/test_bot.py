@@ -146,7 +146,7 @@ async def test_where_it_may_not_write_any_more_the_reminder_is_a_dead_letter() -
         await talk.answer()
         talk.rooms.refuse = lambda command: Refusal("forbidden", "muted") if isinstance(command, c.Send) else None
         await talk.passes(minutes=10)
-        ((event, handler, reason),) = talk.buried
+        ((event, handler, reason),) = talk.dead_letters
         assert (event.sender, handler, reason) == ("ann", "ring", "forbidden: muted")
         talk.rooms.refuse = lambda _: None
         await talk.replays()

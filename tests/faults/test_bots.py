@@ -31,7 +31,7 @@ from harness.observability import metric
 from harness.resilient_client import ResilientClient, fresh_room, join_room, sign_in
 from harness.stack import Stack
 from harness.transport import TRANSPORTS
-from warren.bot.broker.chat import PACE
+from warren.bot.broker.chat import COMMAND_RATE
 from warren.broker.dead import open_dead_letters
 from warren.contract.bots import is_bot
 from warren.contract.ids import new_id
@@ -305,11 +305,11 @@ async def test_one_that_floods_waits_for_its_turn(
             await bot.works()
             await until(paced)
             await pool.everyone_says(50 if long else 5)
-            await until(spoken_beyond(stack, room, PACE.burst))
+            await until(spoken_beyond(stack, room, COMMAND_RATE.burst))
         elapsed = time.monotonic() - started
         spoken = [one for one in await said(stack, room) if one["sender"] == "bot.floods"]
     record_property("spoken", f"{len(spoken)} in {elapsed} s")
-    assert PACE.burst < len(spoken) <= PACE.burst + PACE.per_second * elapsed
+    assert COMMAND_RATE.burst < len(spoken) <= COMMAND_RATE.burst + COMMAND_RATE.per_second * elapsed
     assert await refused(stack, "floods", "too_many") == 0
 
 

@@ -1,4 +1,4 @@
-"""Whatever the broker delivers, of whoever may publish: nothing ends, all of it is answered or buried, nobody waits."""
+"""Whatever the broker delivers: no service ends, every command is answered or dead-lettered, and nobody waits."""
 
 import asyncio
 import json
@@ -141,13 +141,13 @@ BATCHES = st.lists(ITEMS, min_size=1, max_size=4)
 
 @property_test
 @given(batches=BATCHES)
-def test_every_command_of_people_is_answered_or_buried_once(world: World, batches: list[list[Any]]) -> None:
+def test_every_command_of_people_is_answered_or_dead_lettered_once(world: World, batches: list[list[Any]]) -> None:
     asyncio.run(_commands(world, "gateway", batches))
 
 
 @property_test
 @given(batches=BATCHES)
-def test_every_command_of_a_bot_is_answered_or_buried_once(world: World, batches: list[list[Any]]) -> None:
+def test_every_command_of_a_bot_is_answered_or_dead_lettered_once(world: World, batches: list[list[Any]]) -> None:
     asyncio.run(_commands(world, "rude", batches))
 
 
@@ -167,10 +167,10 @@ async def _commands(world: World, user: str, batches: list[list[Any]]) -> None:
             found += len((await sender.answer())["replies"])
         assert found == good
 
-        async def buried() -> bool:
+        async def dead_lettered() -> bool:
             return await depth(world.stack.rabbitmq.url, DEAD) >= letters
 
-        await until(buried, 0.02)
+        await until(dead_lettered, 0.02)
         assert await depth(world.stack.rabbitmq.url, DEAD) == letters
 
 

@@ -43,7 +43,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_what_is_no_batch_is_buried_whole_with_its_reason(
+async def test_what_is_no_batch_is_dead_lettered_whole_with_its_reason(
     broker: BrokerClient, place: Place, stack: Stack, body: bytes
 ) -> None:
     found = mark().encode()
@@ -86,7 +86,7 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_one_bad_command_in_a_batch_is_buried_alone(
+async def test_one_bad_command_in_a_batch_is_dead_lettered_alone(
     broker: BrokerClient, place: Place, stack: Stack, name: str
 ) -> None:
     bad = bad_commands(place)[name]
@@ -109,7 +109,7 @@ async def test_one_bad_command_in_a_batch_is_buried_alone(
     await assert_writer_lives(broker, place, stack)
 
 
-async def test_a_command_on_the_wrong_shard_is_buried_and_not_stored(
+async def test_a_command_on_the_wrong_shard_is_dead_lettered_and_not_stored(
     broker: BrokerClient, place: Place, stack: Stack
 ) -> None:
     """Two writers in one room would break its order."""

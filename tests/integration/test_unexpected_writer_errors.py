@@ -1,4 +1,4 @@
-"""What a writer fails at in a way that nobody foresaw is buried, alone: no replica ends, and no other room waits."""
+"""A command at which a writer fails unexpectedly is dead-lettered alone: no replica ends, and no other room waits."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -120,7 +120,7 @@ def join(room: str, user: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("unharmed")
-async def test_a_room_that_cannot_be_read_is_buried_until_it_is_mended(
+async def test_a_room_that_cannot_be_read_is_dead_lettered_until_it_is_mended(
     stack: Stack, database: Documents, broker: BrokerClient, rooms: Rooms
 ) -> None:
     before = await failures(stack)
@@ -144,7 +144,7 @@ async def test_a_room_that_cannot_be_read_is_buried_until_it_is_mended(
 
 
 @pytest.mark.usefixtures("unharmed")
-async def test_who_cannot_be_judged_is_buried_and_the_others_of_the_room_go_on(
+async def test_who_cannot_be_judged_is_dead_lettered_and_the_others_of_the_room_go_on(
     stack: Stack, database: Documents, broker: BrokerClient, rooms: Rooms
 ) -> None:
     bob = new_person("bob").id
@@ -159,7 +159,7 @@ async def test_who_cannot_be_judged_is_buried_and_the_others_of_the_room_go_on(
 
 
 @pytest.mark.usefixtures("unharmed")
-async def test_what_the_store_does_not_take_is_buried_and_what_was_sent_with_it_is_stored_in_order(
+async def test_what_the_store_does_not_take_is_dead_lettered_and_what_was_sent_with_it_is_stored_in_order(
     stack: Stack, database: Documents, broker: BrokerClient, rooms: Rooms
 ) -> None:
     said = {room: [rooms.say(room, f"{number}") for number in range(20)] for room in rooms.all}

@@ -79,12 +79,12 @@ class Supervisor:
         began = time.monotonic()
         broker, database = await self._start_servers()
         amqp_urls = {user: broker.url_of(user) for user in topology.USERS} | await self._bots(broker)
-        landing = os.environ.get("WARREN_LANDING_ROOM", table.Links.landing)
-        links = table.Links(amqp_urls, database.url, secret(self.home), self._login(), landing)
-        replicas = table.services(self.home, self.ports, self.replicas, links)
+        landing = os.environ.get("WARREN_LANDING_ROOM", table.Endpoints.landing)
+        endpoints = table.Endpoints(amqp_urls, database.url, secret(self.home), self._login(), landing)
+        replicas = table.services(self.home, self.ports, self.replicas, endpoints)
         units = [self._add(service, process) for service, group in replicas.items() for process in group]
         await self._all(units, Unit.start)
-        self._announce(time.monotonic() - began, links)
+        self._announce(time.monotonic() - began, endpoints)
         self.state.ready = True  # last: `up --detach` reads no further then
         self._save()
         async with asyncio.TaskGroup() as group:
@@ -177,10 +177,10 @@ class Supervisor:
     def _save(self) -> None:
         self.state.save(self.home)
 
-    def _announce(self, seconds: float, links: table.Links) -> None:
+    def _announce(self, seconds: float, endpoints: table.Endpoints) -> None:
         say(f"Warren is up after {seconds:.1f} s.")
-        say(f"  RabbitMQ    {_without_password(links.amqp_urls[topology.ADMINISTRATOR])}")
-        say(f"  MongoDB     {_without_password(links.mongo_url)}")
+        say(f"  RabbitMQ    {_without_password(endpoints.amqp_urls[topology.ADMINISTRATOR])}")
+        say(f"  MongoDB     {_without_password(endpoints.mongo_url)}")
         for line in addresses(self.home, self.state.rows):
             say(line)
 

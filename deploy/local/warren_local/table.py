@@ -35,7 +35,7 @@ BOTS = {"echo": ["general"]}
 
 
 @dataclass(frozen=True)
-class Links:
+class Endpoints:
     """What services are told about the world around them."""
 
     amqp_urls: Mapping[str, str]
@@ -62,7 +62,7 @@ def parse_scale(wishes: Iterable[str]) -> dict[str, int]:
     return replicas
 
 
-def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, str]:
+def environment(service: str, ports: Ports, replicas: Mapping[str, int], endpoints: Endpoints) -> dict[str, str]:
     """What a service is told beyond its name and port; a service gets what it needs and no more."""
 
     def urls(of: str) -> list[str]:
@@ -70,18 +70,18 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
 
     match service:
         case "gateway":
-            shared = {"WARREN_SECRET": links.secret, "WARREN_LANDING_ROOM": links.landing}
-            return {"WARREN_AMQP_URL": links.amqp_urls[service], **shared, **links.login.gateway}
+            shared = {"WARREN_SECRET": endpoints.secret, "WARREN_LANDING_ROOM": endpoints.landing}
+            return {"WARREN_AMQP_URL": endpoints.amqp_urls[service], **shared, **endpoints.login.gateway}
         case "persistence":
             return {
-                "WARREN_AMQP_URL": links.amqp_urls[service],
-                "WARREN_MONGO_URL": links.mongo_url,
-                "WARREN_GATEWAY_USERS": login_of(links.amqp_urls["gateway"]),
+                "WARREN_AMQP_URL": endpoints.amqp_urls[service],
+                "WARREN_MONGO_URL": endpoints.mongo_url,
+                "WARREN_GATEWAY_USERS": login_of(endpoints.amqp_urls["gateway"]),
             }
         case "presence":
-            return {"WARREN_AMQP_URL": links.amqp_urls[service], "WARREN_MONGO_URL": links.mongo_url}
+            return {"WARREN_AMQP_URL": endpoints.amqp_urls[service], "WARREN_MONGO_URL": endpoints.mongo_url}
         case "ui":
-            return {"WARREN_GATEWAYS": ",".join(urls("gateway")), **links.login.ui}
+            return {"WARREN_GATEWAYS": ",".join(urls("gateway")), **endpoints.login.ui}
         case "operations":
             watched = [f"{of}={url}" for of in ("gateway", "persistence", "presence", "echo") for url in urls(of)]
             return {"WARREN_TARGETS": ",".join(watched)}
@@ -89,19 +89,19 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], links: 
             port = str(ports.service("echo", 1))
             rooms = ",".join(BOTS["echo"])
             return {
-                "WARREN_AMQP_URL": links.amqp_urls["echo"], "WARREN_ECHO_ROOMS": rooms, "WARREN_METRICS_PORT": port,
+                "WARREN_AMQP_URL": endpoints.amqp_urls["echo"], "WARREN_ECHO_ROOMS": rooms, "WARREN_METRICS_PORT": port,
             }  # fmt: skip
     raise LocalError(f"there is no service {service!r}")
 
 
-def services(home: Path, ports: Ports, replicas: Mapping[str, int], links: Links) -> dict[str, list[Service]]:
+def services(home: Path, ports: Ports, replicas: Mapping[str, int], endpoints: Endpoints) -> dict[str, list[Service]]:
     """All replicas of all services, not yet started, in the table's order."""
     return {
         service: [
             Service(
                 name=f"{service}-{i}",
                 module=kind.module,
-                env=environment(service, ports, replicas, links),
+                env=environment(service, ports, replicas, endpoints),
                 port=ports.service(service, i),
                 log=home / "logs" / f"{service}-{i}.log",
                 health=kind.health,

@@ -115,7 +115,7 @@ async def test_a_wrong_argument_is_explained_to_the_person() -> None:
         assert await talk.answer() == "“soon” is not a whole number. Usage: /remind <minutes> [about]"
         await talk.says("ann", f"/remind {'x' * 3_900}")
         assert await talk.answer() == f"“{'x' * 39}…” is not a whole number. Usage: /remind <minutes> [about]"
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_what_is_no_command_is_left_alone() -> None:
@@ -173,7 +173,7 @@ async def test_state_is_kept_with_the_place_and_only_if_the_handler_succeeds() -
             await talk.says("ann", text)
         assert [await talk.answer(), await talk.answer()] == ["1", "2"]
         assert talk.memory.position("room").seq == len(talk.rooms.logs["room"]) - 1
-        ((event, handler, reason),) = talk.buried
+        ((event, handler, reason),) = talk.dead_letters
     assert (event.text, handler, reason) == ("fail", "count", "RuntimeError('on purpose')")
 
 
@@ -194,7 +194,7 @@ async def test_a_handler_that_fails_for_a_while_is_tried_again_and_says_nothing_
         await talk.says("ann", "go")
         assert [await talk.answer(), await talk.answer()] == ["first", "second"]
         assert await talk.quiet()
-        assert talk.buried == []
+        assert talk.dead_letters == []
 
 
 async def test_what_hangs_is_refused_or_unavailable_is_given_up_with_its_reason_and_the_next_is_handled() -> None:
@@ -214,7 +214,7 @@ async def test_what_hangs_is_refused_or_unavailable_is_given_up_with_its_reason_
         for text in ("hang", "away", "refused", "fine"):
             await talk.says("ann", text)
         assert await talk.answer() == "done"
-        reasons = [reason for _, _, reason in talk.buried]
+        reasons = [reason for _, _, reason in talk.dead_letters]
     assert reasons == ["took longer than 0.05 s", "the broker is away", "forbidden: not a member"]
 
 
@@ -295,7 +295,7 @@ async def test_an_invitation_that_was_answered_or_taken_back_is_no_failure(code:
         talk.rooms.refuse = lambda command: Refusal(code, "") if isinstance(command, c.Join) else None
         await talk.invites("ann", "den")
         assert bool(talk.rooms.logs["den"]) is comes
-        assert not talk.buried
+        assert not talk.dead_letters
 
 
 async def test_what_else_it_is_told_in_its_inbox_is_no_invitation() -> None:

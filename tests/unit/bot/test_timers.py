@@ -112,7 +112,7 @@ async def test_one_that_fails_is_a_dead_letter_and_rings_again_when_it_is_sent_a
     async with Dialogue(later()) as talk:
         await talk.says("ann", "/in 1 trouble")
         await talk.passes(minutes=1)
-        ((event, handler, reason),) = talk.buried
+        ((event, handler, reason),) = talk.dead_letters
         assert (event.text, handler, reason) == ("/in 1 trouble", "ring", "RuntimeError('on purpose')")
         assert overdue(talk.memory, talk.now) == []
         event.data["text"] = "no trouble"
@@ -125,7 +125,7 @@ async def test_one_whose_handler_is_gone_is_a_dead_letter() -> None:
         await talk.says("ann", "/in 1 tea")
         talk.bot.timers.found.clear()
         await talk.passes(minutes=1)
-        ((_, handler, reason),) = talk.buried
+        ((_, handler, reason),) = talk.dead_letters
     assert (handler, reason) == ("ring", "there is no timer handler of this name")
 
 

@@ -9,12 +9,12 @@ from warren_local import home
 from warren_local.errors import LocalError
 from warren_local.login import Login
 from warren_local.ports import Ports
-from warren_local.table import Links, environment, parse_scale, services
+from warren_local.table import Endpoints, environment, parse_scale, services
 
 USERS = ("operator", "gateway", "persistence", "presence")
 AMQP_URLS = {user: f"amqp://{user}:p@broker" for user in (*USERS, "echo")}
 DEFAULTS = {"gateway": 2, "ui": 1, "operations": 1, "echo": 1, "presence": 2, "persistence": 2}
-LINKS = Links(amqp_urls=AMQP_URLS, mongo_url="mongodb://database", secret="s" * 32)
+ENDPOINTS = Endpoints(amqp_urls=AMQP_URLS, mongo_url="mongodb://database", secret="s" * 32)
 
 
 def test_the_defaults() -> None:
@@ -32,7 +32,9 @@ def test_a_wish_that_cannot_be_met_is_refused(wish: str) -> None:
 
 
 def test_only_gateways_know_the_secret_and_only_who_stores_the_database() -> None:
-    told = {s: environment(s, Ports(), parse_scale([]), LINKS) for s in ("gateway", "presence", "persistence", "ui")}
+    told = {
+        s: environment(s, Ports(), parse_scale([]), ENDPOINTS) for s in ("gateway", "presence", "persistence", "ui")
+    }
     assert [s for s, env in told.items() if "WARREN_SECRET" in env] == ["gateway"]
     assert [s for s, env in told.items() if "WARREN_MONGO_URL" in env] == ["presence", "persistence"]
     assert told["gateway"]["WARREN_LANDING_ROOM"] == "general"
@@ -40,14 +42,14 @@ def test_only_gateways_know_the_secret_and_only_who_stores_the_database() -> Non
 
 
 def test_each_service_is_a_user_of_its_own_and_persistence_knows_which_speaks_for_others() -> None:
-    told = {user: environment(user, Ports(), parse_scale([]), LINKS) for user in USERS[1:]}
+    told = {user: environment(user, Ports(), parse_scale([]), ENDPOINTS) for user in USERS[1:]}
     assert [env["WARREN_AMQP_URL"] for env in told.values()] == [AMQP_URLS[user] for user in USERS[1:]]
     assert told["persistence"]["WARREN_GATEWAY_USERS"] == "gateway"
-    assert "WARREN_AMQP_URL" not in environment("ui", Ports(), parse_scale([]), LINKS)
+    assert "WARREN_AMQP_URL" not in environment("ui", Ports(), parse_scale([]), ENDPOINTS)
 
 
 def test_the_operations_page_is_told_of_every_replica_that_counts_something() -> None:
-    env = environment("operations", Ports(9000), parse_scale(["presence=1"]), LINKS)
+    env = environment("operations", Ports(9000), parse_scale(["presence=1"]), ENDPOINTS)
     assert env["WARREN_TARGETS"].split(",") == [
         "gateway=http://127.0.0.1:9000", "gateway=http://127.0.0.1:9010", "persistence=http://127.0.0.1:9101",
         "persistence=http://127.0.0.1:9102", "presence=http://127.0.0.1:9201", "echo=http://127.0.0.1:9503",
@@ -57,8 +59,8 @@ def test_the_operations_page_is_told_of_every_replica_that_counts_something() ->
 def told(**said: str) -> dict[str, dict[str, str]]:
     environ = {f"WARREN_{name}": value for name, value in said.items()}
     login = Login.of(environ, "http://127.0.0.1:8501", "c" * 64)
-    links = Links(AMQP_URLS, "mongodb://database", "s" * 32, login)
-    return {service: environment(service, Ports(), parse_scale([]), links) for service in ("gateway", "ui")}
+    endpoints = Endpoints(AMQP_URLS, "mongodb://database", "s" * 32, login)
+    return {service: environment(service, Ports(), parse_scale([]), endpoints) for service in ("gateway", "ui")}
 
 
 def test_one_word_has_people_sign_in_at_a_provider() -> None:
@@ -87,12 +89,12 @@ def test_tokens_from_elsewhere_are_signed_with_a_secret_from_elsewhere() -> None
 
 
 def test_one_url_for_all_is_believed_as_a_gateway() -> None:
-    links = Links(dict.fromkeys(USERS, "amqp://a%40b:p@broker"), "mongodb://database", "s" * 32)
-    assert environment("persistence", Ports(), parse_scale([]), links)["WARREN_GATEWAY_USERS"] == "a@b"
+    endpoints = Endpoints(dict.fromkeys(USERS, "amqp://a%40b:p@broker"), "mongodb://database", "s" * 32)
+    assert environment("persistence", Ports(), parse_scale([]), endpoints)["WARREN_GATEWAY_USERS"] == "a@b"
 
 
 def test_replicas_are_named_and_have_their_ports(tmp_path: Path) -> None:
-    made = services(tmp_path, Ports(9000), parse_scale(["gateway=3"]), LINKS)
+    made = services(tmp_path, Ports(9000), parse_scale(["gateway=3"]), ENDPOINTS)
     assert [(s.name, s.url) for s in made["gateway"]][2] == ("gateway-3", "http://127.0.0.1:9020")
     assert made["persistence"][1].env["WARREN_REPLICA"] == "persistence-2"
 

@@ -81,12 +81,17 @@ class Dialogue:
         self.bot = bot
         self.rooms = Rooms()
         self.memory = Memory()
-        self.buried: list[tuple[Event, str, str]] = []
+        self.dead_letters: list[tuple[Event, str, str]] = []
         self._before: dict[tuple[str, int], bytes] = {}
         self._last = self.memory.dump()
         self._read: defaultdict[str, int] = defaultdict(int)
         self._tasks: list[asyncio.Task[None]] = []
         self._start()
+
+    @property
+    def buried(self) -> list[tuple[Event, str, str]]:
+        """The name that `dead_letters` had before."""
+        return self.dead_letters
 
     @property
     def now(self) -> datetime:
@@ -164,7 +169,7 @@ class Dialogue:
 
     async def replays(self, number: int = 0) -> None:
         """Have one of the dead letters handled once more, as an operator does."""
-        event, handler, _ = self.buried.pop(number)
+        event, handler, _ = self.dead_letters.pop(number)
         await self._engine.repeat(event.room, event.data, handler)
         await self._fire_due()
 
@@ -198,7 +203,7 @@ class Dialogue:
         return None
 
     async def _dead_letter(self, event: Event, handler: str, reason: str) -> None:
-        self.buried.append((event, handler, reason))
+        self.dead_letters.append((event, handler, reason))
 
 
 def _event(command: c.AnyCommand, now: datetime) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def bot_definitions(name: str, password: str) -> dict[str, Any]:
 async def declare_bot(operator_url: str, name: str, rooms: Collection[str]) -> None:
     """Make a bot's queues, and have the first take in these public rooms, what the bot is a member of, and no others.
 
-    May be repeated. Raises Unavailable. What happens while its rooms are exchanged for others shows as a hole, which
+    May be repeated. Raises Unavailable. What happens while its rooms are exchanged for others shows as a gap, which
     the bot fills from the store.
     """
     with translated():

@@ -28,7 +28,7 @@ from warren.rates import Rate
 TICK = 1.0
 TRIES = 3
 """Times that a command is sent before the handler hears of it: broker or database are away."""
-PACE = Rate(20, 100)
+COMMAND_RATE = Rate(20, 100)
 """Commands of one bot: what people may say, too. A bot that has gone wild is no louder than that."""
 
 
@@ -44,7 +44,7 @@ class BrokerChat:
         self._rpc = RpcClient(self._unconfirmed, BOT_QUERIES)
         self._reply_queue = ReplyQueue(self._command_client, self._rpc)
         self._ready = asyncio.Event()
-        self._rate_limiter = RateLimiter(PACE)
+        self._rate_limiter = RateLimiter(COMMAND_RATE)
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Speak on this connection until it goes away."""

@@ -66,25 +66,25 @@ class Runner:
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._workers = WorkerPool(AT_ONCE)
         self._scheduler = Scheduler(self._engine, self._memory, self._workers)
-        self._link = SupervisedConnection(Nodes(amqp_url), bot.user, self._serve)
+        self._connection = SupervisedConnection(Nodes(amqp_url), bot.user, self._serve)
 
     async def run(self) -> None:
         """Work until told to stop, and then end what was begun."""
         stop = asyncio.create_task(self._stop.wait())
-        link, ticks = asyncio.create_task(self._link.run()), asyncio.create_task(self._chat.ticks())
+        connection, ticks = asyncio.create_task(self._connection.run()), asyncio.create_task(self._chat.ticks())
         voice = Voice(self._chat, self._bot.user, self._bot.title, self._settle)
         tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
         try:
-            done: list[asyncio.Future[object]] = [link, ticks, stop, *tasks, self._workers.failed]  # type: ignore[list-item]
+            done: list[asyncio.Future[object]] = [connection, ticks, stop, *tasks, self._workers.failed]  # type: ignore[list-item]
             await asyncio.wait(done, return_when=asyncio.FIRST_COMPLETED)
             self._stop.set()
-            ended = [one for one in (link, ticks, *tasks, self._workers.failed) if one.done()]
+            ended = [one for one in (connection, ticks, *tasks, self._workers.failed) if one.done()]
             await self._workers.stop(GRACE)
             await _end(tasks, GRACE)
             for one in ended:
                 one.result()  # raises: nothing of this ends by itself
         finally:
-            await _end([link, ticks, stop, *tasks], GRACE)
+            await _end([connection, ticks, stop, *tasks], GRACE)
             self._memory.close()
 
     def stop(self) -> None:
@@ -139,7 +139,7 @@ class Runner:
             raise Unavailable("channel closed")
 
     async def _compare_heads(self, needed: Needed) -> None:
-        """Read what was stored before the last comparison and has not come: what is lost at the end leaves no hole."""
+        """Read what was stored before the last comparison and has not come: what is lost at the end leaves no gap."""
         heads: dict[str, int] = {}
         while True:
             await asyncio.sleep(HEADS_EVERY)
