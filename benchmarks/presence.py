@@ -65,12 +65,12 @@ class Storm:
 
 
 @dataclass(slots=True)
-class Crowd:
+class ClientPool:
     """Everybody in a storm."""
 
     rooms: dict[str, int]
     """How many belong in each room."""
-    lines: list["Line"] = field(default_factory=list)
+    clients: list["PresenceClient"] = field(default_factory=list)
     joined: int = 0
     right: int = 0
     over: bool = False
@@ -97,11 +97,11 @@ class Crowd:
                     raise AssertionError(self.wrong)
 
 
-class Line(WSListener):
+class PresenceClient(WSListener):
     """One connection, which keeps the list of its room as any client does."""
 
-    def __init__(self, crowd: Crowd, room: str, user: str) -> None:
-        self.crowd = crowd
+    def __init__(self, pool: ClientPool, room: str, user: str) -> None:
+        self.pool = pool
         self.room = room
         self.user = user
         self.transport: WSTransport | None = None
@@ -118,13 +118,13 @@ class Line(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take what the gateway says."""
         if frame.msg_type == WSMsgType.TEXT:
-            self._take(self.crowd.parse(frame.get_payload_as_bytes()))
+            self._take(self.pool.parse(frame.get_payload_as_bytes()))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Nobody may be cut."""
-        if not self.crowd.over:
-            self.crowd.wrong = f"{self.user} was cut: {transport.close_handshake}"
-            self.crowd.moved.set()
+        if not self.pool.over:
+            self.pool.wrong = f"{self.user} was cut: {transport.close_handshake}"
+            self.pool.moved.set()
 
     def say(self, frame: Mapping[str, str]) -> None:
         """Send a frame."""
@@ -136,12 +136,12 @@ class Line(WSListener):
             case "welcome":
                 self.welcome.set_result(None)
             case "joined":
-                self.crowd.joined += 1
+                self.pool.joined += 1
             case "presence":
                 self._present(frame)
             case "error" | "bye":
-                self.crowd.wrong = str(frame)
-        self.crowd.moved.set()
+                self.pool.wrong = str(frame)
+        self.pool.moved.set()
 
     def _present(self, frame: Mapping[str, object]) -> None:
         match frame:
@@ -149,7 +149,7 @@ class Line(WSListener):
                 self._people = {person["user"] for person in people}
             case {"diff": list(people), "version": int(version)}:
                 if version != self._version + 1:
-                    self.crowd.wrong = f"{self.user} got version {version} after {self._version}"
+                    self.pool.wrong = f"{self.user} got version {version} after {self._version}"
                 self._people |= {person["user"] for person in people}
         self._version = int(str(frame["version"]))
         match frame:
@@ -157,8 +157,8 @@ class Line(WSListener):
                 seen = online
             case _:
                 seen = len(self._people)
-        right = seen == self.crowd.rooms[self.room]
-        self.crowd.right += right - self._right
+        right = seen == self.pool.rooms[self.room]
+        self.pool.right += right - self._right
         self._right = right
 
 
@@ -171,7 +171,7 @@ async def bench(sizes: Sequence[int]) -> None:
 
 async def storm(stack: Stack, size: int) -> Storm:
     """Have so many join, and wait until all lists are right."""
-    crowd = await gather(stack, size)
+    pool = await gather(stack, size)
     processes = pids(stack)
     await asyncio.sleep(QUIET)
     idle = CpuMeter(processes, precise)
@@ -180,18 +180,18 @@ async def storm(stack: Stack, size: int) -> Storm:
     rest = {name: seconds / QUIET for name, seconds in idle.stop().items()}
     before, meter, started = await counters(stack), CpuMeter(processes, precise), time.perf_counter()
     meter.start()
-    for number, line in enumerate(crowd.lines):
-        await crowd.until("joined", number - JOINING)
-        line.say({"type": "join", "room": line.room})
-    await crowd.until("joined", size)
+    for number, client in enumerate(pool.clients):
+        await pool.until("joined", number - JOINING)
+        client.say({"type": "join", "room": client.room})
+    await pool.until("joined", size)
     joined = time.perf_counter() - started
-    await crowd.until("right", size)
+    await pool.until("right", size)
     right = time.perf_counter() - started
     cpu, after = meter.stop(), await counters(stack)
-    crowd.over = True
-    for line in crowd.lines:
-        if line.transport is not None:
-            line.transport.disconnect(graceful=False)
+    pool.over = True
+    for client in pool.clients:
+        if client.transport is not None:
+            client.transport.disconnect(graceful=False)
     counted = {name: after[name] - before.get(name, 0) for name in after}
     return Storm(size, joined, right, cpu, rest, counted)
 
@@ -201,29 +201,29 @@ def precise(pid: int) -> float:
     return loop_seconds(pid) if psutil.Process(pid).name().startswith("python") else cpu_seconds(pid)
 
 
-async def gather(stack: Stack, size: int) -> Crowd:
+async def gather(stack: Stack, size: int) -> ClientPool:
     """Make the rooms and their members, and connect everybody."""
     gateway = stack.gateways[0].url
     rooms = [fresh_room("storm") for _ in range(ROOMS)]
-    crowd = Crowd({room: len(range(number, size, ROOMS)) for number, room in enumerate(rooms)})
-    crowd.lines = [Line(crowd, rooms[number % ROOMS], f"s{size}-{number}") for number in range(size)]
+    pool = ClientPool({room: len(range(number, size, ROOMS)) for number, room in enumerate(rooms)})
+    pool.clients = [PresenceClient(pool, rooms[number % ROOMS], f"s{size}-{number}") for number in range(size)]
     slots = asyncio.Semaphore(AT_ONCE)
     async with httpx.AsyncClient(timeout=60) as http:
 
-        async def belong(line: Line) -> None:
+        async def belong(client: PresenceClient) -> None:
             async with slots:
-                await join_room(http, gateway, line.room, token(line.user))
+                await join_room(http, gateway, client.room, token(client.user))
 
-        async def connect(line: Line) -> None:
+        async def connect(client: PresenceClient) -> None:
             async with slots:
-                await ws_connect(lambda: line, gateway.replace("http", "ws", 1) + "/v1/ws")
-                await line.welcome
+                await ws_connect(lambda: client, gateway.replace("http", "ws", 1) + "/v1/ws")
+                await client.welcome
 
-        for line in crowd.lines[:ROOMS]:
-            await make_room(http, gateway, line.room, token(line.user))
-        await asyncio.gather(*map(belong, crowd.lines))
-        await asyncio.gather(*map(connect, crowd.lines))
-    return crowd
+        for client in pool.clients[:ROOMS]:
+            await make_room(http, gateway, client.room, token(client.user))
+        await asyncio.gather(*map(belong, pool.clients))
+        await asyncio.gather(*map(connect, pool.clients))
+    return pool
 
 
 async def counters(stack: Stack) -> dict[str, float]:
