@@ -1,4 +1,4 @@
-"""Sends commands to the writer, many in one AMQP message whenever they are there already.
+"""Commands come in, AMQP messages go out to the writer's shards: many in one whenever they are there already.
 
 A command whose way is idle goes at once. While a message is unanswered, what comes gathers and goes together as soon as
 the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up

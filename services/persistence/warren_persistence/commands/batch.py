@@ -1,4 +1,4 @@
-"""What the writer takes in one commit: deliveries, decoded."""
+"""What the writer takes in one commit: deliveries come in, commands go out, and what is none."""
 
 import json
 from collections.abc import Iterable

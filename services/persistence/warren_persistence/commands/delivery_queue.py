@@ -1,4 +1,7 @@
-"""What waits for the writer, over all the shards of the command queue that this replica consumes; or for the relay."""
+"""What waits for the writer: deliveries come in from all shards that this replica consumes, and go out in order.
+
+The forwarder of bots' commands has one, too.
+"""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""What becomes of a command at its place in the room's order: an event or a refusal; and what events change there."""
+"""A command at its place in the room's order comes in, an event or a refusal goes out; and what events change."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""One batch of commands, turned into events to store and answers to give."""
+"""One batch: commands and the rooms' state come in, events to store and answers to give go out. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""Events into the logs: what makes a room gap-free, and a key the same event for ever."""
+"""The end of the logs: events come in, documents go out to MongoDB, or a conflict comes back.
+
+Two unique indexes make a room gap-free, and a key the same event for ever.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

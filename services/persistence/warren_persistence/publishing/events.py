@@ -1,4 +1,4 @@
-"""Publishes what was stored to whoever listens: once, and nobody who is stored or answered waits for it.
+"""Runs of stored events come in, AMQP messages go out to whoever listens: once, and nobody waits for that.
 
 Whose queue is on a node that is down, or is held up, has no say in when others are served: the broker confirms nothing
 of what it routes there. Nor need it, since nothing rests on an event's arrival. Gateways read from the store what they

@@ -1,4 +1,6 @@
-"""The group-commit writer: the one place where something becomes part of a room's log.
+"""The group-commit writer: deliveries come in, stored events and answers go out, a batch at a time.
+
+It is the one place where something becomes part of a room's log.
 
 One loop for all shards that the replica holds, because big batches are everything: take all that waits, judge it,
 store it in one ordered insert with majority concern, publish it, acknowledge, and only then take again. The next
