@@ -2,13 +2,14 @@
 
 import asyncio
 
-from e2e.conftest import WATCHER, Meet
 from harness.stack import Stack
 from playwright.async_api import expect
 from warren.bot import Bot, Message
 from warren.bot.runtime.runner import Runner
 from warren_local.bots import give
 from warren_local.rabbitmq import RabbitMQ
+
+from e2e.conftest import WATCHER, Meet
 
 
 async def test_a_reply_is_seen_as_it_grows_and_once_when_it_is_stored(meet: Meet, stack: Stack) -> None:
