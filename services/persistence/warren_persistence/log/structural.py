@@ -1,6 +1,6 @@
 """Reads from the logs the events that change what is looked up, past all other events between them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -44,16 +44,33 @@ class StructuralEvents:
                 return
             yield all_known(found)
 
-    async def last(self, room: RoomId) -> Seq:
-        """Return the seq of the room's last structural event, 0 if it has none."""
-        with translated():
-            found = await self._events.find_one({"type": _TYPES, "room": room}, {"seq": 1}, sort=[("seq", DESCENDING)])
-        return Seq(found["seq"]) if found else 0
+    async def of(self, rooms: Collection[RoomId]) -> AsyncIterator[list[Entry]]:
+        """Yield all events of these rooms, each room's in order, PORTION at most at a time."""
+        cursor = self._events.find(self._in(rooms)).sort([("room", ASCENDING), ("seq", ASCENDING)]).batch_size(PORTION)
+        while True:
+            with translated():
+                found: list[dict[str, Any]] = await cursor.to_list(PORTION)
+            if not found:
+                return
+            yield all_known(found)
 
-    async def count(self, room: RoomId, upto: Seq) -> int:
-        """Return how many there are in the room up to a seq."""
+    async def last(self, rooms: Collection[RoomId]) -> dict[RoomId, Seq]:
+        """Return the seqs of these rooms' last structural events; a room that has none is missing."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": self._in(rooms)},
+            {"$sort": {"room": DESCENDING, "seq": DESCENDING}},
+            {"$group": {"_id": "$room", "seq": {"$first": "$seq"}}},
+        ]
         with translated():
-            return int(await self._events.count_documents({"type": _TYPES, "room": room, "seq": {"$lte": upto}}))
+            return {found["_id"]: found["seq"] async for found in self._events.aggregate(pipeline)}
+
+    async def count(self, rooms: Collection[RoomId]) -> int:
+        """Return how many there are in these rooms."""
+        with translated():
+            return int(await self._events.count_documents(self._in(rooms)))
+
+    def _in(self, rooms: Collection[RoomId]) -> dict[str, Any]:
+        return {"type": _TYPES, "room": {"$in": list(rooms)}}
 
     async def rooms(self) -> AsyncIterator[list[RoomId]]:
         """Yield all rooms that have any, PORTION at most at a time."""

@@ -1,6 +1,6 @@
 """Events to `rooms` and `members`, which rights depend on: written inside the commit, and by whoever loads a room."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 from zlib import crc32
@@ -17,8 +17,8 @@ from warren_persistence.log.structural import PORTION, Entry, StructuralEvents
 from warren_persistence.projections.guarded import update_before, update_up_to
 
 SLICE = 50_000
-"""Structural events of a room above which it is made anew in several passes, each with some of its people in memory:
-some 25 MB of them."""
+"""Structural events above which rooms are made anew in several passes, each with some of the people in memory: some
+25 MB of them."""
 
 
 class AccessProjection:
@@ -43,22 +43,22 @@ class AccessProjection:
             [update_before(_member(*pair), seq, new) for pair, (new, seq) in found.members.items()],
         )
 
-    async def rebuild(self, room: RoomId, upto: Seq, log: StructuralEvents) -> None:
-        """Write over what stands there, but for what is newer than `upto`. Raises StoreUnavailable."""
-        passes = 1 + await log.count(room, upto) // SLICE
+    async def rebuild(self, upto: Mapping[RoomId, Seq], log: StructuralEvents) -> None:
+        """Write over what stands there of these rooms, but for what is newer than `upto`. Raises StoreUnavailable."""
+        passes = 1 + await log.count(upto) // SLICE
         for number in range(passes):
             found = Folded(lambda user, number=number: crc32(user.encode()) % passes == number)  # type: ignore[misc]
-            async for events in log.after({room: 0}):
-                for _, event in events:
-                    if event.seq <= upto:
+            async for events in log.of(upto):
+                for room, event in events:
+                    if event.seq <= upto.get(room, 0):
                         found.add(room, event)
             await self._write(
-                self._rooms, [update_up_to(room, upto, new, seq) for room, (new, seq) in found.rooms.items()]
+                self._rooms, [update_up_to(room, upto[room], new, seq) for room, (new, seq) in found.rooms.items()]
             )
             await self._write(
                 self._members,
                 [
-                    update_up_to(_member(*pair), upto, {**asdict(NOBODY), **new}, seq)
+                    update_up_to(_member(*pair), upto[pair[0]], {**asdict(NOBODY), **new}, seq)
                     for pair, (new, seq) in found.members.items()
                 ],
             )

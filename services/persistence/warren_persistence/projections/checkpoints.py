@@ -47,11 +47,13 @@ class Checkpoints:
             ours[room] = {projection: {"$cond": [same, further, f"${projection}"]}}
         await self._write(ours, self._versions if leads else {})
 
-    async def rebuilt(self, projection: str, room: RoomId, seq: Seq, *, leads: bool = False) -> None:
-        """Note that `projection` has been made anew up to this seq, unless newer rules were there first."""
+    async def rebuilt(self, projection: str, seqs: Mapping[RoomId, Seq], *, leads: bool = False) -> None:
+        """Note that `projection` has been made anew up to these seqs, unless newer rules were there first."""
         version = self._versions[projection]
         newer = {"$gt": [{"$ifNull": [f"${projection}.version", 0]}, version]}
-        made = {room: {projection: {"$cond": [newer, f"${projection}", _at(version, seq)]}}}
+        made = {
+            room: {projection: {"$cond": [newer, f"${projection}", _at(version, seq)]}} for room, seq in seqs.items()
+        }
         await self._write(made, dict.fromkeys(self._versions, 0) if leads else {})
 
     async def reset(self, projection: str) -> None:

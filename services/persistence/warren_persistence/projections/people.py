@@ -39,10 +39,10 @@ class PeopleProjection:
             with translated():
                 await self._people.bulk_write(found, ordered=False)
 
-    async def rebuild(self, room: RoomId, upto: Seq, log: StructuralEvents) -> None:
-        """Take in all of a room's events once more. Raises StoreUnavailable."""
-        async for events in log.after({room: 0}):
-            await self.project(entry for entry in events if entry[1].seq <= upto)
+    async def rebuild(self, upto: Mapping[RoomId, Seq], log: StructuralEvents) -> None:
+        """Take in all events of these rooms once more. Raises StoreUnavailable."""
+        async for events in log.of(upto):
+            await self.project(events)
 
     async def refold(self) -> None:
         """Make anew what people are found by, those included who have signed in and entered no room."""

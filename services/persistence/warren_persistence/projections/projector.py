@@ -19,7 +19,7 @@ from warren_persistence.projections.people import PeopleProjection
 log = logging.getLogger(__name__)
 
 TRIES = 10
-"""How often a room is made anew in which something happens meanwhile each time."""
+"""How often rooms are made anew in which something happens meanwhile each time."""
 OF_BEFORE = 3
 """What versions before checkpoints look for in `meta`: without it they would make everything anew by themselves."""
 
@@ -36,8 +36,8 @@ class Projection(Protocol):
     async def project(self, events: Iterable[Entry]) -> None:
         """Take in these events, which follow in each room what was taken in. Raises StoreUnavailable."""
 
-    async def rebuild(self, room: RoomId, upto: Seq, log: StructuralEvents) -> None:
-        """Write over what older rules have made of a room's events up to a seq. Raises StoreUnavailable."""
+    async def rebuild(self, upto: Mapping[RoomId, Seq], log: StructuralEvents) -> None:
+        """Write over what older rules have made of rooms' events, up to a seq each. Raises StoreUnavailable."""
 
 
 class Projector:
@@ -86,21 +86,24 @@ class Projector:
             if known:
                 await projection.project(known)
                 await self._advance(projection, {room: event.seq for room, event in known})
-        for room in older:
-            await self._rebuild(projection, room)
+        await self._rebuild(projection, older)
 
     async def _advance(self, projection: Projection, seqs: Mapping[RoomId, Seq]) -> None:
         await self.checkpoints.advance(projection.name, seqs, leads=projection is self._leading)
 
-    async def _rebuild(self, projection: Projection, room: RoomId) -> None:
+    async def _rebuild(self, projection: Projection, rooms: Collection[RoomId]) -> None:
+        left = set(rooms)
         for _ in range(TRIES):
-            upto = await self._log.last(room)
-            await projection.rebuild(room, upto, self._log)
-            # What was committed meanwhile was put on top of what the old rules made.
-            if await self._log.last(room) == upto:
-                await self.checkpoints.rebuilt(projection.name, room, upto, leads=projection is self._leading)
+            if not left:
                 return
-        raise StoreUnavailable(f"{projection.name} of {room} changed all the time while it was made anew")
+            upto = await self._log.last(left)
+            await projection.rebuild(upto, self._log)
+            now = await self._log.last(left)
+            # Where something was committed meanwhile, it was put on top of what the old rules made.
+            done = {room: seq for room, seq in upto.items() if now[room] == seq}
+            await self.checkpoints.rebuilt(projection.name, done, leads=projection is self._leading)
+            left = upto.keys() - done.keys()
+        raise StoreUnavailable(f"{projection.name} of {len(left)} rooms changed all the time while it was made anew")
 
     async def outdated(self) -> list[str]:
         """Return the names of projections that older rules have made of some rooms."""
@@ -121,9 +124,7 @@ class Projector:
             await self._people.refold()
         async for rooms in self._log.rooms():
             made = await self.checkpoints.read(name, rooms)
-            for room in rooms:
-                if room not in made:
-                    await self._rebuild(projection, room)
+            await self._rebuild(projection, [room for room in rooms if room not in made])
             done += len(rooms)
             log.info("a projection is made anew", extra={"projection": name, "rooms": done})
         await self._note(name, projection.version)
