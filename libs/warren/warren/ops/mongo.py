@@ -1,7 +1,7 @@
 """Reaching MongoDB through motor, the same way from every service that has a store."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -98,6 +98,16 @@ def translated() -> Iterator[None]:
         if isinstance(error, LOST) or error.timeout or _refused(error) or _interrupted(error):
             raise StoreUnavailable(repr(error)) from error
         raise
+
+
+async def portions(cursor: Any, size: int) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield what a cursor finds, so many documents at a time. Raises StoreUnavailable."""
+    while True:
+        with translated():
+            found: list[dict[str, Any]] = await cursor.to_list(size)
+        if not found:
+            return
+        yield found
 
 
 def _refused(error: PyMongoError) -> bool:

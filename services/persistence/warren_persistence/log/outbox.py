@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo import ASCENDING
 from warren.contract.events import EVENT_TYPES
-from warren.ops.mongo import translated
+from warren.ops.mongo import portions, translated
 
 from warren_persistence.domain.room import LogEvent
 from warren_persistence.log.documents import all_known
@@ -26,12 +26,7 @@ class Outbox:
     async def unsent(self, portion: int) -> AsyncIterator[list[tuple[str, LogEvent]]]:
         """Yield all events whose notice has not been published, so many at a time."""
         query = {"unsent": True, "type": {"$in": list(EVENT_TYPES)}}
-        cursor = self._events.find(query)
-        while True:
-            with translated():
-                documents = await cursor.to_list(portion)
-            if not documents:
-                return
+        async for documents in portions(self._events.find(query), portion):
             yield all_known(documents)
 
     async def mark_sent(self, events: Iterable[tuple[str, LogEvent]]) -> None:

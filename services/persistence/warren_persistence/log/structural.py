@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from warren.contract.ids import RoomId, Seq
-from warren.ops.mongo import translated
+from warren.ops.mongo import portions, translated
 
 from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import LogEvent
@@ -37,21 +37,13 @@ class StructuralEvents:
         """Yield the events after these seqs in these rooms, each room's in order, PORTION at most at a time."""
         ranges = [{"room": room, "seq": {"$gt": seq}} for room, seq in seqs.items()]
         cursor = self._events.find({"type": _TYPES, "$or": ranges}).sort("seq", ASCENDING).batch_size(PORTION)
-        while True:
-            with translated():
-                found: list[dict[str, Any]] = await cursor.to_list(PORTION)
-            if not found:
-                return
+        async for found in portions(cursor, PORTION):
             yield all_known(found)
 
     async def of(self, rooms: Collection[RoomId]) -> AsyncIterator[list[Entry]]:
         """Yield all events of these rooms, each room's in order, PORTION at most at a time."""
         cursor = self._events.find(self._in(rooms)).sort([("room", ASCENDING), ("seq", ASCENDING)]).batch_size(PORTION)
-        while True:
-            with translated():
-                found: list[dict[str, Any]] = await cursor.to_list(PORTION)
-            if not found:
-                return
+        async for found in portions(cursor, PORTION):
             yield all_known(found)
 
     async def last(self, rooms: Collection[RoomId]) -> dict[RoomId, Seq]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
 from warren.contract.ids import RoomId, Seq
-from warren.ops.mongo import long_work, translated
+from warren.ops.mongo import long_work, portions, translated
 
 Versions = Mapping[str, int]
 """The version of each projection's rules, by its name."""
@@ -63,12 +63,7 @@ class Checkpoints:
 
     async def behind(self, portion: int) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield the documents of rooms that the following projections have yet to read, so many at a time."""
-        cursor = self._rooms.find({"behind": True})
-        while True:
-            with translated():
-                found: list[dict[str, Any]] = await cursor.to_list(portion)
-            if not found:
-                return
+        async for found in portions(self._rooms.find({"behind": True}), portion):
             yield found
 
     async def count_behind(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
 from warren.contract.ids import RoomId, Seq
-from warren.ops.mongo import translated
+from warren.ops.mongo import portions, translated
 
 from warren_persistence.domain.registry import entry_of
 from warren_persistence.log.structural import PORTION, Entry, StructuralEvents
@@ -47,11 +47,7 @@ class PeopleProjection:
     async def refold(self) -> None:
         """Make anew what people are found by, those included who have signed in and entered no room."""
         cursor = self._people.find({"name": {"$type": "string"}}, {"name": 1})
-        while True:
-            with translated():
-                portion = await cursor.to_list(PORTION)
-            if not portion:
-                return
+        async for portion in portions(cursor, PORTION):
             found = [({"_id": one["_id"]}, terms(one["_id"], one["name"])) for one in portion]
             with translated():
                 await self._people.bulk_write([UpdateOne(one, {"$set": {"terms": them}}) for one, them in found])

@@ -1,12 +1,12 @@
 """Reads at once what the policies of one commit's commands need besides the rooms."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from warren.contract.ids import RoomId, UserId, inbox_room
 
 from warren_persistence.domain.decide import RoomCommand, needs_of
-from warren_persistence.domain.facts import NOTHING, Block, Facts, Place, Target
+from warren_persistence.domain.facts import NOTHING, Block, Facts
 from warren_persistence.domain.room import Room
 from warren_persistence.store import Store
 
@@ -19,7 +19,7 @@ async def load_facts(store: Store, commands: Sequence[RoomCommand], rooms: Mappi
         _full(store, {found.rooms_of for _, found in needs if found.rooms_of is not None}, limit),
         _unknown(store, {found.person for _, found in needs if found.person is not None}),
         _blocks(store, {found.blocks for _, found in needs if found.blocks is not None}),
-        _targets(store, {(room, found.target) for room, found in needs if found.target is not None}),
+        store.log.targets({(room, found.target) for room, found in needs if found.target is not None}),
     )
     return Facts(full, unknown, blocks, targets)
 
@@ -50,7 +50,3 @@ async def _blocks(store: Store, pairs: set[tuple[UserId, UserId]]) -> set[Block]
     memberships = await store.rooms.memberships((inbox_room(one), other) for one, other in both)
     banned = {place for place, membership in memberships.items() if membership.state == "banned"}
     return {(one, other) for one, other in both if (inbox_room(one), other) in banned}
-
-
-async def _targets(store: Store, places: Iterable[Place]) -> dict[Place, Target]:
-    return await store.log.targets(places)
