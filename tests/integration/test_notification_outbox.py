@@ -104,6 +104,21 @@ async def test_one_that_cannot_be_made_holds_up_no_others(stack: Stack, store: S
         await came(await queue(channel, shard(inbox_room("later")), 20), 1)
 
 
+async def test_what_only_a_later_version_knows_holds_up_no_others(
+    stack: Stack, store: Store, channel: AbstractChannel
+) -> None:
+    """It may be all that is read at once."""
+    common = {"room": "later", "sender": "ann", "name": "Ann", "at": utc_now(), "number": 0, "unsent": True}
+    unknown = {**common, "type": "member.role", "user": "bob", "role": "bard"}
+    await store.database.events.insert_many(
+        {**unknown, "seq": seq, "id": new_id(), "key": f"k{seq}"} for seq in range(1, courier.PORTION + 1)
+    )
+    await put_invitations(store, ["late"])
+    free = await queue(channel, shard(inbox_room("late")), 10)
+    async with working(stack, store):
+        await came(free, 1)
+
+
 @asynccontextmanager
 async def working(stack: Stack, store: Store) -> AsyncIterator[None]:
     """Have a courier at work."""

@@ -35,6 +35,8 @@ class StructuralEvents:
 
     async def after(self, seqs: Mapping[RoomId, Seq]) -> AsyncIterator[list[Entry]]:
         """Yield the events after these seqs in these rooms, each room's in order, PORTION at most at a time."""
+        if not seqs:
+            return  # MongoDB takes no empty `$or`
         ranges = [{"room": room, "seq": {"$gt": seq}} for room, seq in seqs.items()]
         cursor = self._events.find({"type": _TYPES, "$or": ranges}).sort("seq", ASCENDING).batch_size(PORTION)
         async for found in portions(cursor, PORTION):
