@@ -10,11 +10,7 @@ from warren.ops.mongo import translated
 
 from warren_persistence.domain.facts import Place, Target
 from warren_persistence.log.documents import as_wire
-
-_NUMBERED = {"$in": sorted(NUMBERED)}
-"""In the index and in every query of it: only so does MongoDB know that the index has all that the query asks for."""
-_MESSAGES = f"numbered_{len(NUMBERED)}"
-"""The name says which types are in it: replicas of a version that has more of them have an index of their own."""
+from warren_persistence.log.indexes import TypesIndex
 
 
 class LogReader:
@@ -22,12 +18,11 @@ class LogReader:
 
     def __init__(self, database: Any) -> None:
         self._events = database.events
+        self._messages = TypesIndex(database, "numbered", NUMBERED)
 
     async def prepare(self) -> None:
         """Make the index of messages, by which a page costs what it has, whatever else happens in the room."""
-        await self._events.create_index(
-            [("room", ASCENDING), ("seq", ASCENDING)], name=_MESSAGES, partialFilterExpression={"type": _NUMBERED}
-        )
+        await self._messages.prepare()
 
     async def heads(self, names: Sequence[str]) -> dict[str, Head]:
         """Return where the logs end, of the rooms that have one."""
@@ -57,9 +52,10 @@ class LogReader:
         if after is not None:
             seqs["$gt"] = after
         direction = DESCENDING if after is None else ASCENDING
-        query = {"room": room, "type": _NUMBERED, "seq": seqs}
+        query = {"room": room, "type": self._messages.types, "seq": seqs}
         with translated():
-            found = await self._events.find(query).hint(_MESSAGES).sort("seq", direction).limit(limit).to_list(limit)
+            cursor = self._events.find(query).hint(self._messages.name).sort("seq", direction).limit(limit)
+            found = await cursor.to_list(limit)
         return sorted((as_wire(document) for document in found), key=lambda event: int(event["seq"]))
 
     async def system_events(self, room: str, after: int, upto: int, limit: int) -> list[StoredEvent]:

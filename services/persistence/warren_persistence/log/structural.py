@@ -10,11 +10,10 @@ from warren.ops.mongo import portions, translated
 from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import LogEvent
 from warren_persistence.log.documents import all_known
+from warren_persistence.log.indexes import TypesIndex
 
 PORTION = 500
 """Documents read at once."""
-_TYPES = {"$in": sorted(PROJECTED)}
-"""In the index and in every query of it: only so does MongoDB know that the index has all that the query asks for."""
 Entry = tuple[RoomId, LogEvent]
 """A room and an event of its log."""
 
@@ -24,21 +23,19 @@ class StructuralEvents:
 
     def __init__(self, database: Any) -> None:
         self._events = database.events
+        self._index = TypesIndex(database, "structural", PROJECTED)
+        self._types = self._index.types
 
     async def prepare(self) -> None:
-        """Make the index. The name says which types are in it: those of another version have an index of their own."""
-        await self._events.create_index(
-            [("room", ASCENDING), ("seq", ASCENDING)],
-            name=f"structural_{len(PROJECTED)}",
-            partialFilterExpression={"type": _TYPES},
-        )
+        """Make the index."""
+        await self._index.prepare()
 
     async def after(self, seqs: Mapping[RoomId, Seq]) -> AsyncIterator[list[Entry]]:
         """Yield the events after these seqs in these rooms, each room's in order, PORTION at most at a time."""
         if not seqs:
             return  # MongoDB takes no empty `$or`
         ranges = [{"room": room, "seq": {"$gt": seq}} for room, seq in seqs.items()]
-        cursor = self._events.find({"type": _TYPES, "$or": ranges}).sort("seq", ASCENDING).batch_size(PORTION)
+        cursor = self._events.find({"type": self._types, "$or": ranges}).sort("seq", ASCENDING).batch_size(PORTION)
         async for found in portions(cursor, PORTION):
             yield all_known(found)
 
@@ -64,7 +61,7 @@ class StructuralEvents:
             return int(await self._events.count_documents(self._in(rooms)))
 
     def _in(self, rooms: Collection[RoomId]) -> dict[str, Any]:
-        return {"type": _TYPES, "room": {"$in": list(rooms)}}
+        return {"type": self._types, "room": {"$in": list(rooms)}}
 
     async def rooms(self) -> AsyncIterator[list[RoomId]]:
         """Yield all rooms that have any, PORTION at most at a time."""
@@ -75,7 +72,9 @@ class StructuralEvents:
             while len(found) < PORTION:
                 with translated():
                     one = await self._events.find_one(
-                        {"type": _TYPES, "room": {"$gt": last}}, {"_id": 0, "room": 1}, sort=[("room", ASCENDING)]
+                        {"type": self._types, "room": {"$gt": last}},
+                        {"_id": 0, "room": 1},
+                        sort=[("room", ASCENDING)],
                     )
                 if one is None:
                     break
