@@ -78,7 +78,7 @@ def wanted() -> set[tuple[str, str, str | None, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A room that is as a cell wants it. `people`: somebody of each standing, by standing; `two`: another of each."""
+    """A room that is as a cell wants it. `people`: somebody by each membership; `two`: another one."""
 
     name: str
     room: str
@@ -131,8 +131,8 @@ class Scene:
 def new_scene(name: str, *, last: bool = False) -> tuple[Scene, list[c.AnyCommand]]:
     """Return a scene and the commands that set it up; `last`: there is one owner."""
     tag = secrets.token_hex(4)
-    people = {standing: f"{standing}-{tag}" for standing in ACTORS[name]}
-    two = {standing: f"{standing}2-{tag}" for standing in ACTORS[name]}
+    people = {membership: f"{membership}-{tag}" for membership in ACTORS[name]}
+    two = {membership: f"{membership}2-{tag}" for membership in ACTORS[name]}
     match name.partition(" ")[0]:
         case "unknown":
             return Scene(name, f"none-{tag}", people, two), []
@@ -161,19 +161,19 @@ def _furnish(scene: Scene, *, last: bool) -> Iterator[c.AnyCommand]:
     kind, _, archived = scene.name.partition(" ")
     yield c.CreateRoom(**_by(room, owner), kind="private" if kind == "private" else "public", title="T")
     for people in (scene.people, scene.two):
-        for standing in ("invited", "member", "muted", "moderator", "banned", "owner"):
-            user = people[standing]
-            if user == owner or (last and standing == "owner"):
+        for membership in ("invited", "member", "muted", "moderator", "banned", "owner"):
+            user = people[membership]
+            if user == owner or (last and membership == "owner"):
                 continue
             yield c.Invite(**_by(room, owner), user=user)
-            if standing != "invited":
+            if membership != "invited":
                 yield c.Join(**_by(room, user))
-            if standing == "muted":
+            if membership == "muted":
                 yield c.Mute(**_by(room, owner), user=user)
-            if standing == "banned":
+            if membership == "banned":
                 yield c.Ban(**_by(room, owner), user=user)
-            if standing in ("moderator", "owner"):
-                yield c.SetRole(**_by(room, owner), user=user, role="owner" if standing == "owner" else "moderator")
+            if membership in ("moderator", "owner"):
+                yield c.SetRole(**_by(room, owner), user=user, role="owner" if membership == "owner" else "moderator")
     if archived:
         yield c.Archive(**_by(room, owner))
 

@@ -95,7 +95,7 @@ async def test_one_of_a_room_that_nobody_follows_is_passed_over(
 async def test_events_that_there_are_none_of_hold_nobody_up(
     gateways: list[str], broker: BrokerClient, place: Place, publish: Publish
 ) -> None:
-    """A view that has heard of seq 1,000 asks the store, which has none, and believes it."""
+    """A replica that has heard of seq 1,000 asks the store, which has none, and believes it."""
     async with connect(gateways[0], place.bob.token) as bob:
         joined = await bob.join(place.room, 2)
         await publish({**GOOD, "first": 1_000, "last": 1_000, "epoch": joined["epoch"]})

@@ -105,7 +105,7 @@ async def test_members_are_listed_page_by_page(
         more, pages = page["more"], pages + 1
     inside = ("member", "muted", "moderator", "owner")
     assert [entry["user"] for entry in found] == sorted(
-        people[standing] for people in (scene.people, scene.two) for standing in inside
+        people[membership] for people in (scene.people, scene.two) for membership in inside
     )
     assert pages == 3
     roles = {entry["user"]: entry["role"] for entry in found}

@@ -93,7 +93,7 @@ class Store:
         return rooms
 
     async def project(self, events: Iterable[tuple[str, LogEvent]]) -> None:
-        """Bring up to these events what rights depend on; they are in each room's order. May be repeated."""
+        """Bring up to these events what access depends on; they are in each room's order. May be repeated."""
         structural = [(room, event) for room, event in events if event.type in PROJECTED]
         if structural:
             await self.projector.committed(structural)

@@ -23,10 +23,10 @@ from warren_presence.domain.shard import (
 )
 
 ROOM = "general"
-Standing = Literal["online", "away", "gone", "ended"]
+AttendanceStatus = Literal["online", "away", "gone", "ended"]
 
 
-def change(user: str, status: Standing = "online", room: str = ROOM) -> Attendance:
+def change(user: str, status: AttendanceStatus = "online", room: str = ROOM) -> Attendance:
     return Attendance(room=room, user=user, name=user.title(), status=status)
 
 
@@ -502,7 +502,7 @@ def test_large_rooms_are_counted_and_become_small_again_only_well_below() -> Non
     shard = held(*(change(f"u{n}") for n in range(LARGE)))
     now, seq = 1.0, itertools.count(2)
 
-    def after(status: Standing, first: int, last: int) -> Presence:
+    def after(status: AttendanceStatus, first: int, last: int) -> Presence:
         nonlocal now
         now += COUNT_INTERVAL
         shard.announce(said("g1", next(seq), *(change(f"u{n}", status) for n in range(first, last))), now)

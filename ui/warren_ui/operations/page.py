@@ -9,7 +9,7 @@ import streamlit as st
 
 from warren_ui.operations.charts import ago, chart, height, said, table
 from warren_ui.operations.figures import SECTIONS, Figure
-from warren_ui.operations.watch import EVERY, KEPT, MOST_LINES, MOST_REPLICAS, Standing, State, Watch, watch
+from warren_ui.operations.watch import EVERY, KEPT, MOST_LINES, MOST_REPLICAS, ReplicaStatus, State, Watch, watch
 
 _STYLES = Path(__file__).parents[1] / "styles"
 # In seconds: what is shown, and after how long it is not live any more. (Streamlit would draw docstrings here.)
@@ -19,15 +19,15 @@ _COLUMNS = 3
 _MOST_NAMED = 10
 
 
-def _line(standing: Standing, now: float) -> str:
-    how = f"{standing.state} ({standing.why})" if standing.why else standing.state
-    return f"**{standing.replica.name}**: {how} for {ago(now - standing.since)}"
+def _line(status: ReplicaStatus, now: float) -> str:
+    how = f"{status.state} ({status.why})" if status.why else status.state
+    return f"**{status.replica.name}**: {how} for {ago(now - status.since)}"
 
 
-def _named(standings: list[Standing], *states: State) -> str:
+def _named(statuses: list[ReplicaStatus], *states: State) -> str:
     """Return a list of those that are so, the worst first."""
     now = time.time()
-    found = [_line(one, now) for state in states for one in standings if one.state == state]
+    found = [_line(one, now) for state in states for one in statuses if one.state == state]
     more = [f"and {len(found) - _MOST_NAMED} more, in the table under *Replicas*"] if len(found) > _MOST_NAMED else []
     return "\n".join(f"- {one}" for one in found[:_MOST_NAMED] + more)
 
@@ -43,7 +43,7 @@ def _clock(at: float) -> str:
 
 def _headline(watching: Watch) -> None:
     """Say first what is wrong."""
-    looked, standings = watching.looked, watching.standings()
+    looked, statuses = watching.looked, watching.statuses()
     st.markdown("#### Warren operations" + (f" :small[:gray[at {_clock(looked)}]]" if looked else ""))
     if looked is None:
         st.info("Looking at the replicas …", icon=":material/hourglass_top:")
@@ -52,19 +52,19 @@ def _headline(watching: Watch) -> None:
         st.error(
             f"What is shown here is {ago(age)} old: this page's server is behind.", icon=":material/update_disabled:"
         )
-    if wrong := _named(standings, "no answer", "not ready"):
+    if wrong := _named(statuses, "no answer", "not ready"):
         st.error(wrong, icon=":material/error:")
     else:
-        there = [one.state for one in standings if one.state != "gone"]
+        there = [one.state for one in statuses if one.state != "gone"]
         words = f"{there.count('ready')} of {len(there)} replicas answer and are ready."
         st.success(words, icon=":material/check_circle:")
-    if passing := _named(standings, "leaving", "gone"):
+    if passing := _named(statuses, "leaving", "gone"):
         st.warning(passing, icon=":material/logout:")
     if watching.left_out:
         st.warning(f"{watching.left_out} replicas beyond the first {MOST_REPLICAS} are not looked at.")
 
 
-def _replicas(standings: list[Standing]) -> None:
+def _replicas(statuses: list[ReplicaStatus]) -> None:
     now = time.time()
     st.dataframe(
         [
@@ -77,7 +77,7 @@ def _replicas(standings: list[Standing]) -> None:
                 "CPU": said(one.cpu, "share"),
                 "memory": said(one.memory, "bytes"),
             }
-            for one in standings
+            for one in statuses
         ],
         hide_index=True,
     )
@@ -119,7 +119,7 @@ def _live() -> None:
         "Section", names, default=names[0], required=True, key="section", label_visibility="collapsed"
     )
     if chosen == "Replicas":
-        _replicas(watching.standings())
+        _replicas(watching.statuses())
     _section(watching, chosen)
 
 

@@ -42,7 +42,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReplicaStatus:
     """How a replica is, since when (seconds since 1970), and more words about it. What is not known is None.
 
     `cpu`: of one core; `memory`: bytes.
@@ -61,7 +61,7 @@ class Standing:
 class _Seen:
     """What is remembered of a replica: the last looks, the oldest first, and how it was."""
 
-    standing: Standing
+    status: ReplicaStatus
     looks: deque[tuple[float, Samples]] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def add(self, now: float, samples: Samples) -> None:
@@ -75,7 +75,7 @@ class _Seen:
         if len(self.looks) < 2:
             return None
         (first, before), (last, now) = self.looks[0], self.looks[-1]
-        return Pair(self.standing.replica.service, last - first, before, now)
+        return Pair(self.status.replica.service, last - first, before, now)
 
 
 class Watch:
@@ -108,10 +108,10 @@ class Watch:
         """How many replicas are too many to be looked at."""
         return self._left_out
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[ReplicaStatus]:
         """Return how all replicas are, in the targets' order."""
         with self._lock:
-            return [seen.standing for seen in self._seen.values()]
+            return [seen.status for seen in self._seen.values()]
 
     def told(self, figure: Figure) -> bool:
         """Whether any replica has a metric of it, be it that nothing was counted yet."""
@@ -144,26 +144,26 @@ class Watch:
             self._told = frozenset({UP}).union(*(look.told for look in found.values() if isinstance(look, Look)))
             gone = [_gone(seen, now) for replica, seen in self._seen.items() if replica.found and replica not in found]
             self._seen = {replica: self._saw(replica, look, now) for replica, look in found.items()}
-            recent = (seen for seen in reversed(gone) if seen.standing.since > now - KEPT * EVERY)
-            self._seen |= {seen.standing.replica: seen for seen in itertools.islice(recent, MOST_GONE)}
+            recent = (seen for seen in reversed(gone) if seen.status.since > now - KEPT * EVERY)
+            self._seen |= {seen.status.replica: seen for seen in itertools.islice(recent, MOST_GONE)}
             self._times.append(now)
             self._draw()
 
     def _saw(self, replica: Replica, look: Look | NoAnswer, now: float) -> _Seen:
-        seen = self._seen.get(replica) or _Seen(Standing(replica, "ready", since=now))
+        seen = self._seen.get(replica) or _Seen(ReplicaStatus(replica, "ready", since=now))
         if isinstance(look, Look):
             seen.add(now, {**look.samples, (UP, ()): 1.0})
             fresh = _answered(replica, look.samples, seen.pair())
         else:
             seen.looks.clear()
-            fresh = Standing(replica, "no answer", str(look))
-        seen.standing = _since(fresh, seen.standing, now)
+            fresh = ReplicaStatus(replica, "no answer", str(look))
+        seen.status = _since(fresh, seen.status, now)
         return seen
 
     def _draw(self) -> None:
         pairs = [pair for seen in self._seen.values() if (pair := seen.pair()) is not None]
-        silent = [seen.standing for seen in self._seen.values() if seen.standing.state == "no answer"]
-        pairs += [Pair(standing.replica.service, 1.0, {}, {(UP, ()): 0.0}) for standing in silent]
+        silent = [seen.status for seen in self._seen.values() if seen.status.state == "no answer"]
+        pairs += [Pair(status.replica.service, 1.0, {}, {(UP, ()): 0.0}) for status in silent]
         for figure, lines in self._lines.items():
             found = {name: value for line in figure.lines for name, value in values(line, pairs).items()}
             for name in [*lines, *(name for name in found if name not in lines)][:MOST_LINES]:
@@ -188,14 +188,14 @@ def _try(http: httpx.Client, replica: Replica) -> Look | NoAnswer:
         return error
 
 
-def _answered(replica: Replica, samples: Samples, pair: Pair | None) -> Standing:
+def _answered(replica: Replica, samples: Samples, pair: Pair | None) -> ReplicaStatus:
     missing = frozenset(_missing(samples))
     state: State = "ready" if not missing else "leaving" if missing == _LEAVING else "not ready"
     why = _why(missing - _LEAVING) if state == "not ready" else ""
     cpu = None
     if pair is not None and (used := _one(pair.now, CPU)) is not None:
         cpu = (used - (_one(pair.before, CPU) or 0.0)) / pair.seconds
-    return Standing(replica, state, why, 0.0, _one(samples, STARTED), cpu, _one(samples, MEMORY))
+    return ReplicaStatus(replica, state, why, 0.0, _one(samples, STARTED), cpu, _one(samples, MEMORY))
 
 
 def _missing(samples: Samples) -> Iterator[str]:
@@ -212,11 +212,11 @@ def _why(missing: frozenset[str]) -> str:
 
 
 def _gone(seen: _Seen, now: float) -> _Seen:
-    replica, since = seen.standing.replica, seen.standing.since if seen.standing.state == "gone" else now
-    return _Seen(Standing(replica, "gone", "its name does not lead there any more", since))
+    replica, since = seen.status.replica, seen.status.since if seen.status.state == "gone" else now
+    return _Seen(ReplicaStatus(replica, "gone", "its name does not lead there any more", since))
 
 
-def _since(fresh: Standing, before: Standing, now: float) -> Standing:
+def _since(fresh: ReplicaStatus, before: ReplicaStatus, now: float) -> ReplicaStatus:
     same = (fresh.state, fresh.why) == (before.state, before.why)
     return replace(fresh, since=before.since if same else now)
 

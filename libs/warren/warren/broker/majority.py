@@ -27,7 +27,7 @@ CONFIRM_WITHIN = 10.0
 """Seconds for one to be confirmed: more than the patience there is during elections."""
 
 ProbeRoute = Callable[[int], tuple[str, str]]
-"""Returns the exchange and routing key of a shard's presence queue; they depend on the user's permissions."""
+"""Returns the exchange and routing key of a shard's presence queue; they depend on the user's rights."""
 
 
 async def watch_majority(

@@ -26,7 +26,7 @@ class _Event(Wire):
     """Whether it counts as something to read."""
     ends_reading: ClassVar[bool] = False
     """Whether `user` is shown nothing more after it, unless they come back."""
-    changes_permissions: ClassVar[bool] = False
+    changes_access: ClassVar[bool] = False
     """Whether `user`, or everybody, may do more or less after it than before, and reads on."""
     derived: ClassVar[frozenset[str]] = frozenset()
     """Fields that follow from the room's state or from other fields, and so are not part of what was said."""
@@ -84,14 +84,14 @@ class RoomRenamed(_Event):
 class RoomArchived(_Event):
     """The room can only be read from now on."""
 
-    changes_permissions = True
+    changes_access = True
     type: Literal["room.archived"] = "room.archived"
 
 
 class RoomRestored(_Event):
     """The room is in use again."""
 
-    changes_permissions = True
+    changes_access = True
     type: Literal["room.restored"] = "room.restored"
 
 
@@ -99,7 +99,7 @@ class MemberJoined(TargetedEvent):
     """`user` became a member."""
 
     derived = frozenset({"invited"})
-    changes_permissions = True
+    changes_access = True
     type: Literal["member.joined"] = "member.joined"
     invited: bool | None = None
     """Whether that was to accept an invitation."""
@@ -148,7 +148,7 @@ class MemberUnbanned(TargetedEvent):
 class MemberMuted(TargetedEvent):
     """`user` may read and not write, until `until` if there is one. Leaving and coming back does not end it."""
 
-    changes_permissions = True
+    changes_access = True
     type: Literal["member.muted"] = "member.muted"
     until: Timestamp | None = None
     reason: StoredLine | None = None
@@ -157,7 +157,7 @@ class MemberMuted(TargetedEvent):
 class MemberUnmuted(TargetedEvent):
     """`user` may write again."""
 
-    changes_permissions = True
+    changes_access = True
     type: Literal["member.unmuted"] = "member.unmuted"
 
 
@@ -254,7 +254,7 @@ NUMBERED = _types("numbered")
 """The types that count as something to read."""
 ENDS_READING = _types("ends_reading")
 """The types after which `user` is shown nothing more, unless they come back."""
-CHANGES_PERMISSIONS = _types("changes_permissions")
+CHANGES_ACCESS = _types("changes_access")
 """The types after which `user`, or everybody, may do more or less than before, and reads on."""
 
 

@@ -19,7 +19,7 @@ from warren.supervise import contained
 
 from warren_gateway import metrics
 from warren_gateway.broker.bucket_queue import BucketQueue
-from warren_gateway.delivery.batch import EventBatch, PermissionChange, merge, split
+from warren_gateway.delivery.batch import AccessChange, EventBatch, merge, split
 
 LENGTH = 20_000
 """Messages that may wait for a gateway that lags; older ones go, and the gaps are filled from the store."""
@@ -118,6 +118,6 @@ def _renamed(room: str, body: bytes) -> bytes:
     return body.replace(b'"room":"%s"' % room.encode(), b'"room":"%s"' % INBOX.encode(), 1)
 
 
-def _changes(headers: dict[str, Any], name: str) -> tuple[PermissionChange, ...]:
+def _changes(headers: dict[str, Any], name: str) -> tuple[AccessChange, ...]:
     found = headers.get(name)
     return tuple((int(seq), str(user), str(kind)) for seq, user, kind in from_json(found)) if found else ()

@@ -26,9 +26,9 @@ from warren_gateway.connections.protocol import ClientProtocol
 from warren_gateway.delivery.batch import EventBatch, Frame
 from warren_gateway.delivery.subscriber import RETURN_WITHIN, Transport
 from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.access import check_may_type
 from warren_gateway.rooms.admission import SubscriptionEnded
 from warren_gateway.rooms.names import actual, resolve
-from warren_gateway.rooms.permissions import check_may_type
 from warren_gateway.rooms.registry import RoomRegistry
 from warren_gateway.rooms.subscription import Subscription
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from warren.contract.events import CHANGES_PERMISSIONS, ENDS_READING
+from warren.contract.events import CHANGES_ACCESS, ENDS_READING
 from warren.contract.sizes import SERVER_BODY_LIMIT, groups
 
 COPIES = 3
@@ -17,7 +17,7 @@ MERGE_BYTES = 64 * 1024
 OPENING_BYTES = 128
 """What a frame has around its events, the room's id of up to 64 characters included."""
 
-PermissionChange = tuple[int, str, str]
+AccessChange = tuple[int, str, str]
 """An event that changes what somebody may do: its seq, the user, its type."""
 EVERYBODY = ""
 """The user of an event that changes what nobody may do."""
@@ -47,15 +47,15 @@ Encode = Callable[[Frame], bytes]
 class EventBatch(Frame):
     """Events `first` to `last` of a room; `number`: the room's messages up to `last`.
 
-    `revocations`: those of the events that end somebody's reading, in order; `permission_changes`: those that change
+    `revocations`: those of the events that end somebody's reading, in order; `access_changes`: those that change
     what somebody who may read may do.
     """
 
     first: int
     last: int
     number: int
-    revocations: tuple[PermissionChange, ...] = ()
-    permission_changes: tuple[PermissionChange, ...] = ()
+    revocations: tuple[AccessChange, ...] = ()
+    access_changes: tuple[AccessChange, ...] = ()
     kind: str = field(default="events", kw_only=True)
 
 
@@ -95,7 +95,7 @@ def _join(room: str, opening: bytes, group: list[EventBatch]) -> EventBatch:
         return group[0]
     body = opening + b",".join(batch.body[len(opening) : -2] for batch in group) + b"]}"
     revocations = tuple(change for batch in group for change in batch.revocations)
-    changes = tuple(change for batch in group for change in batch.permission_changes)
+    changes = tuple(change for batch in group for change in batch.access_changes)
     return EventBatch(room, body, group[0].first, group[-1].last, group[-1].number, revocations, changes)
 
 
@@ -114,7 +114,7 @@ def identities(batch: EventBatch) -> list[tuple[str, int]]:
 def pack(room: str, events: list[dict[str, Any]], number: int) -> EventBatch:
     """Return contiguous events, one at least, as a batch; `room` is as clients name it."""
     body = to_json({"type": "events", "room": room, "events": events})
-    revocations, changes = _changes(events, ENDS_READING), _changes(events, CHANGES_PERMISSIONS)
+    revocations, changes = _changes(events, ENDS_READING), _changes(events, CHANGES_ACCESS)
     return EventBatch(room, body, events[0]["seq"], events[-1]["seq"], number, revocations, changes)
 
 
@@ -134,7 +134,7 @@ def split(batch: EventBatch) -> list[EventBatch]:
     return packs(batch.room, from_json(batch.body)["events"], batch.number)
 
 
-def _changes(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[PermissionChange, ...]:
+def _changes(events: list[dict[str, Any]], kinds: Container[str]) -> tuple[AccessChange, ...]:
     return tuple(
         (event["seq"], event.get("user", EVERYBODY), event["type"]) for event in events if event["type"] in kinds
     )

@@ -1,1 +1,1 @@
-"""The rooms that somebody here follows: their events, gaps, permissions and subscriptions."""
+"""The rooms that somebody here follows: their events, gaps, access and subscriptions."""

@@ -60,7 +60,7 @@ class Admission:
         except QueryDenied as denied:
             raise SubscriptionEnded from denied
         if subscription.active:
-            room.permissions.admit(subscription, access)
+            room.access_cache.admit(subscription, access)
 
     def readmit(self, room: Room) -> None:
         """Let those whose subscriptions are suspended read on, if they may still."""
@@ -79,7 +79,7 @@ class Admission:
                 if subscription.suspended:
                     subscription.activate()
                     subscription.subscriber.send(_joined(room.replica, access, reset=True))
-                    room.permissions.admit(subscription, access)
+                    room.access_cache.admit(subscription, access)
 
     async def _current(self, room: Room, user: str, access: Access) -> Access:
         """Return an access judged at the last revocation or later. Raises QueryDenied or Unavailable."""

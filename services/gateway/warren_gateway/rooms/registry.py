@@ -14,9 +14,9 @@ from warren_gateway.delivery.batch import EventBatch
 from warren_gateway.delivery.cooperative import cooperatively
 from warren_gateway.delivery.subscriber import Subscriber
 from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.access import may_write
 from warren_gateway.rooms.admission import Admission
 from warren_gateway.rooms.heads import HeadComparison
-from warren_gateway.rooms.permissions import may_write
 from warren_gateway.rooms.repair import Repair
 from warren_gateway.rooms.replica import ReplayBuffers, RoomReplica
 from warren_gateway.rooms.room import Room
@@ -75,7 +75,7 @@ class RoomRegistry:
     async def access(self, name: str, user: str) -> Access:
         """Return what somebody may do in a room. Raises QueryDenied or Unavailable."""
         room = self._rooms.get(name)
-        known = None if room is None else room.permissions.remembered(user, room.last_revocation)
+        known = None if room is None else room.access_cache.remembered(user, room.last_revocation)
         return known or await self._admission.ask(name, user)
 
     async def may_write(self, name: str, user: str) -> bool:
@@ -136,7 +136,7 @@ class RoomRegistry:
         room = self._rooms.get(name)
         if room is None or since is None or since > (room.replica.head or 0):
             return None
-        return room.permissions.remembered(user, room.last_revocation)
+        return room.access_cache.remembered(user, room.last_revocation)
 
     def _take(self, name: str, epoch: str, batch: EventBatch) -> None:
         room = self._rooms.get(name)

@@ -52,7 +52,7 @@ class Repair:
                     await moved.wait()
                     room.check()
         except TimeoutError as error:
-            raise Unavailable("the room's view lags behind the store") from error
+            raise Unavailable("the room's replica lags behind the store") from error
 
     async def read(self, room: Room, after: int) -> list[EventBatch]:
         """Return what the store has after a seq that it had once. Raises QueryDenied or Unavailable."""

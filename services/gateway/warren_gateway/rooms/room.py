@@ -12,7 +12,7 @@ from warren.supervise import Tasks, contained
 from warren_gateway import metrics
 from warren_gateway.delivery.batch import EventBatch, cut, identities
 from warren_gateway.presence.client import PresenceClient
-from warren_gateway.rooms.permissions import Ask, PermissionCache
+from warren_gateway.rooms.access import AccessCache, Ask
 from warren_gateway.rooms.replica import RoomReplica
 from warren_gateway.rooms.subscription import Subscription
 
@@ -27,7 +27,7 @@ class Room:
         self.subscriptions: set[Subscription] = set()
         """Those that are in force, and those that are about to be."""
         self.work = Tasks("room", give_up)
-        self.permissions = PermissionCache(replica.room, self.subscriptions, presence, ask, self.work)
+        self.access_cache = AccessCache(replica.room, self.subscriptions, presence, ask, self.work)
         self.last_revocation = 0
         """The seq of the last event after which somebody may no longer read: an access judged before that is worth
         nothing."""
@@ -64,8 +64,8 @@ class Room:
             for subscription in tuple(self.subscriptions):
                 if subscription.active:
                     subscription.subscriber.broadcast(batch)
-            if batch.permission_changes:
-                self.permissions.change(batch.permission_changes)
+            if batch.access_changes:
+                self.access_cache.change(batch.access_changes)
         self.wake()
 
     def trace(self, batches: Iterable[EventBatch]) -> None:
@@ -85,13 +85,13 @@ class Room:
         """End a subscription; `revoked`: because its person may not read."""
         self.subscriptions.discard(subscription)
         subscription.pause()
-        self.permissions.drop(subscription, revoked=revoked)
+        self.access_cache.drop(subscription, revoked=revoked)
 
     def replace(self, replica: RoomReplica, epoch: str, head: int, number: int) -> None:
         """Begin again with another log: what the subscribers have of this room counts no more."""
         self.replica = replica
         self.last_revocation = head
-        self.permissions.restart()
+        self.access_cache.restart()
         self.fan_out(replica.load(epoch, head, number))
         for subscription in self.subscriptions:
             subscription.suspend()

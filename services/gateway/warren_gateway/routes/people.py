@@ -13,8 +13,8 @@ from warren.contract.wire import Timestamp, utc_now
 from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.dependencies import Context, Me, PageSize, Room, Somebody, Typist
 from warren_gateway.http.errors import OF_A_ROOM, READING, ProblemError, responses
+from warren_gateway.rooms.access import check_may_type
 from warren_gateway.rooms.names import resolve
-from warren_gateway.rooms.permissions import check_may_type
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
 

@@ -1,4 +1,4 @@
-"""Events to `rooms` and `members`, which rights depend on: written inside the commit, and by whoever loads a room."""
+"""Events to `rooms` and `members`, which access depends on: written inside the commit, and by whoever loads a room."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Has the projections that no right depends on follow the commits, and makes anew what older rules have made.
+"""Has the projections that no access depends on follow the commits, and makes anew what older rules have made.
 
 Every replica does, and looks again after those that died; what two do at a time comes to the same.
 """

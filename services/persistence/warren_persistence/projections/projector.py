@@ -65,7 +65,7 @@ class Projector:
             await self._advance(self._leading, {room: event.seq for room, event in events})
 
     async def load(self, rooms: Collection[RoomId]) -> None:
-        """Have what rights depend on agree with these rooms' logs, whatever a writer that died has left."""
+        """Have what access depends on agree with these rooms' logs, whatever a writer that died has left."""
         await self._catch_up(self._leading, rooms)
 
     async def follow(self, portion: int) -> None:

@@ -129,7 +129,7 @@ class EventPublisher:
         }
         if copies := [*run.copies, *self._everything(run.room)]:
             headers["BCC"] = copies  # the broker takes it off
-        for header, flag in (("ends", "ends_reading"), ("standings", "changes_permissions")):
+        for header, flag in (("ends", "ends_reading"), ("standings", "changes_access")):
             if found := [[event.seq, _whose(event), event.type] for event in run.events if getattr(event, flag)]:
                 headers[header] = to_json(found).decode()
         return headers

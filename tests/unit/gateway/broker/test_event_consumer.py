@@ -64,13 +64,13 @@ async def test_events_of_two_epochs_are_not_mixed() -> None:
     assert [(epoch, batch.first) for _, epoch, batch in taken.batches] == [("e", 1), ("f", 2)]
 
 
-async def test_revocations_and_permission_changes_come_from_the_headers() -> None:
+async def test_revocations_and_access_changes_come_from_the_headers() -> None:
     taken = Taken()
     taken.arrives("a", 1, 2, ends='[[2,"ann","member.removed"]]', standings='[[1,"bob","member.muted"]]')
     await asyncio.sleep(0)
     ((_, _, batch),) = taken.batches
     assert batch.revocations == ((2, "ann", "member.removed"),)
-    assert batch.permission_changes == ((1, "bob", "member.muted"),)
+    assert batch.access_changes == ((1, "bob", "member.muted"),)
 
 
 async def test_an_inbox_has_the_name_that_its_owner_knows() -> None:

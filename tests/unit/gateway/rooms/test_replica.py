@@ -244,36 +244,34 @@ def test_a_batch_that_is_too_large_goes_out_in_pieces(span: tuple[int, int], siz
         assert shown == [{name: value for name, value in one.items() if name != "text"} for one in events]
 
 
-STANDINGS = ["member.joined", "member.muted", "member.unmuted"]
+CHANGES = ["member.joined", "member.muted", "member.unmuted"]
 OTHERS = ["message", "member.left", "member.banned", "member.role", "room.renamed"]
 
 
 @property_test
-@given(
-    st.lists(st.sampled_from([*STANDINGS, *OTHERS]), min_size=1, max_size=20), st.integers(0, 20), st.integers(0, 20)
-)
+@given(st.lists(st.sampled_from([*CHANGES, *OTHERS]), min_size=1, max_size=20), st.integers(0, 20), st.integers(0, 20))
 def test_what_changes_standings_is_named_however_a_batch_is_split_and_joined(
     kinds: list[str], at: int, other: int
 ) -> None:
     events = [{"seq": seq, "type": kind, "user": f"u{seq}"} for seq, kind in enumerate(kinds, 1)]
-    expected = [(seq, f"u{seq}", kind) for seq, kind in enumerate(kinds, 1) if kind in STANDINGS]
+    expected = [(seq, f"u{seq}", kind) for seq, kind in enumerate(kinds, 1) if kind in CHANGES]
     whole = pack(ROOM, events, 0)
-    assert list(whole.permission_changes) == expected
+    assert list(whole.access_changes) == expected
     at = min(at, len(kinds))
     parts = [part for part in (cut(whole, at) if at else None, trim(whole, at) if at < len(kinds) else None) if part]
     for part in parts:
-        assert list(part.permission_changes) == [change for change in expected if part.first <= change[0] <= part.last]
-    assert [change for each in merge(ROOM, parts) for change in each.permission_changes] == expected
+        assert list(part.access_changes) == [change for change in expected if part.first <= change[0] <= part.last]
+    assert [change for each in merge(ROOM, parts) for change in each.access_changes] == expected
     replica = loaded()
     offered = [each for part in [*parts, cut(whole, max(1, min(other, len(kinds))))] for each in replica.offer(part)]
-    assert [change for each in offered for change in each.permission_changes] == expected
+    assert [change for each in offered for change in each.access_changes] == expected
 
 
 def test_an_end_is_no_change_of_standing_and_the_other_way_round() -> None:
     kinds = ["member.left", "member.muted", "member.removed", "member.joined", "member.invited"]
     one = pack(ROOM, [{"seq": seq, "type": kind, "user": "ann"} for seq, kind in enumerate(kinds, 1)], 0)
     assert one.revocations == ((1, "ann", "member.left"), (3, "ann", "member.removed"))
-    assert one.permission_changes == ((2, "ann", "member.muted"), (4, "ann", "member.joined"))
+    assert one.access_changes == ((2, "ann", "member.muted"), (4, "ann", "member.joined"))
 
 
 def test_a_batch_is_encoded_once_for_all_its_readers() -> None:

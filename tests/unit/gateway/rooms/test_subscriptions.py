@@ -158,7 +158,7 @@ async def test_members_alone_are_present(scene: Scene) -> None:
     assert list(scene.registry.members(ROOM)) == [bob]
 
 
-async def test_a_permission_change_has_the_access_asked_for_again(scene: Scene) -> None:
+async def test_an_access_change_has_the_access_asked_for_again(scene: Scene) -> None:
     _, subscription = await scene.join("ann")
     scene.arrives({"id": "1", "seq": 1, "type": "member.muted", "user": "ann"})
     scene.store.member = False
@@ -203,7 +203,7 @@ async def test_after_what_nobody_foresaw_all_are_asked_to_join_again(scene: Scen
     assert again.events == [1]
 
 
-async def test_who_comes_back_at_the_head_is_not_asked_about_until_permissions_change(scene: Scene) -> None:
+async def test_who_comes_back_at_the_head_is_not_asked_about_until_access_changes(scene: Scene) -> None:
     _, subscription = await scene.join("ann")
     scene.registry.leave(subscription)
     assert scene.registry.knows(ROOM, "ann", 0)

@@ -81,7 +81,7 @@ class Eyes:
 
     @property
     def states(self) -> list[tuple[State, str]]:
-        return [(one.state, one.why) for one in self.watch.standings()]
+        return [(one.state, one.why) for one in self.watch.statuses()]
 
     def last(self, figure: Figure) -> dict[str, float | None]:
         return {name: values[-1] for name, values in self.watch.lines(figure)[1].items()}
@@ -177,7 +177,7 @@ def test_who_does_not_answer_is_named_since_when_and_comes_back(server: Server, 
     assert eyes.last(FIGURES["Replicas that answer"]) == {"gateway": 1}
     server.status = 500
     eyes.look(3)
-    (one,) = eyes.watch.standings()
+    (one,) = eyes.watch.statuses()
     assert (one.state, one.why, one.since) == ("no answer", "HTTP 500", 1_000_006)
     assert eyes.last(FIGURES["Replicas that answer"]) == {"gateway": 0}
     server.status = 200
@@ -215,7 +215,7 @@ def test_all_addresses_of_a_name_are_replicas_and_one_that_vanishes_is_spoken_of
         assert eyes.states == [("no answer", "its name has no address")]
         known += [HOST, "127.0.0.2"]
         eyes.look(2)
-        assert [one.replica.url for one in eyes.watch.standings()] == [first.url, second.url]
+        assert [one.replica.url for one in eyes.watch.statuses()] == [first.url, second.url]
         assert eyes.last(FIGURES["Rooms followed"]) == {"Rooms followed": 2}
         del known[1]
         eyes.look(2)
@@ -231,7 +231,7 @@ def test_no_more_is_kept_than_is_allowed(server: Server) -> None:
     targets = [Target("gateway", server.url), *(Target("nobody", f"http://{name}/metrics") for name in names)]
     eyes = Eyes(*targets)
     eyes.look(2)
-    assert len(eyes.watch.standings()) == MOST_REPLICAS
+    assert len(eyes.watch.statuses()) == MOST_REPLICAS
     assert eyes.watch.left_out == 11
     assert len(eyes.last(FIGURES["Connections"])) == MOST_LINES
 

@@ -13,7 +13,7 @@ from warren.contract.codes import Code
 from warren.contract.queries import Access, Denied
 from warren.supervise import Tasks
 
-from warren_gateway.delivery.batch import EVERYBODY, PermissionChange
+from warren_gateway.delivery.batch import EVERYBODY, AccessChange
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.subscription import Subscription
 
@@ -30,7 +30,7 @@ Ask = Callable[[Subscription], Awaitable[Access]]
 """Asks what somebody is in the room now. Raises QueryDenied or Unavailable."""
 
 
-class PermissionCache:
+class AccessCache:
     """Keeps the access of each of a room's subscriptions up to date. Members among the subscribers are present in it.
 
     The writer decides what people do to the log; this is for what is ephemeral.
@@ -45,7 +45,7 @@ class PermissionCache:
         self._presence = presence
         self._ask = ask
         self._remembered: OrderedDict[str, Access] = OrderedDict()
-        self._changes: deque[PermissionChange] = deque(maxlen=CHANGES)
+        self._changes: deque[AccessChange] = deque(maxlen=CHANGES)
         self._last_change = 0
 
     def remembered(self, user: str, since: int) -> Access | None:
@@ -66,7 +66,7 @@ class PermissionCache:
             subscription.present = False
             self._presence.exit(self._room, subscription.subscriber, revoked=revoked)
 
-    def change(self, changes: tuple[PermissionChange, ...]) -> None:
+    def change(self, changes: tuple[AccessChange, ...]) -> None:
         """What somebody may do has changed, or what everybody may."""
         self._changes += changes
         self._last_change = max(seq for seq, _, _ in changes)
