@@ -14,8 +14,9 @@ from aiormq.exceptions import AMQPChannelError
 
 from warren.broker.backoff import raise_if_cancelled
 from warren.broker.connect import patience
-from warren.broker.errors import Unavailable, translated
+from warren.broker.errors import Unavailable, Unresponsive, translated
 from warren.broker.identity import own_queue
+from warren.broker.standstill import answer_within
 from warren.supervise import contained, failed
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,9 @@ async def until_gone(channel: PikaChannel, queue: AbstractQueue) -> None:
             await asyncio.wait({closed}, timeout=LOOK_EVERY)
             if not closed.done():
                 with translated():
-                    await channel.declare_queue(queue.name, passive=True, timeout=CONSUME_TIMEOUT)
+                    look = channel.declare_queue(queue.name, passive=True)
+                    if await answer_within(look, CONSUME_TIMEOUT) is None:
+                        raise Unresponsive(f"not known in {CONSUME_TIMEOUT} s whether a queue is there")
     finally:
         closed.cancel()
 

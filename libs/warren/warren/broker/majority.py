@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractConnection
 from warren.broker.errors import NoMajority, Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.silence import unblocked
+from warren.broker.standstill import stood_still
 from warren.contract.presence import Knock
 from warren.contract.topology import SHARDS
 from warren.supervise import Tasks
@@ -63,7 +64,9 @@ class _MajorityProbe:
                 if time.monotonic() - self._heard_at > within:
                     raise NoMajority(f"nothing confirmed for {within} s")
                 self._tasks.start(self._probe(shard))
+                began = time.monotonic()
                 await asyncio.sleep(PROBE_EVERY)
+                self._heard_at += stood_still(began, PROBE_EVERY)
         finally:
             self._tasks.cancel()
         raise AssertionError("shards come again and again")

@@ -4,16 +4,14 @@ Heartbeats would, too, in their time. The kernel of a halted node goes on taking
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 from aio_pika.abc import AbstractConnection as PikaConnection
 from aio_pika.abc import UnderlayConnection
 from aiormq.abc import AbstractConnection
 
 from warren.broker.errors import Unavailable, Unresponsive
+from warren.broker.standstill import answer_within
 
-Answer = TypeVar("Answer")
 ASK_EVERY = 1.0
 """Seconds from an answer to the next question, which costs next to nothing: a channel's own process answers it."""
 
@@ -49,19 +47,7 @@ def _transport(connection: PikaConnection) -> UnderlayConnection:
 
 async def _ask(connection: AbstractConnection, within: float) -> None:
     """Ask until an answer does not come in time."""
-    channel = await _in_time(connection.channel(publisher_confirms=False), within)
+    channel = await answer_within(connection.channel(publisher_confirms=False), within)
     if channel is not None:
-        while await _in_time(channel.basic_qos(), within) is not None:  # noqa: ASYNC110  no event tells of a silence
+        while await answer_within(channel.basic_qos(), within) is not None:  # noqa: ASYNC110  no event tells of a silence
             await asyncio.sleep(ASK_EVERY)
-
-
-async def _in_time(question: Coroutine[Any, Any, Answer], within: float) -> Answer | None:
-    """Return the answer, or None if there is none in time. Raises what the question raises."""
-    asking = asyncio.ensure_future(question)
-    try:
-        await asyncio.wait({asking}, timeout=within)
-        return asking.result() if asking.done() else None
-    finally:
-        # Not waited for: aiormq has something to say to the silent peer first.
-        asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
-        asking.cancel()
