@@ -22,6 +22,7 @@ from warren.ops.mongo import StoreUnavailable, translated
 from warren_persistence.domain.decide import apply, decide
 from warren_persistence.domain.room import NOBODY, LogEvent, Room
 from warren_persistence.log.structural import PORTION
+from warren_persistence.projections.rebuild import rebuild_all
 from warren_persistence.store import Store, connect
 
 WITHIN = 60.0
@@ -65,7 +66,7 @@ def lived(seed: int) -> tuple[Room, list[tuple[str, LogEvent, int]]]:
 async def rebuilt(store: Store) -> None:
     """Make anew what is by older rules, as each replica does in the background."""
     for name in await store.projector.outdated():
-        await store.projector.rebuild_all(name)
+        assert await rebuild_all(store.projector, name)
 
 
 async def looked_up(store: Store, room: Room) -> Room:

@@ -12,6 +12,7 @@ from harness.broker_client import BrokerClient
 from harness.stack import Stack
 from harness.tokens import token
 from integration.conftest import Person, Place, become_known, found_by, new_person
+from integration.test_projections import rebuilt
 from warren.contract.ids import new_id
 from warren.contract.wire import utc_now
 from warren_persistence.store import connect
@@ -139,8 +140,7 @@ async def test_whom_an_older_version_knew_is_found_as_by_this_one(stack: Stack) 
     store = connect(url)
     try:
         await store.prepare()
-        for name in await store.projector.outdated():
-            await store.projector.rebuild_all(name)
+        await rebuilt(store)
         for prefix in ("zoe n", "nunez", "NUÑ"):
             assert await store.people.search(prefix, 10) == {"zoe": "Zoë Nuñez"}, prefix
         await store.people.note({"zoe": "Zoe"}, utc_now())

@@ -13,6 +13,7 @@ from warren.ops.settings import read_settings
 from warren_persistence.app import Persistence
 from warren_persistence.config import Settings
 from warren_persistence.projections.projector import NAMES
+from warren_persistence.projections.rebuild import rebuild_all
 from warren_persistence.store import connect
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ async def _rebuild(settings: Settings, projections: list[str]) -> None:
     try:
         for name in projections:
             await store.projector.reset(name)
-            await store.projector.rebuild_all(name)
+            if not await rebuild_all(store.projector, name):
+                sys.exit(f"persistence: {name} is not made anew in all rooms; the log says which, and what failed")
     finally:
         store.close()
 

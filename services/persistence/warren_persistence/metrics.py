@@ -32,6 +32,10 @@ ROOMS_BEHIND = Gauge(
     "warren_projection_rooms_behind",
     "Rooms in which the projections that follow the commits have yet to read what was stored.",
 )
+ROOMS_POSTPONED = Gauge(
+    "warren_projection_rooms_postponed",
+    "Rooms in which a projection failed, or that changed all the while it was made anew. They are tried again.",
+)
 QUERIES_DROPPED = Counter(
     "warren_queries_dropped_total", "Queries of a broker user that sent too many, not read.", ["user"]
 )

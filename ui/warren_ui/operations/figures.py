@@ -128,6 +128,9 @@ SECTIONS: dict[str, tuple[Figure, ...]] = {
         ),
         _counter("Queries", "warren_queries_total", "type"),
         _gauge("Rooms behind", "warren_projection_rooms_behind", about="Those that follow have yet to read them."),
+        _gauge(
+            "Rooms postponed", "warren_projection_rooms_postponed", about="A projection fails there; the log says why."
+        ),
     ),
     "Presence": (
         _gauge("People connected", "warren_presence_people"),

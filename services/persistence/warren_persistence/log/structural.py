@@ -63,22 +63,15 @@ class StructuralEvents:
     def _in(self, rooms: Collection[RoomId]) -> dict[str, Any]:
         return {"type": self._types, "room": {"$in": list(rooms)}}
 
-    async def rooms(self) -> AsyncIterator[list[RoomId]]:
-        """Yield all rooms that have any, PORTION at most at a time."""
-        # Not `distinct`: its answer would be one document, of 16 MB at most.
-        last = ""
-        while True:
-            found: list[RoomId] = []
-            while len(found) < PORTION:
-                with translated():
-                    one = await self._events.find_one(
-                        {"type": self._types, "room": {"$gt": last}},
-                        {"_id": 0, "room": 1},
-                        sort=[("room", ASCENDING)],
-                    )
+    async def rooms(self, after: RoomId, limit: int) -> list[RoomId]:
+        """Return the first rooms by id that have any, those that sort after `after`."""
+        # Not `distinct`: it knows no limit, and its answer would be one document, of 16 MB at most.
+        found: list[RoomId] = []
+        with translated():
+            while len(found) < limit:
+                later = {"type": self._types, "room": {"$gt": found[-1] if found else after}}
+                one = await self._events.find_one(later, {"_id": 0, "room": 1}, sort=[("room", ASCENDING)])
                 if one is None:
                     break
-                found.append(last := one["room"])
-            if not found:
-                return
-            yield found
+                found.append(one["room"])
+        return found

@@ -66,20 +66,16 @@ class Checkpoints:
         async for found in portions(self._rooms.find({"behind": True}), portion):
             yield found
 
-    async def count_behind(self) -> int:
-        """Return how many rooms the following projections have yet to read."""
+    async def caught_up(self, found: Collection[Mapping[str, Any]], leading: str) -> int:
+        """Note that nothing is behind in these rooms; return in how many the leading one has not gone on meanwhile."""
+        if not found:
+            return 0
+        writes = [
+            UpdateOne({"_id": one["_id"], f"{leading}.seq": one[leading]["seq"]}, {"$unset": {"behind": ""}})
+            for one in found
+        ]
         with translated():
-            return int(await self._rooms.count_documents({"behind": True}))
-
-    async def caught_up(self, found: Collection[Mapping[str, Any]], leading: str) -> None:
-        """Note that nothing is behind in these rooms, where the leading projection has not gone on meanwhile."""
-        if found:
-            writes = [
-                UpdateOne({"_id": one["_id"], f"{leading}.seq": one[leading]["seq"]}, {"$unset": {"behind": ""}})
-                for one in found
-            ]
-            with translated():
-                await self._rooms.bulk_write(writes, ordered=False)
+            return int((await self._rooms.bulk_write(writes, ordered=False)).matched_count)
 
     async def _write(self, fields: Mapping[RoomId, Mapping[str, Any]], behind: Versions) -> None:
         """`behind`: the rules by which projections begin that have read nothing yet; the others are behind then."""

@@ -5,23 +5,26 @@ Every replica does, and looks again after those that died; what two do at a time
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from warren.ops.mongo import StoreUnavailable
-from warren.supervise import failed
+from warren.supervise import contained, endless
 
 from warren_persistence import metrics
 from warren_persistence.projections.projector import Projector
+from warren_persistence.projections.rebuild import Rebuild
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 5.0
-"""Seconds between looks for what another replica left behind."""
+"""Seconds between looks for what another replica left behind, and for what failed."""
 PORTION = 100
 """Rooms looked after at once."""
 
 
 class ProjectionFollower:
-    """Reads after the writer."""
+    """Reads after the writer. What is made anew is a task beside it: that takes long, and nobody waits for it."""
 
     def __init__(self, projector: Projector) -> None:
         self._projector = projector
@@ -33,20 +36,17 @@ class ProjectionFollower:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        outdated = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(endless(self._follow()))
+            group.create_task(self._rebuild_outdated())
+
+    async def _follow(self) -> None:
         while True:
-            try:
-                if outdated:
-                    for name in await self._projector.outdated():
-                        await self._projector.rebuild_all(name)
-                    outdated = False
-                await self._projector.follow(PORTION)
-                metrics.ROOMS_BEHIND.set(await self._projector.checkpoints.count_behind())
-            except StoreUnavailable as error:
-                log.warning("projections wait", extra={"error": str(error)})
-                await asyncio.sleep(LOOK_EVERY)
-            except Exception as error:
-                failed("projections", error)
+            done = False
+            with _contained():
+                metrics.ROOMS_BEHIND.set(await self._projector.follow(PORTION))
+                done = True
+            if not done:
                 await asyncio.sleep(LOOK_EVERY)
             await self._wait()
 
@@ -57,3 +57,32 @@ class ProjectionFollower:
         except TimeoutError:
             pass
         self._woken.clear()
+
+    async def _rebuild_outdated(self) -> None:
+        names: list[str] | None = None
+        while names is None:
+            with _contained():
+                names = await self._projector.outdated()
+            if names is None:
+                await asyncio.sleep(LOOK_EVERY)
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(self._rebuild(name))
+
+    async def _rebuild(self, name: str) -> None:
+        rebuild = Rebuild(self._projector, name)
+        while not rebuild.finished:
+            with _contained():
+                await rebuild.advance()
+            if not rebuild.finished:
+                await asyncio.sleep(LOOK_EVERY)
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Let what fails be tried again."""
+    with contained("projections"):
+        try:
+            yield
+        except StoreUnavailable as error:
+            log.warning("projections wait", extra={"error": str(error)})
