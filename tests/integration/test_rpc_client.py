@@ -8,9 +8,11 @@ from typing import Literal
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from harness.background import background_tasks
 from harness.broker_client import WITHIN
 from harness.stack import Stack
 from warren.broker.command_client import CommandClient, by_shard
+from warren.broker.errors import Unroutable
 from warren.broker.publisher import Publisher
 from warren.broker.reply_queue import ReplyQueue
 from warren.broker.rpc_client import RpcClient
@@ -56,15 +58,14 @@ async def queue_of(connection: AbstractConnection, *keys: str) -> "asyncio.Queue
 @asynccontextmanager
 async def asking(connection: AbstractConnection) -> AsyncIterator[RpcClient]:
     """Return somebody who asks on the test's exchange."""
-    publisher = Publisher(confirm=False)
-    rpc = RpcClient(publisher, EXCHANGE)
-    publishing = asyncio.create_task(publisher.serve(connection))
-    try:
-        async with served(connection, ReplyQueue(CommandClient(publisher, by_shard), rpc)):
-            yield rpc
-    finally:
-        publishing.cancel()
-        await asyncio.gather(publishing, return_exceptions=True)
+    publisher, confirmed = Publisher(confirm=False), Publisher()
+    rpc = RpcClient(publisher, EXCHANGE, confirmed)
+    answers = ReplyQueue(CommandClient(publisher, by_shard), rpc)
+    async with (
+        background_tasks(publisher.serve(connection), confirmed.serve(connection)),
+        served(connection, answers),
+    ):
+        yield rpc
 
 
 class Search(Wire):
@@ -141,4 +142,13 @@ async def test_a_query_of_another_service_comes_to_its_queue_alone(connection: A
         question = asyncio.create_task(rpc.ask(Search(), DirectoryPage))
         await answer(connection, await theirs.get())
         assert await question == ANSWER
+        assert ours.empty()
+
+
+async def test_a_query_that_no_queue_takes_is_unavailable_at_once(connection: AbstractConnection) -> None:
+    """It is not waited for and asked again, as an answer is: the broker says so."""
+    ours = await queue_of(connection, QUERY_KEY, *QUERY_TYPES)
+    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+        with pytest.raises(Unroutable, match=f"no queue takes what is asked as {Search().type}"):
+            await rpc.ask(Search(), DirectoryPage)
         assert ours.empty()

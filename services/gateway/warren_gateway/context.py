@@ -58,7 +58,7 @@ class AppContext:
         self.command_client = CommandClient(self.confirmed, by_shard, self._observe)
         self.storing = Commands(lambda: self.command_client.waited)
         self.reading = Outcomes()
-        self.rpc = ObservedRpcClient(self.unconfirmed, self.reading)
+        self.rpc = ObservedRpcClient(self.unconfirmed, self.confirmed, self.reading)
         self.sign_ins = SignInLog(self.rpc)
         keys = self.key_set or Secret(secret)
         second = None if settings.second_secret is None else settings.second_secret.get_secret_value()

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator
 from traceback import walk_tb
 from typing import Any
 
-from aio_pika.exceptions import AMQPError, DeliveryError
+from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 
 LIBRARIES = frozenset({"aio_pika", "aiormq", "pamqp"})
 
@@ -17,6 +17,10 @@ class Unavailable(Exception):
 
 class Nacked(Unavailable):
     """The broker has the message and did not take it, for one queue at least: full, or on a node that is down."""
+
+
+class Unroutable(Nacked):
+    """No queue takes such a message: who takes them is not set up here."""
 
 
 class Unresponsive(Unavailable):
@@ -64,6 +68,8 @@ def loss(error: BaseException) -> Unavailable | None:
         return first and type(first)(str(first))  # another one: what it comes of is no part of what it caused
     if isinstance(error, Unavailable):
         return error
+    if isinstance(error, PublishError):
+        return Unroutable(repr(error))
     if isinstance(error, DeliveryError):
         return Nacked(repr(error))
     if isinstance(error, TimeoutError):

@@ -71,7 +71,8 @@ class Publisher:
     ) -> None:
         """Publish one message; `properties` are AMQP's (`correlation_id`, `reply_to`, `headers`, `expiration` …).
 
-        `mandatory`: a message that no queue takes is an error. Raises Unavailable.
+        `mandatory`: a message that no queue takes is Unroutable; only with `confirm` does anybody hear of it. Raises
+        Unavailable.
         """
         with translated(), sending(exchange, key, properties) as traced:
             async with asyncio.timeout(self._timeout), self._window:

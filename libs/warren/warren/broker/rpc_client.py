@@ -1,21 +1,22 @@
 """Asks whichever service answers a type of query, over the broker; the answers come to the process's mailbox."""
 
 import asyncio
-import contextlib
 import logging
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, Unroutable
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Code
 from warren.contract.ids import new_id
 from warren.contract.queries import ANSWER, QUERY_TYPES, Denied
 from warren.contract.topology import QUERIES, QUERY_KEY
+from warren.throttle import LogThrottle
 from warren.untrusted import first_error
 
 log = logging.getLogger(__name__)
+_throttle = LogThrottle()
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -53,8 +54,13 @@ class TypedQuery(Protocol):
 class RpcClient:
     """Request and reply. `exchange`: where queries go; bots have one of their own."""
 
-    def __init__(self, publisher: Publisher, exchange: str = QUERIES) -> None:
+    def __init__(self, publisher: Publisher, exchange: str = QUERIES, confirmed: Publisher | None = None) -> None:
+        """`confirmed`: by which queries go of services that may not be set up; without it nobody hears that one is not.
+
+        Persistence always is: its queries cost no confirm.
+        """
         self._publisher = publisher
+        self._confirmed = confirmed
         self._exchange = exchange
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self._reply_to: str | None = None
@@ -74,7 +80,7 @@ class RpcClient:
             self._opened.set()
 
     async def ask(self, query: TypedQuery, kind: type[A]) -> A:
-        """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
+        """Return the answer, of the type that this query has. Raises QueryDenied, Unroutable or Unavailable."""
         if self.reply_to is None or len(self._pending) >= PENDING_LIMIT:
             raise Unavailable("no mailbox, or too many queries")
         correlation = new_id()
@@ -82,10 +88,7 @@ class RpcClient:
         try:
             async with asyncio.timeout(TIMEOUT):
                 asked = query.model_dump_json().encode()
-                with contextlib.suppress(TimeoutError, Unavailable):
-                    async with asyncio.timeout(AGAIN_AFTER):
-                        await self._publish(query.type, asked, correlation, AGAIN_AFTER)
-                        await asyncio.wait([future])
+                await self._ask_once(query.type, asked, correlation, future)
                 if not future.done():
                     await self._opened.wait()
                     await self._publish(query.type, asked, correlation, TIMEOUT - AGAIN_AFTER)
@@ -101,18 +104,33 @@ class RpcClient:
             raise QueryDenied(answer)
         return answer
 
+    async def _ask_once(self, kind: str, body: bytes, correlation: str, future: asyncio.Future[bytes]) -> None:
+        """Ask and wait for the answer, unless it takes longer than AGAIN_AFTER. Raises Unroutable."""
+        try:
+            async with asyncio.timeout(AGAIN_AFTER):
+                await self._publish(kind, body, correlation, AGAIN_AFTER)
+                await asyncio.wait([future])
+        except Unroutable:
+            raise
+        except (TimeoutError, Unavailable):
+            log.debug("asked again", extra={"query": kind})
+
     async def _publish(self, kind: str, body: bytes, correlation: str, within: float) -> None:
         """Publish by the type, and by the old key as well if persistence's queue may not be bound with the type yet."""
-        headers: dict[str, Any] = dict(_OLD_KEY) if kind in QUERY_TYPES else {}
-        await self._publisher.publish(
-            self._exchange,
-            kind,
-            body,
-            headers=headers,
-            correlation_id=correlation,
-            reply_to=self.reply_to,
-            expiration=str(int(within * 1_000)),
-        )
+        properties: dict[str, Any] = {
+            "correlation_id": correlation,
+            "reply_to": self.reply_to,
+            "expiration": str(int(within * 1_000)),
+            "headers": dict(_OLD_KEY) if kind in QUERY_TYPES else {},
+        }
+        if kind in QUERY_TYPES or self._confirmed is None:
+            await self._publisher.publish(self._exchange, kind, body, **properties)
+            return
+        try:
+            await self._confirmed.publish(self._exchange, kind, body, mandatory=True, **properties)
+        except Unroutable as error:
+            _throttle.warn(log, kind, "nobody answers queries of this type", query=kind, exchange=self._exchange)
+            raise Unroutable(f"no queue takes what is asked as {kind}: is its service set up?") from error
 
     def answered(self, correlation: str | None, body: bytes) -> None:
         """Take an answer from the mailbox; one that nobody waits for any more is dropped."""

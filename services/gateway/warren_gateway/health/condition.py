@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel
-from warren.broker.errors import Unavailable
+from warren.broker.errors import Unavailable, Unroutable
 from warren.broker.publisher import Publisher
 from warren.broker.rpc_client import RpcClient, TypedQuery
 from warren.contract.codes import Code
@@ -69,15 +69,17 @@ class Commands(Outcomes):
 class ObservedRpcClient(RpcClient):
     """An asker that takes note of what comes of its queries."""
 
-    def __init__(self, publisher: Publisher, outcomes: Outcomes) -> None:
-        super().__init__(publisher)
+    def __init__(self, publisher: Publisher, confirmed: Publisher, outcomes: Outcomes) -> None:
+        super().__init__(publisher, confirmed=confirmed)
         self._outcomes = outcomes
 
     async def ask(self, query: TypedQuery, kind: type[A]) -> A:
-        """Return the answer, of the type that this query has. Raises QueryDenied or Unavailable."""
+        """Return the answer, of the type that this query has. Raises QueryDenied, Unroutable or Unavailable."""
         began = time.monotonic()
         try:
             answer = await super().ask(query, kind)
+        except Unroutable:  # a service that is not set up: what gateways are there for works or does not, as before
+            raise
         except Unavailable:
             self._outcomes.failed(time.monotonic() - began)
             raise
