@@ -11,6 +11,7 @@ from harness.fake_broker import FakeBroker, Fault
 from pamqp import commands as spec
 from pamqp.base import Frame
 from warren.broker import consumer
+from warren.broker import nodes as nodes_module
 from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.connect import connect, drop
 from warren.broker.errors import NoMajority, translated
@@ -30,6 +31,15 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 SET_UP = 12
 """Answers until all that is tried here is set up."""
 Serve = Callable[[AbstractConnection], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a refused connection waits for, somebody who changes something, does not come here."""
+    monkeypatch.setattr(nodes_module, "REFUSED_EVERY", PATIENCE)
+    defaults = consumer.consume.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "within", PATIENCE)  # to set CONSUME_TIMEOUT now would change nothing
 
 
 def nodes_of(urls: str) -> Nodes:
@@ -102,11 +112,8 @@ async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault,
 
 @pytest.mark.parametrize("serve", ["mailbox", "shards"])
 @pytest.mark.parametrize("deaf", [spec.Queue.Declare, spec.Basic.Consume, spec.Basic.Qos])
-async def test_what_is_never_answered_is_asked_again(
-    serve: str, deaf: type[Frame], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_never_answered_is_asked_again(serve: str, deaf: type[Frame]) -> None:
     """Everything else is answered, so that the connection looks as if all were well."""
-    monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)
     async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         peer.deaf = {deaf}
         task = asyncio.create_task(link(peer.url, SERVES[serve]()).run())
