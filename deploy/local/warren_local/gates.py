@@ -27,6 +27,8 @@ SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--du
 
 In pytest's order, which has the unit tests last: small files, so that all processes end at the same time.
 """
+UNIT = "tests/unit"
+"""Tests that need no servers."""
 LONG = (
     "tests/faults", "tests/fuzz",
     *(f"tests/integration/test_{name}.py" for name in ("openapi", "member_removal", "transport_switching")),
@@ -60,9 +62,12 @@ def lint() -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run every gate, or pytest alone with the arguments given."""
+    """Run every gate, or pytest alone with the arguments given: side by side where a folder is among them."""
     if arguments:
-        return _become("pytest", *arguments)
+        folders = [argument for argument in arguments if (repository() / argument).is_dir()]
+        if not all(folder.startswith(UNIT) for folder in folders):
+            prepare()
+        return _become("pytest", *(SIDE_BY_SIDE if folders else ()), *arguments)
     if code := lint():
         return code
     print("== pytest", flush=True)

@@ -1,11 +1,14 @@
-"""`./dev bench`: what there is not is said in a sentence, and what runs beside something else takes other ports."""
+"""`./dev bench`: what there is not is said in a sentence, and what runs beside something else takes other ports.
+
+`./dev test`: folders are shared by processes.
+"""
 
 import subprocess
 import sys
 
 import pytest
 from warren_local.__main__ import main
-from warren_local.gates import CLUSTER, LONG
+from warren_local.gates import CLUSTER, LONG, SIDE_BY_SIDE
 from warren_local.home import repository
 
 
@@ -33,3 +36,23 @@ def test_benchmarks_take_the_ports_that_they_are_given() -> None:
 def test_what_has_a_long_form_is_there() -> None:
     """A renamed file would be left out, since pytest is given others beside it."""
     assert [path for path in (*LONG, CLUSTER) if not (repository() / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tests/unit"], [*SIDE_BY_SIDE, "tests/unit"]),
+        (["tests/unit", "-n0"], [*SIDE_BY_SIDE, "tests/unit", "-n0"]),  # the last one counts
+        (["tests/unit/local/test_gates.py"], ["tests/unit/local/test_gates.py"]),
+        (["-k", "view"], ["-k", "view"]),
+    ],
+)
+def test_folders_are_tested_side_by_side(
+    arguments: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository())
+    ran: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, command: ran.append(command))
+    monkeypatch.setattr("sys.argv", ["./dev", "test", *arguments])
+    main()
+    assert ran == [[sys.executable, "-m", "pytest", *expected]]
