@@ -32,7 +32,7 @@ from harness.resilient_client import ResilientClient, fresh_room, join_room, sig
 from harness.stack import Stack
 from harness.transport import TRANSPORTS
 from warren.bot.broker.chat import COMMAND_RATE
-from warren.broker.dead import open_dead_letters
+from warren.broker.dead_letters import open_dead_letters
 from warren.contract.bots import is_bot
 from warren.contract.ids import new_id
 from warren_persistence.bots.admission import BOTS
@@ -44,7 +44,7 @@ WINDOW = 30
 """Messages of a room that wait for their answer, at most: more than that would outgrow what a bot may say."""
 DEATHS = ("answers", "at work", "answers", "at once", "at work", "connected")
 """When a bot dies, over and over: in the midst of it, with all of its queue before it, at birth, before it consumes."""
-LOGGED = {"at work": b"bot at work", "connected": b"broker connected"}
+LOGGED = {"at work": b"bot active", "connected": b"broker connected"}
 SMALL = 20
 """Messages that the queue of the bot that reads slowly may hold."""
 CHATTER = 5

@@ -298,11 +298,11 @@ async def test_announcements_are_lost(stack: Stack, rounds: int, record: Record)
 async def test_a_shard_that_hears_nothing_is_let_go_and_taken_again(stack: Stack, record: Record) -> None:
     async with party(stack) as found:
         replica = holder(stack, next(iter(found.joiner.lists)))
-        before = len(log_lines(replica.log, "shard let go"))
+        before = len(log_lines(replica.log, "shard released"))
         async with unbound(stack, {shard(room) for room in found.joiner.lists}):
             await found.change()
             await announced(found)
-            await logged(replica, "shard let go", before)
+            await logged(replica, "shard released", before)
             assert found.observers.wrong()
         record("right after a shard's silence", await found.seen(time.monotonic(), WITHIN))
 

@@ -38,12 +38,12 @@ ASTRAY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Something that a login may publish. `to`: the exchange; None is the default one, straight to a mailbox."""
+    """Something that a login may publish. `to`: the exchange; None is the default one, straight to a reply queue."""
 
     to: str | None
     shape: SchemaValues
     answers: str | None = None
-    """The message type, of what goes to a mailbox."""
+    """The message type, of what goes to a reply queue."""
 
 
 _COMMANDS = SchemaValues.of(commands.Commands)
@@ -121,7 +121,7 @@ class Broker:
         mouth = self._mouths[who]
         found: dict[str, Any] = {
             "user_id": mouth.user,
-            "reply_to": mouth.mailbox,
+            "reply_to": mouth.reply_queue,
             "correlation_id": f"c{rng.randrange(9)}",
             "content_type": "application/json",
             "message_type": kind.answers,

@@ -30,12 +30,12 @@ UNENCODABLE = (PAMQPException, TypeError, ValueError, OverflowError)
 class Publisher:
     """Publishes whatever it is told to; what the broker refuses costs the connection, and it has another.
 
-    `mailbox`: what a queue of its own could be called; it reads no answers. `taken`: how much the broker has taken.
+    `reply_queue`: what a queue of its own could be called; it reads no answers. `taken`: how much the broker has taken.
     """
 
     def __init__(self, url: str, connection: AbstractConnection) -> None:
         self.user = login(connection)
-        self.mailbox = own_queue(connection)
+        self.reply_queue = own_queue(connection)
         self.taken = 0
         self._url = url
         self._connection: AbstractConnection | None = connection

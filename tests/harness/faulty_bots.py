@@ -70,7 +70,7 @@ def answers(name: str) -> Bot:
     return bot
 
 
-LOOK_EVERY = 0.01
+CHECK_EVERY = 0.01
 """Seconds between two looks at the gate."""
 
 
@@ -84,7 +84,7 @@ def reads() -> Bot:
     @bot.message()
     async def note(message: Message) -> None:
         while gate.exists():  # noqa: ASYNC110, ASYNC240  # a look at a file system that is not slow
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_EVERY)
         notes.write(f"{message.room} {message.seq}\n")
 
     return bot

@@ -593,7 +593,7 @@ class Simulation:
                     assert client.known(room) == (None if gateway.rosters[room].people is None else self.expected(room))
         shard = self.active.shard
         assert shard is not None
-        assert shard.settled
+        assert shard.complete
         assert set(shard._rooms) == {room for (room, _), stay in self.stays.items() if stay.clients}
         assert sorted(shard.connected) == sorted({client.user for client in self.clients})
         assert (shard._graces, shard._due, shard._status_requests) == (type(shard._graces)(), {}, set())

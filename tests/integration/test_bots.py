@@ -52,7 +52,7 @@ from integration.test_broker_rights import (
     purge,
 )
 from warren.bot import Bot, Message, Policy, Timer
-from warren.broker.dead import open_dead_letters
+from warren.broker.dead_letters import open_dead_letters
 from warren.contract.ids import new_id
 from warren.contract.topology import (
     BOT_COMMANDS,
@@ -491,12 +491,12 @@ async def test_what_it_says_about_whose_it_is_is_not_believed(
 
 
 async def test_it_has_nobody_else_answered(stack: Stack, thief: BrokerClient, den: str) -> None:
-    mailbox = f"gateway.{new_id()}"
+    reply_queue = f"gateway.{new_id()}"
     async with connect_broker(stack.amqp_url("gateway")) as gateway:
-        await gateway.declare(mailbox)
-        await thief.command(send_command(den, "ann", "as ann"), reply_to=mailbox)
+        await gateway.declare(reply_queue)
+        await thief.command(send_command(den, "ann", "as ann"), reply_to=reply_queue)
         assert await outcome(thief, send_command(den, "ann", "as ann")) == "forbidden"  # the other one is dealt with
-        assert await gateway.depth(mailbox) == 0
+        assert await gateway.depth(reply_queue) == 0
 
 
 async def test_a_letter_that_is_sent_again_comes_in_its_name(stack: Stack, thief: BrokerClient) -> None:

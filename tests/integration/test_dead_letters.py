@@ -7,7 +7,7 @@ import aio_pika
 import pytest
 from harness.stack import Stack
 from warren.broker.bots import declare_bot, remove_bot
-from warren.broker.dead import open_dead_letters
+from warren.broker.dead_letters import open_dead_letters
 from warren.contract.bots import bot_dead_exchange, bot_queue
 
 BOT = "orderly"

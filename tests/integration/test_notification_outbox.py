@@ -39,7 +39,7 @@ async def store(stack: Stack) -> AsyncIterator[Store]:
 async def channel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AbstractChannel]:
     """Return a channel on which notices go to an exchange of the test's own."""
     monkeypatch.setattr(courier, "COMMANDS", EXCHANGE)
-    monkeypatch.setattr(courier, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(courier, "CHECK_EVERY", 0.1)
     async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
         found = await connection.channel()
         await found.declare_exchange(EXCHANGE, "direct", auto_delete=True)

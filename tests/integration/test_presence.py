@@ -20,7 +20,7 @@ from harness.stack import Stack
 from integration.conftest import Person, Place, become_known, new_person, new_place
 from integration.test_member_removal import ENDS, act, let_in
 from warren.contract.ids import inbox_room
-from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Goodbye
+from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Goodbye, PresenceChange
 from warren.contract.topology import CONTROL, PRESENCE, shard, shard_key
 
 WITHIN = 60.0
@@ -558,9 +558,9 @@ async def test_what_arrives_after_a_goodbye_does_not_bring_the_gateway_back(
 ) -> None:
     """The last announcement goes another way through the broker than the goodbye, and may come after it."""
     number, name = shard(place.room), f"gateway-x/{place.room}"
-    bob = Attendance(room=place.room, user=place.bob.id, name="bob", status="online")
+    bob = PresenceChange(room=place.room, user=place.bob.id, name="bob", status="online")
 
-    async def announce(seq: int, *changes: Attendance) -> None:
+    async def announce(seq: int, *changes: PresenceChange) -> None:
         said = Announcement(gateway=name, shard=number, seq=seq, full=seq == 1, changes=list(changes))
         await broker.publish(PRESENCE, shard_key(number), said.model_dump_json().encode())
 

@@ -75,10 +75,10 @@ class Search(Wire):
 
 
 @asynccontextmanager
-async def served(connection: AbstractConnection, mailbox: ReplyQueue) -> AsyncIterator[None]:
+async def served(connection: AbstractConnection, reply_queue: ReplyQueue) -> AsyncIterator[None]:
     """Let answers come on this connection meanwhile."""
     opened = asyncio.Event()
-    serving = asyncio.create_task(mailbox.serve(connection, opened.set))
+    serving = asyncio.create_task(reply_queue.serve(connection, opened.set))
     try:
         await opened.wait()
         yield
@@ -93,17 +93,17 @@ async def answer(connection: AbstractConnection, query: AbstractIncomingMessage)
     await (await connection.channel()).default_exchange.publish(message, query.reply_to)
 
 
-@pytest.mark.parametrize("lost", ["query", "mailbox"])
+@pytest.mark.parametrize("lost", ["query", "reply_queue"])
 async def test_what_got_lost_is_asked_once_more(
     connection: AbstractConnection, came: "asyncio.Queue[AbstractIncomingMessage]", lost: str
 ) -> None:
     publisher = Publisher(confirm=False)
     rpc = RpcClient(publisher, EXCHANGE)
-    mailbox = ReplyQueue(CommandClient(publisher, by_shard), rpc)
+    reply_queue = ReplyQueue(CommandClient(publisher, by_shard), rpc)
     publishing = asyncio.create_task(publisher.serve(connection))
     try:
         async with asyncio.timeout(WITHIN):
-            async with served(connection, mailbox):
+            async with served(connection, reply_queue):
                 asking = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
                 first = await came.get()
                 if lost == "query":
@@ -111,7 +111,7 @@ async def test_what_got_lost_is_asked_once_more(
                     assert await asking == ANSWER
                     return
             assert rpc.reply_to is None
-            async with served(connection, mailbox):
+            async with served(connection, reply_queue):
                 again = await came.get()
                 assert again.reply_to not in (None, first.reply_to)
                 await answer(connection, again)

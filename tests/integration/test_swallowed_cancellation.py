@@ -27,7 +27,7 @@ Nobody = cast(Any, None)
 PUBLISHER = Publisher()
 SERVE: dict[str, Callable[[AbstractConnection], Awaitable[None]]] = {
     "shards": Shards("test", shard_queue, 1, lambda *_: None, lambda _: None, count=1).serve,
-    "mailbox": ReplyQueue(CommandClient(PUBLISHER, by_shard), RpcClient(PUBLISHER)).serve,
+    "reply_queue": ReplyQueue(CommandClient(PUBLISHER, by_shard), RpcClient(PUBLISHER)).serve,
     "publisher": PUBLISHER.serve,
     "events": BucketQueue(EVENTS, 1, lambda _: None, lambda: None).serve,
     "queries": QueryConsumer(Nobody, PUBLISHER, "epoch", frozenset()).serve,
@@ -64,7 +64,7 @@ async def ends(task: "asyncio.Task[None]") -> None:
 
 @pytest.mark.parametrize("what", SERVE)
 async def test_it_ends(stack: Stack, told: asyncio.Event, what: str) -> None:
-    user = {"mailbox": "gateway", "events": "gateway", "presence": "presence"}.get(what, "persistence")
+    user = {"reply_queue": "gateway", "events": "gateway", "presence": "presence"}.get(what, "persistence")
     async with await aio_pika.connect(stack.amqp_url(user), timeout=WITHIN) as connection:
         task = asyncio.ensure_future(SERVE[what](connection))
         await told.wait()

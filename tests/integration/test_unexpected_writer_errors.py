@@ -16,7 +16,7 @@ from harness.resilient_client import fresh_room, make_room
 from harness.stack import Stack
 from integration.conftest import Person, new_person
 from pymongo.database import Database
-from warren.broker.dead import open_dead_letters
+from warren.broker.dead_letters import open_dead_letters
 from warren.contract.codes import Code
 from warren.contract.topology import shard, shard_queue
 

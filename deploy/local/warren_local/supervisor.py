@@ -21,7 +21,7 @@ from .servers import Broker, Server
 from .service import Service
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Tell the person at the terminal."""
     print(line, flush=True)
 
@@ -69,7 +69,7 @@ class Supervisor:
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
-            say("Stopping ...")
+            print_line("Stopping ...")
         await self._end(work)
         stop.cancel()
         if work.done() and not work.cancelled() and (error := work.exception()) and not self._stop.is_set():
@@ -96,7 +96,9 @@ class Supervisor:
         wanted = [name for name in table.BOTS if self.replicas[name]]
         if not isinstance(broker, RabbitMQ):
             for name in wanted:
-                say(f"The bot {name} does not run: its login is the operator's to make on this broker (docs/bots.md).")
+                print_line(
+                    f"The bot {name} does not run: its login is the operator's to make on this broker (docs/bots.md)."
+                )
                 self.replicas[name] = 0
             return {}
         given = [asyncio.to_thread(bots.give, self.home, broker, name, table.BOTS[name]) for name in wanted]
@@ -110,10 +112,10 @@ class Supervisor:
         broker = await asyncio.to_thread(servers.broker, self.home, self.ports.amqp)
         database = await asyncio.to_thread(servers.database, self.home, self.ports.mongodb)
         units = [self._add("rabbitmq", broker), self._add("mongodb", database)]
-        say("Starting RabbitMQ and MongoDB ...")
+        print_line("Starting RabbitMQ and MongoDB ...")
         await self._all(units, Unit.start)
         await asyncio.to_thread(topology.declare, broker.url)
-        say("Starting the services ...")
+        print_line("Starting the services ...")
         return broker, database
 
     def _add(self, service: str, process: Server | Service) -> Unit:
@@ -133,7 +135,7 @@ class Supervisor:
             await self._death(unit)
             unit.history = unit.history.died(time.monotonic())
             delay = unit.history.delay
-            say(f"{unit.process.name} died; starting it again {f'in {delay:.0f} s' if delay else 'now'}.")
+            print_line(f"{unit.process.name} died; starting it again {f'in {delay:.0f} s' if delay else 'now'}.")
             await asyncio.sleep(delay)
             unit.row.restarts += 1
             began = time.monotonic()
@@ -142,9 +144,9 @@ class Supervisor:
                 if unit.service == "rabbitmq":
                     # RabbitMQ 3 loses what was declared within some two seconds before it was killed.
                     await asyncio.to_thread(topology.declare, unit.process.url)
-                say(f"{unit.process.name} is back after {time.monotonic() - began:.1f} s.")
+                print_line(f"{unit.process.name} is back after {time.monotonic() - began:.1f} s.")
             except LocalError as error:
-                say(str(error))
+                print_line(str(error))
             self._save()
 
     async def _death(self, unit: Unit) -> None:
@@ -178,11 +180,11 @@ class Supervisor:
         self.state.save(self.home)
 
     def _announce(self, seconds: float, endpoints: table.Endpoints) -> None:
-        say(f"Warren is up after {seconds:.1f} s.")
-        say(f"  RabbitMQ    {_without_password(endpoints.amqp_urls[topology.ADMINISTRATOR])}")
-        say(f"  MongoDB     {_without_password(endpoints.mongo_url)}")
+        print_line(f"Warren is up after {seconds:.1f} s.")
+        print_line(f"  RabbitMQ    {_without_password(endpoints.amqp_urls[topology.ADMINISTRATOR])}")
+        print_line(f"  MongoDB     {_without_password(endpoints.mongo_url)}")
         for line in addresses(self.home, self.state.rows):
-            say(line)
+            print_line(line)
 
 
 def addresses(home: Path, rows: Iterable[state.Row]) -> list[str]:
@@ -209,7 +211,7 @@ def check(home: Path, ports: Ports, replicas: Mapping[str, int]) -> None:
     """Raise LocalError if `up` cannot work here: a port is taken; ends leftovers on the way."""
     home.mkdir(parents=True, exist_ok=True)
     if ended := pidfile.clear_all(home):
-        say(f"Ended what an earlier run left behind: {', '.join(ended)}.")
+        print_line(f"Ended what an earlier run left behind: {', '.join(ended)}.")
     for service, count in replicas.items():
         for i in range(1, count + 1):
             require_free(ports.service(service, i), f"{service}-{i}")

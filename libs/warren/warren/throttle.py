@@ -1,4 +1,4 @@
-"""Log lines that somebody could cause without end: each is said once, and then rarely."""
+"""Log lines that somebody could cause without end: each is logged once, and then rarely."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from warren.rates import Bucket
 
 EVERY = 60.0
-"""Seconds between two times that the same thing is said."""
+"""Seconds between two times that the same thing is logged."""
 KINDS = 100
 """Things that are told apart; whoever causes more of them at a time makes the oldest forgotten."""
 LINES, LINES_A_SECOND = 10.0, 1 / 6
@@ -20,19 +20,19 @@ class LogThrottle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._said: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
-        """When each was last said, and how often it was not since."""
+        self._logged: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+        """When each was last logged, and how often it was not since."""
         self._lines = Bucket.full(LINES_A_SECOND, LINES, clock())
 
     def due(self, what: Hashable) -> int | None:
-        """Return how often this was passed over since it was last said, or None if it is to be passed over now."""
+        """Return how often this was passed over since it was last logged, or None if it is to be passed over now."""
         now = self._clock()
-        at, passed = self._said.get(what, (now - EVERY, 0))
-        said = now - at >= EVERY and self._lines.take(now)
-        self._said[what] = (now, 0) if said else (at, passed + 1)
-        if len(self._said) > KINDS:
-            self._said.popitem(last=False)
-        return passed if said else None
+        at, passed = self._logged.get(what, (now - EVERY, 0))
+        logged = now - at >= EVERY and self._lines.take(now)
+        self._logged[what] = (now, 0) if logged else (at, passed + 1)
+        if len(self._logged) > KINDS:
+            self._logged.popitem(last=False)
+        return passed if logged else None
 
     def warn(self, logger: logging.Logger, what: Hashable, message: str, **extra: object) -> None:
         """Log a warning if this is due; `passed_over` in it says how often it was not."""

@@ -78,8 +78,8 @@ def first_error(error: ValidationError) -> str:
 def sentence(error: Mapping[str, Any]) -> str:
     """Return what one of pydantic's errors says, and where."""
     where = ".".join(shown(str(part)) for part in error["loc"])
-    said = str(error["msg"]).removeprefix("Value error, ")
-    return shown(f"{where}: {said}" if where else said)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return shown(f"{where}: {message}" if where else message)
 
 
 def shown(text: str) -> str:

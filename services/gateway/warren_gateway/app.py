@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 UNTRACED = frozenset({"/v1/sse", "/v1/poll", "/healthz", "/readyz", "/metrics"})
 START_WITHIN = 5.0
 """Seconds until it listens though something is missing, for `/readyz` to say what."""
-LOOK_EVERY = 0.05
+CHECK_EVERY = 0.05
 """Seconds."""
 
 
@@ -103,7 +103,7 @@ async def _until(checks: Checks) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(START_WITHIN):
             while not all(check() for check in checks.values()):  # noqa: ASYNC110  what they look at has no event
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_EVERY)
 
 
 def _untraced(scope: MutableMapping[str, Any]) -> bool:
@@ -124,13 +124,18 @@ def _freeze() -> None:
 def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
-    strange = RefusedOrigins(gateway.settings.origins)
+    refused_origins = RefusedOrigins(gateway.settings.origins)
     app.add_middleware(BodyLimit, limit=body_limit)
     addresses, refuse = gateway.addresses, RefusalDelay()
     app.add_middleware(
-        RateLimitMiddleware, addresses=addresses, auth=gateway.auth, origins=origins, strange=strange, refuse=refuse
+        RateLimitMiddleware,
+        addresses=addresses,
+        auth=gateway.auth,
+        origins=origins,
+        refused_origins=refused_origins,
+        refuse=refuse,
     )
-    app.add_middleware(Cors, origins=origins, strange=strange)
+    app.add_middleware(Cors, origins=origins, refused_origins=refused_origins)
     app.add_middleware(Preflights, addresses=addresses, refuse=refuse)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])

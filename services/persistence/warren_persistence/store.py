@@ -67,7 +67,7 @@ class Store:
         later is waited for.
         """
         await self.ping()  # with the usual limit: in long work the driver would look for a server as long as that takes
-        log.info("indexes looked after")
+        log.info("indexes checked")
         with translated(), long_work():
             for part in (self.log, self.appender, self.outbox, self.rooms, self.people, self.projector):
                 await part.prepare()

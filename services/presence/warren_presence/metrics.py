@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge
 
 SHARDS = Gauge("warren_presence_shards", "Shards that this replica is the active consumer of.")
-SETTLED = Gauge("warren_presence_shards_settled", "Those of them for which every gateway has announced its people.")
+COMPLETE = Gauge("warren_presence_shards_settled", "Those of them for which every gateway has announced its people.")
 ROOMS = Gauge("warren_presence_rooms", "Rooms with somebody in them, on this replica's shards.")
 CONNECTED = Gauge("warren_presence_people", "People connected to any gateway, on this replica's shards.")
 GATEWAYS = Gauge("warren_presence_gateways", "Gateways whose lease holds.")

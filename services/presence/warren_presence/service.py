@@ -119,24 +119,24 @@ class PresenceService:
 
     def _on_shard_message(self, held: _Held, message: DeliveredMessage, now: float) -> None:
         try:
-            said = p.SHARD_MESSAGE.validate_json(message.body)
+            parsed = p.SHARD_MESSAGE.validate_json(message.body)
         except ValidationError as error:
             _refused(error)
         else:
-            if isinstance(said, p.Announcement):
-                self._on_announcement(held, said, now)
+            if isinstance(parsed, p.Announcement):
+                self._on_announcement(held, parsed, now)
 
-    def _on_announcement(self, held: _Held, said: p.Announcement, now: float) -> None:
-        if said.shard != held.number:
+    def _on_announcement(self, held: _Held, message: p.Announcement, now: float) -> None:
+        if message.shard != held.number:
             metrics.REFUSED.inc()
-            log.warning("message refused", extra={"error": f"of shard {said.shard}, in the queue of {held.number}"})
+            log.warning("message refused", extra={"error": f"of shard {message.shard}, in the queue of {held.number}"})
             return
-        if self._leases.stopped(said.gateway):
+        if self._leases.stopped(message.gateway):
             return
-        if self._leases.heard_at(said.gateway) is None:
-            self._leases.renew(said.gateway, now)
-        metrics.CHANGES.inc(len(said.changes))
-        held.shard.announce(said, now)
+        if self._leases.heard_at(message.gateway) is None:
+            self._leases.renew(message.gateway, now)
+        metrics.CHANGES.inc(len(message.changes))
+        held.shard.announce(message, now)
 
     def _take_over(self, number: int, now: float) -> _Held:
         """Begin anew with a shard: ask all gateways who is there, and wait for those that live to have answered."""
@@ -163,16 +163,16 @@ class PresenceService:
 
     def _lost(self, number: int) -> None:
         if self._held.pop(number, None) is not None:
-            log.info("shard let go", extra={"shard": number})
+            log.info("shard released", extra={"shard": number})
 
     def _on_control(self, message: DeliveredMessage) -> None:
         try:
-            said = p.CONTROL_MESSAGE.validate_json(message.body)
+            parsed = p.CONTROL_MESSAGE.validate_json(message.body)
         except ValidationError as error:
             _refused(error)
             return
         now = self._clock.now
-        match said:
+        match parsed:
             case p.Heartbeat(gateway=gateway, seqs=seqs) if not self._leases.stopped(gateway):
                 self._leases.renew(gateway, now)
                 self._for_each_shard(lambda held: held.shard.heartbeat(gateway, seqs[held.number], now))
@@ -223,8 +223,8 @@ class PresenceService:
                     for frame in frames:
                         metrics.FRAMES.labels(_kind(frame)).inc()
                         await self._publish(LIVE, event_key(room), frame, held.shard.term)
-                case BroadcastStatus(sighting):
-                    await self._publish(LIVE, event_key(inbox_room(sighting.user)), sighting, held.shard.term)
+                case BroadcastStatus(status):
+                    await self._publish(LIVE, event_key(inbox_room(status.user)), status, held.shard.term)
                 case LookUpLastSeen(users):
                     self._tasks.start(self._find(held, users))
                 case RecordLastSeen(user, ago):
@@ -238,14 +238,14 @@ class PresenceService:
         try:
             seen = await self._seen.find(users)
         except StoreUnavailable as error:
-            log.warning("last seen not known", extra={"error": str(error)})
+            log.warning("last seen unknown", extra={"error": str(error)})
             return  # whoever asked is told to try again
         for user in users:
-            sighting = p.Sighting(user=user, status="offline", last_seen=seen.get(user))
-            await self._publish(LIVE, event_key(inbox_room(user)), sighting, held.shard.term)
+            status = p.UserStatus(user=user, status="offline", last_seen=seen.get(user))
+            await self._publish(LIVE, event_key(inbox_room(user)), status, held.shard.term)
 
     async def _probe_ownership(self) -> None:
-        probe = p.Knock(replica=self._replica)
+        probe = p.OwnershipProbe(replica=self._replica)
         while True:
             for number in range(SHARDS):
                 await self._publish(PRESENCE, shard_key(number), probe)
@@ -259,9 +259,9 @@ class PresenceService:
                 for user in held.shard.connected if held else ():
                     self._seen.record(user)
 
-    async def _publish(self, exchange: str, key: str, said: BaseModel, term: str = "") -> None:
+    async def _publish(self, exchange: str, key: str, message: BaseModel, term: str = "") -> None:
         """Publish, or not: what is lost is noticed by whoever misses it."""
-        body = said.model_dump_json(exclude_none=True).encode()
+        body = message.model_dump_json(exclude_none=True).encode()
         with contextlib.suppress(Unavailable):
             await self._publisher.publish(exchange, key, body, headers={"term": term})
 
@@ -269,7 +269,7 @@ class PresenceService:
         """Set the gauges."""
         shards = [held.shard for held in self._held.values()]
         metrics.SHARDS.set(len(shards))
-        metrics.SETTLED.set(sum(shard.settled for shard in shards))
+        metrics.COMPLETE.set(sum(shard.complete for shard in shards))
         metrics.ROOMS.set(sum(shard.rooms for shard in shards))
         metrics.CONNECTED.set(sum(len(shard.connected) for shard in shards))
         metrics.GATEWAYS.set(len(self._leases.alive))

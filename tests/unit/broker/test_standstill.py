@@ -55,7 +55,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the next question follow the last answer, so that there is always one under way."""
     monkeypatch.setattr(silence, "ASK_EVERY", 0.0)
     monkeypatch.setattr(majority, "PROBE_EVERY", 0.05)
-    monkeypatch.setattr(consumer, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(consumer, "CHECK_EVERY", 0.001)
     monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)
 
 

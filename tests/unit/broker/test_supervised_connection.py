@@ -61,7 +61,7 @@ async def end(task: asyncio.Task[None]) -> None:
     assert task.cancelled()
 
 
-def mailbox() -> Serve:
+def reply_queue() -> Serve:
     publisher = Publisher()
     return ReplyQueue(CommandClient(publisher, by_shard), RpcClient(publisher)).serve
 
@@ -72,7 +72,7 @@ def shards() -> Serve:
 
 SERVES: dict[str, Callable[[], Serve]] = {
     "publisher": lambda: Publisher().serve,
-    "mailbox": mailbox,
+    "reply_queue": reply_queue,
     "shards": shards,
 }
 
@@ -110,7 +110,7 @@ async def test_a_node_that_does_not_work_is_left_for_one_that_does(fault: Fault,
         await end(task)
 
 
-@pytest.mark.parametrize("serve", ["mailbox", "shards"])
+@pytest.mark.parametrize("serve", ["reply_queue", "shards"])
 @pytest.mark.parametrize("deaf", [spec.Queue.Declare, spec.Basic.Consume, spec.Basic.Qos])
 async def test_what_is_never_answered_is_asked_again(serve: str, deaf: type[Frame]) -> None:
     """Everything else is answered, so that the connection looks as if all were well."""
@@ -130,7 +130,7 @@ async def test_a_node_without_a_majority_is_left_by_all_connections() -> None:
         nodes.all.sort(key=lambda node: node.url != bad.url)
         links = [
             SupervisedConnection(nodes, "asks", Publisher().serve, lambda shard: ("warren.presence", str(shard))),
-            SupervisedConnection(nodes, "does not", mailbox()),
+            SupervisedConnection(nodes, "does not", reply_queue()),
         ]
         tasks = [asyncio.create_task(one.run()) for one in links]
         await bad.visited(2, asked=4)

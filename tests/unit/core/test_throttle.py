@@ -1,4 +1,4 @@
-"""What somebody can cause without end is said once and then rarely, whoever chooses what is in the line."""
+"""What somebody can cause without end is logged once and then rarely, whoever chooses what is in the line."""
 
 import logging
 
@@ -29,12 +29,12 @@ def test_the_same_is_said_at_once_and_then_rarely_with_how_often_it_was_passed_o
 def test_what_is_always_another_thing_is_bounded_too() -> None:
     clock = Clock()
     throttle = LogThrottle(clock)
-    said = 0
+    logged = 0
     for number in range(60_000):
         clock.now = number / 1_000
-        said += throttle.due(number) is not None
-    assert LINES <= said <= LINES + 60 * LINES_A_SECOND
-    assert len(throttle._said) <= KINDS
+        logged += throttle.due(number) is not None
+    assert LINES <= logged <= LINES + 60 * LINES_A_SECOND
+    assert len(throttle._logged) <= KINDS
 
 
 def test_a_warning_says_how_often_it_was_passed_over(caplog: pytest.LogCaptureFixture) -> None:

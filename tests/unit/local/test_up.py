@@ -60,12 +60,12 @@ async def test_where_it_is_is_said_before_whoever_waits_for_it_goes(
     """`up --detach` shows what is said until all is ready, and ends."""
     said: list[tuple[str, bool]] = []
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         now = running(tmp_path)
         said.append((line, now is not None and now.ready))
 
     servers = SimpleNamespace(url="mongodb://127.0.0.1:1/", url_of=lambda user: f"amqp://{user}@127.0.0.1:1/")
-    monkeypatch.setattr(supervisor, "say", say)
+    monkeypatch.setattr(supervisor, "print_line", print_line)
     found = supervisor.Supervisor(tmp_path, Ports(8000), dict.fromkeys(SERVICES, 0))
 
     async def start_servers() -> tuple[SimpleNamespace, SimpleNamespace]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from prometheus_client import REGISTRY
-from warren.ops.lag import LOOK_EVERY, LagProbe
+from warren.ops.lag import CHECK_EVERY, LagProbe
 
 LONG = 0.2
 """Seconds: above the next bound of the histogram even when the look was just due."""
@@ -37,8 +37,8 @@ async def test_the_lag_is_what_the_loop_has_worked_and_not_what_others_have(
     probe = LagProbe()
     before = lags_above("0.1")
     probe.start()
-    await asyncio.sleep(2 * LOOK_EVERY)
+    await asyncio.sleep(2 * CHECK_EVERY)
     does()
-    await asyncio.sleep(2 * LOOK_EVERY)
+    await asyncio.sleep(2 * CHECK_EVERY)
     probe.stop()
     assert lags_above("0.1") - before == counted

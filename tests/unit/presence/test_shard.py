@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 from warren.contract.ids import inbox_room
-from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Attendance, Known, Presence, Sighting
+from warren.contract.presence import GRACE, HEARTBEAT, LEASE, Announcement, Known, Presence, PresenceChange, UserStatus
 from warren_presence.clock import JUMP, STEP, Clock
-from warren_presence.domain.leases import REMEMBERED, SETTLE, SLACK, Leases
+from warren_presence.domain.leases import DISCOVERY_WAIT, REMEMBERED, SLACK, Leases
 from warren_presence.domain.room import COUNT_INTERVAL, INTERVAL, LARGE, SMALL
 from warren_presence.domain.shard import (
     FRAMES_AT_ONCE,
@@ -23,17 +23,17 @@ from warren_presence.domain.shard import (
 )
 
 ROOM = "general"
-AttendanceStatus = Literal["online", "away", "gone", "ended"]
+ChangeStatus = Literal["online", "away", "gone", "ended"]
 
 
-def change(user: str, status: AttendanceStatus = "online", room: str = ROOM) -> Attendance:
-    return Attendance(room=room, user=user, name=user.title(), status=status)
+def change(user: str, status: ChangeStatus = "online", room: str = ROOM) -> PresenceChange:
+    return PresenceChange(room=room, user=user, name=user.title(), status=status)
 
 
 def said(
     gateway: str,
     seq: int,
-    *changes: Attendance,
+    *changes: PresenceChange,
     full: bool = False,
     ask: Sequence[str] = (),
     known: Sequence[Known] = (),
@@ -51,14 +51,14 @@ def said(
     )
 
 
-def held(*changes: Attendance, gateways: Iterable[str] = ("g1",)) -> Shard:
-    """Return a shard that has settled; the first of the gateways has announced these, and all of it is told."""
+def held(*changes: PresenceChange, gateways: Iterable[str] = ("g1",)) -> Shard:
+    """Return a shard that is complete; the first of the gateways has announced these, and all of it is told."""
     shard = Shard("t1", gateways, 0.0)
     for gateway in gateways:
         shard.announce(said(gateway, 1, *changes, full=True), 0.0)
         changes = ()
     shard.tick(0.0)
-    assert shard.settled
+    assert shard.complete
     return shard
 
 
@@ -272,7 +272,7 @@ def test_nothing_is_told_before_all_expected_gateways_have_said_all() -> None:
     shard = Shard("t1", ["g1", "g2"], 0.0)
     shard.announce(said("g1", 5, change("ann"), full=True, ask=["quiet"]), 0.1)
     shard.announce(said("g2", 8, change("bob")), 0.2)
-    assert (frames(shard.tick(0.2)), shard.settled) == ([], False)
+    assert (frames(shard.tick(0.2)), shard.complete) == ([], False)
     assert frames(shard.tick(30.0)) == []
     shard.announce(said("g2", 9, change("bob"), full=True), 30.0)
     assert sorted(map(str, told(shard, 30.0))) == ["{'ann': 'online', 'bob': 'online'}", "{}"]
@@ -402,8 +402,8 @@ def test_who_is_sought_is_shown_or_looked_up() -> None:
     shard = held(change("ann", room=inbox_room("ann")), change("bob", "away", inbox_room("bob")))
     shard.announce(said("g1", 2, sought=["dan", "cid", "bob", "ann"]), 1.0)
     assert shard.tick(1.0) == [
-        BroadcastStatus(Sighting(user="ann", status="online")),
-        BroadcastStatus(Sighting(user="bob", status="away")),
+        BroadcastStatus(UserStatus(user="ann", status="online")),
+        BroadcastStatus(UserStatus(user="bob", status="away")),
         LookUpLastSeen(["cid", "dan"]),
     ]
     assert shard.tick(2.0) == []
@@ -414,13 +414,13 @@ def test_nobody_is_looked_up_before_it_is_known_who_is_there() -> None:
     shard.announce(said("g1", 1, full=True, sought=["ann"]), 0.0)
     assert shard.tick(0.0) == []
     shard.announce(said("g2", 1, change("ann", room=inbox_room("ann")), full=True), 0.1)
-    assert shard.tick(0.1) == [BroadcastStatus(Sighting(user="ann", status="online"))]
+    assert shard.tick(0.1) == [BroadcastStatus(UserStatus(user="ann", status="online"))]
 
 
 def test_who_is_in_their_grace_is_still_sighted() -> None:
     shard = held(change("ann", room=inbox_room("ann")))
     shard.announce(said("g1", 2, change("ann", "gone", inbox_room("ann")), sought=["ann"]), 1.0)
-    assert shard.tick(1.0) == [BroadcastStatus(Sighting(user="ann", status="online"))]
+    assert shard.tick(1.0) == [BroadcastStatus(UserStatus(user="ann", status="online"))]
 
 
 # What is left, and what it costs
@@ -502,7 +502,7 @@ def test_large_rooms_are_counted_and_become_small_again_only_well_below() -> Non
     shard = held(*(change(f"u{n}") for n in range(LARGE)))
     now, seq = 1.0, itertools.count(2)
 
-    def after(status: AttendanceStatus, first: int, last: int) -> Presence:
+    def after(status: ChangeStatus, first: int, last: int) -> Presence:
         nonlocal now
         now += COUNT_INTERVAL
         shard.announce(said("g1", next(seq), *(change(f"u{n}", status) for n in range(first, last))), now)
@@ -567,7 +567,7 @@ def test_what_was_not_listened_for_is_not_held_against_anybody() -> None:
 
 def test_who_has_listened_for_long_enough_may_speak_at_once() -> None:
     leases = Leases(0.0)
-    assert leases.not_before(1.0) == 1.0 + SETTLE
+    assert leases.not_before(1.0) == 1.0 + DISCOVERY_WAIT
     assert leases.not_before(HEARTBEAT + SLACK) == HEARTBEAT + SLACK
 
 
@@ -614,15 +614,15 @@ def test_nobody_is_gone_because_the_replica_was_halted() -> None:
 
 
 def test_gateways_that_another_replica_knows_of_are_waited_for() -> None:
-    shard = Shard("t1", [], SETTLE)
+    shard = Shard("t1", [], DISCOVERY_WAIT)
     shard.announce(said("g1", 1, change("ann"), full=True), 0.1)
     shard.expect("g2")
-    assert told(shard, SETTLE + 5.0) == []
-    shard.announce(said("g2", 1, change("bob"), full=True), SETTLE + 6.0)
-    assert told(shard, SETTLE + 6.0) == [{"ann": "online", "bob": "online"}]
+    assert told(shard, DISCOVERY_WAIT + 5.0) == []
+    shard.announce(said("g2", 1, change("bob"), full=True), DISCOVERY_WAIT + 6.0)
+    assert told(shard, DISCOVERY_WAIT + 6.0) == [{"ann": "online", "bob": "online"}]
     shard.expect("g3")
-    shard.announce(said("g2", 2, change("bob", "away")), SETTLE + 7.0)
-    assert told(shard, SETTLE + 7.0) == [{"bob": "away"}]
+    shard.announce(said("g2", 2, change("bob", "away")), DISCOVERY_WAIT + 7.0)
+    assert told(shard, DISCOVERY_WAIT + 7.0) == [{"bob": "away"}]
 
 
 def test_what_another_replica_has_heard_counts_from_when_it_did_and_only_if_it_is_news() -> None:

@@ -24,8 +24,8 @@ def test_the_same_is_said_once_and_then_with_how_often_it_was_not() -> None:
 def test_whoever_makes_up_others_causes_so_many_lines_and_is_remembered_within_a_bound() -> None:
     clock = Clock()
     rarely = Rarely(clock)
-    said = [rarely.due(f"nobody-{number}") for number in range(3 * max(KINDS, LINES))]
-    assert said.count(0) == LINES
-    assert len(rarely._said) == KINDS
+    logged = [rarely.due(f"nobody-{number}") for number in range(3 * max(KINDS, LINES))]
+    assert logged.count(0) == LINES
+    assert len(rarely._logged) == KINDS
     clock.now = EVERY
     assert rarely.due("ana") == 0

@@ -20,7 +20,7 @@ _AXIS: dict[Unit, str] = {
 }
 
 
-def said(value: float | None, unit: Unit) -> str:
+def in_words(value: float | None, unit: Unit) -> str:
     """Return a value in words, with its unit."""
     if value is None:
         return "–"
@@ -54,7 +54,7 @@ def table(times: Sequence[float], lines: Mapping[str, Sequence[float | None]], u
 
     The first row has no value: the axis covers the same `span` of seconds always.
     """
-    names = {name: f"{name}  {said(values[-1], unit)}" for name, values in lines.items()}
+    names = {name: f"{name}  {in_words(values[-1], unit)}" for name, values in lines.items()}
     first = pd.DataFrame({"at": [times[-1] - span], "line": list(names.values())[:1], "value": [None], "place": [0]})
     rest = (
         pd.DataFrame({"at": times, "line": names[name], "value": values, "place": place})

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def watched(self) -> list[Target]:
-        """Whom to look at; a URL without a path leads to `/metrics`."""
+        """Whom to scrape; a URL without a path leads to `/metrics`."""
         return [_target(text) for text in self.targets.split(",") if text.strip()]
 
     @field_validator("targets")

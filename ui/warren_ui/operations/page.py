@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from warren_ui.operations.charts import ago, chart, height, said, table
+from warren_ui.operations.charts import ago, chart, height, in_words, table
 from warren_ui.operations.figures import SECTIONS, Figure
 from warren_ui.operations.watch import EVERY, KEPT, MOST_LINES, MOST_REPLICAS, ReplicaStatus, State, Watch, watch
 
@@ -74,8 +74,8 @@ def _replicas(statuses: list[ReplicaStatus]) -> None:
                 "state": f"{one.state}: {one.why}" if one.why else one.state,
                 "for": ago(now - one.since),
                 "running for": ago(now - one.started) if one.started else "–",
-                "CPU": said(one.cpu, "share"),
-                "memory": said(one.memory, "bytes"),
+                "CPU": in_words(one.cpu, "share"),
+                "memory": in_words(one.memory, "bytes"),
             }
             for one in statuses
         ],

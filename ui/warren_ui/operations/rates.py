@@ -12,7 +12,7 @@ from warren_ui.operations.scrape import Samples
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two looks at one replica, `seconds` from each other, and the service that it is of."""
+    """Two scrapes of one replica, `seconds` from each other, and the service that it is of."""
 
     service: str
     seconds: float

@@ -50,7 +50,7 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Scrape:
     """What a replica said, of what is drawn. `told`: the metrics that it has, also where nothing was counted yet."""
 
     samples: Samples
@@ -83,12 +83,12 @@ def client() -> httpx.Client:
     return httpx.Client(timeout=TIMEOUT, trust_env=False, headers={"Accept-Encoding": "identity"})
 
 
-def read(http: httpx.Client, replica: Replica) -> Look:
+def read(http: httpx.Client, replica: Replica) -> Scrape:
     """Return what a replica counts. Raises NoAnswer."""
     if not replica.found:
         raise NoAnswer("its name has no address")
     try:
-        return _look(_body(http, replica.url).decode())
+        return _parse(_body(http, replica.url).decode())
     except httpx.TimeoutException:
         raise NoAnswer("timed out") from None
     except httpx.ConnectError:
@@ -113,7 +113,7 @@ def _body(http: httpx.Client, url: str) -> bytes:
     return bytes(body)
 
 
-def _look(text: str) -> Look:
+def _parse(text: str) -> Scrape:
     samples: Samples = {}
     told = set()
     for family in text_string_to_metric_families(text):
@@ -127,7 +127,7 @@ def _look(text: str) -> Look:
             }
     if not told:
         raise NoAnswer("what it answers has none of Warren's metrics")
-    return Look(samples, frozenset(told))
+    return Scrape(samples, frozenset(told))
 
 
 def _sound(sample: Sample) -> bool:

@@ -16,10 +16,10 @@ import httpx
 from warren_ui.operations.config import Settings
 from warren_ui.operations.figures import CPU, MEMORY, READY, SECTIONS, STARTED, UP, Figure
 from warren_ui.operations.rates import Pair, values
-from warren_ui.operations.scrape import Look, NoAnswer, Replica, Samples, Target, client, read, replicas
+from warren_ui.operations.scrape import NoAnswer, Replica, Samples, Scrape, Target, client, read, replicas
 
 EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two scrapes."""
 WINDOW = 6
 """Looks over which growth is measured."""
 KEPT = 450
@@ -59,22 +59,22 @@ class ReplicaStatus:
 
 @dataclass(slots=True)
 class _Seen:
-    """What is remembered of a replica: the last looks, the oldest first, and how it was."""
+    """What is remembered of a replica: the last scrapes, the oldest first, and how it was."""
 
     status: ReplicaStatus
-    looks: deque[tuple[float, Samples]] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    scrapes: deque[tuple[float, Samples]] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def add(self, now: float, samples: Samples) -> None:
-        """Remember a look. What another process counted before is of no use."""
-        if self.looks and _one(self.looks[-1][1], STARTED) != _one(samples, STARTED):
-            self.looks.clear()
-        self.looks.append((now, samples))
+        """Remember a scrape. What another process counted before is of no use."""
+        if self.scrapes and _one(self.scrapes[-1][1], STARTED) != _one(samples, STARTED):
+            self.scrapes.clear()
+        self.scrapes.append((now, samples))
 
     def pair(self) -> Pair | None:
-        """Return the oldest look and the newest."""
-        if len(self.looks) < 2:
+        """Return the oldest scrape and the newest."""
+        if len(self.scrapes) < 2:
             return None
-        (first, before), (last, now) = self.looks[0], self.looks[-1]
+        (first, before), (last, now) = self.scrapes[0], self.scrapes[-1]
         return Pair(self.status.replica.service, last - first, before, now)
 
 
@@ -128,35 +128,37 @@ class Watch:
             while True:
                 began = time.monotonic()
                 try:
-                    self.look(http, pool)
+                    self.scrape(http, pool)
                 except Exception:
-                    _LOG.exception("a look failed")  # the page says that its figures are old
+                    _LOG.exception("a scrape failed")  # the page says that its figures are old
                 time.sleep(max(0.0, EVERY - (time.monotonic() - began)))
 
-    def look(self, http: httpx.Client, pool: ThreadPoolExecutor) -> None:
-        """Look once."""
+    def scrape(self, http: httpx.Client, pool: ThreadPoolExecutor) -> None:
+        """Scrape once."""
         known = list(itertools.chain.from_iterable(pool.map(lambda one: list(replicas([one])), self._targets)))
         everybody = list(dict.fromkeys(known))[:MOST_REPLICAS]
         found = dict(zip(everybody, pool.map(lambda replica: _try(http, replica), everybody), strict=True))
         with self._lock:
             now = self._clock()
             self._left_out = len(known) - len(everybody)
-            self._told = frozenset({UP}).union(*(look.told for look in found.values() if isinstance(look, Look)))
+            self._told = frozenset({UP}).union(
+                *(scrape.told for scrape in found.values() if isinstance(scrape, Scrape))
+            )
             gone = [_gone(seen, now) for replica, seen in self._seen.items() if replica.found and replica not in found]
-            self._seen = {replica: self._saw(replica, look, now) for replica, look in found.items()}
+            self._seen = {replica: self._saw(replica, scrape, now) for replica, scrape in found.items()}
             recent = (seen for seen in reversed(gone) if seen.status.since > now - KEPT * EVERY)
             self._seen |= {seen.status.replica: seen for seen in itertools.islice(recent, MOST_GONE)}
             self._times.append(now)
             self._draw()
 
-    def _saw(self, replica: Replica, look: Look | NoAnswer, now: float) -> _Seen:
+    def _saw(self, replica: Replica, scrape: Scrape | NoAnswer, now: float) -> _Seen:
         seen = self._seen.get(replica) or _Seen(ReplicaStatus(replica, "ready", since=now))
-        if isinstance(look, Look):
-            seen.add(now, {**look.samples, (UP, ()): 1.0})
-            fresh = _answered(replica, look.samples, seen.pair())
+        if isinstance(scrape, Scrape):
+            seen.add(now, {**scrape.samples, (UP, ()): 1.0})
+            fresh = _answered(replica, scrape.samples, seen.pair())
         else:
-            seen.looks.clear()
-            fresh = ReplicaStatus(replica, "no answer", str(look))
+            seen.scrapes.clear()
+            fresh = ReplicaStatus(replica, "no answer", str(scrape))
         seen.status = _since(fresh, seen.status, now)
         return seen
 
@@ -181,7 +183,7 @@ def watch() -> Watch:
     return found
 
 
-def _try(http: httpx.Client, replica: Replica) -> Look | NoAnswer:
+def _try(http: httpx.Client, replica: Replica) -> Scrape | NoAnswer:
     try:
         return read(http, replica)
     except NoAnswer as error:

@@ -127,7 +127,7 @@ class Dialogue:
         notice = {"what": "member.invited", "of_room": room, "of_seq": 1, "kind": "private", "title": room.title()}
         event = {"type": "notice", "at": rfc3339(self.now), **_by(user, inbox), **notice}
         seq = int(self.rooms.add(inbox, event)["seq"])
-        return await self._told(inbox, seq)
+        return await self._deliver(inbox, seq)
 
     async def answer(self, room: str = "room") -> str:
         """Return the next message of the bot in the room. Raises AssertionError if there is none."""
@@ -185,9 +185,9 @@ class Dialogue:
 
     async def _happens(self, command: c.AnyCommand) -> int:
         accepted = await self.rooms.submit(command)
-        return await self._told(command.room, accepted.seq)
+        return await self._deliver(command.room, accepted.seq)
 
-    async def _told(self, room: str, seq: int) -> int:
+    async def _deliver(self, room: str, seq: int) -> int:
         self._before[room, seq] = self._last = self.memory.dump()
         await self._follower.take(room, EPOCH, [self.rooms.logs[room][seq - 1]])
         await self._fire_due()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from warren.broker import definitions
 from warren.broker.bots import bot_definitions, declare_bot, remove_bot
-from warren.broker.dead import DeadLetter, DeadLetters, open_dead_letters
+from warren.broker.dead_letters import DeadLetter, DeadLetters, open_dead_letters
 from warren.broker.declare import NotDeclared, declare
 from warren.broker.errors import Unavailable
 from warren.broker.management import delete_user, import_definitions
@@ -126,19 +126,19 @@ def _bot(given: argparse.Namespace) -> int:
 
 def _dead(given: argparse.Namespace) -> int:
     url = _operator_url(None)
-    return _run(url, _look(url, given.bot, given.what, given.numbers))
+    return _run(url, _handle_dead_letters(url, given.bot, given.what, given.numbers))
 
 
-async def _look(url: str, bot: str | None, what: str, numbers: list[int]) -> int:
+async def _handle_dead_letters(url: str, bot: str | None, what: str, numbers: list[int]) -> int:
     async with open_dead_letters(url, bot) as letters:
         for letter in letters.select(numbers):
-            await _handle_letter(letters, letter, what)
+            await _handle_dead_letter(letters, letter, what)
         if what == "list" and not letters.found:
             print("There are no dead letters.")
     return 0
 
 
-async def _handle_letter(letters: DeadLetters, letter: DeadLetter, what: str) -> None:
+async def _handle_dead_letter(letters: DeadLetters, letter: DeadLetter, what: str) -> None:
     match what:
         case "list":
             reason = letter.header("reason")[:SHOWN]
@@ -149,10 +149,10 @@ async def _handle_letter(letters: DeadLetters, letter: DeadLetter, what: str) ->
             print(letter.message.body.decode("utf-8", "backslashreplace"))
         case "replay":
             await letters.replay(letter)
-            print(f"Letter {letter.number} is on its way again.")
+            print(f"Dead letter {letter.number} is published again.")
         case "drop":
             await letters.drop(letter)
-            print(f"Letter {letter.number} is dropped.")
+            print(f"Dead letter {letter.number} is dropped.")
 
 
 def _operator_url(given: str | None) -> str:

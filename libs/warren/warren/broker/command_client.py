@@ -1,7 +1,7 @@
 """Commands come in, AMQP messages go out to the writer's shards: many in one whenever they are there already.
 
-A command whose way is idle goes at once. While a message is unanswered, what comes gathers and goes together as soon as
-the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up
+A command whose route is idle goes at once. While a message is unanswered, what comes gathers and goes together as soon
+as the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up
 sooner, and a message costs the broker the same with fifty commands in it as with one.
 """
 
@@ -33,27 +33,27 @@ ANSWER_WITHIN = 15.0
 PENDING_LIMIT = 20_000
 """Commands that wait for their answer at once."""
 GATHER_WITHIN = 0.2
-"""Seconds after which the next message goes the same way even though the last is unanswered: the durable queue, not
+"""Seconds after which the next message takes the same route even though the last is unanswered: the durable queue, not
 this process, is where commands wait out an absence of the writer."""
 MESSAGE_LIMIT = 40
 """Commands in one AMQP message."""
 MESSAGE_BYTES = 256 * 1024
 """And bytes of them, however long their texts: a quarter of what the other side takes."""
 
-Way = tuple[str, str]
+Route = tuple[str, str]
 """An exchange and a routing key."""
 Done = Callable[[Accepted | Refused], None]
 Observe = Callable[[Accepted | Refused, float], None]
 """Called with each answer, and the seconds that it took."""
 
 
-def by_shard(room: str) -> Way:
-    """Return the way of a gateway's commands: straight to the room's writer."""
+def by_shard(room: str) -> Route:
+    """Return the route of a gateway's commands: straight to the room's writer."""
     return COMMANDS, shard_key(shard(room))
 
 
-def as_a_bot(_: str) -> Way:
-    """Return the way of a bot's commands, which is one for all rooms."""
+def as_a_bot(_: str) -> Route:
+    """Return the route of a bot's commands, which is one for all rooms."""
     return BOT_COMMANDS, ""
 
 
@@ -74,7 +74,7 @@ class _Batch:
         self._missing = size
         self._answered = asyncio.Event()
 
-    def settle(self) -> None:
+    def answered(self) -> None:
         self._missing -= 1
         if not self._missing:
             self._answered.set()
@@ -87,17 +87,17 @@ class _Batch:
 
 
 class CommandClient:
-    """Publishes commands, in order on each way, and hands each its answer. `way`: where a room's commands go."""
+    """Publishes commands, in order on each route, and hands each its answer. `route`: where a room's commands go."""
 
-    def __init__(self, publisher: Publisher, way: Callable[[str], Way], observe: Observe | None = None) -> None:
+    def __init__(self, publisher: Publisher, route: Callable[[str], Route], observe: Observe | None = None) -> None:
         self._publisher = publisher
-        self._way = way
+        self._route = route
         self._observe = observe
         self._pending: dict[str, _Pending] = {}
-        self._waiting: defaultdict[Way, list[_Pending]] = defaultdict(list)
-        self._senders: dict[Way, asyncio.Task[None]] = {}
+        self._waiting: defaultdict[Route, list[_Pending]] = defaultdict(list)
+        self._senders: dict[Route, asyncio.Task[None]] = {}
         self.reply_to: str | None = None
-        """The mailbox that answers come to; None while there is none."""
+        """The reply queue that answers come to; None while there is none."""
 
     def __len__(self) -> int:
         """Return how many commands wait for their answer."""
@@ -124,10 +124,10 @@ class CommandClient:
         span = begin(f"command {command.type}", command=command.id)
         body = command.model_dump_json(exclude_none=True).encode()
         pending = self._pending[command.id] = _Pending(command, body, done, time.perf_counter(), span)
-        way = self._way(command.room)
-        self._waiting[way].append(pending)
-        if way not in self._senders:
-            self._senders[way] = asyncio.create_task(self._send(way))
+        route = self._route(command.room)
+        self._waiting[route].append(pending)
+        if route not in self._senders:
+            self._senders[route] = asyncio.create_task(self._send(route))
 
     def _refuse(self, command: AnyCommand, done: Done, code: Code, detail: str) -> None:
         answer = Refused(id=command.id, code=code, detail=detail)
@@ -142,9 +142,9 @@ class CommandClient:
         return await future
 
     def answered(self, body: bytes) -> None:
-        """Take answers from the mailbox; those that nobody waits for are dropped, and what is not understood."""
+        """Take answers from the reply queue; those that nobody waits for are dropped, and what is not understood."""
         for answer in _replies(body):
-            self._settle(answer)
+            self._complete(answer)
 
     def expire(self) -> None:
         """Answer what has waited for too long; called every second or so."""
@@ -155,35 +155,37 @@ class CommandClient:
                 break
             late.append(command)
         for command in late:
-            self._settle(_temporary(command, Code.UNAVAILABLE, "not stored yet; send it again with the same key"))
+            self._complete(_temporary(command, Code.UNAVAILABLE, "not stored yet; send it again with the same key"))
 
     def fail_all(self) -> None:
-        """Answer everything that waits: the mailbox is gone, and the answers with it."""
+        """Answer everything that waits: the reply queue is gone, and the answers with it."""
         for command in list(self._pending):
-            self._settle(_temporary(command, Code.UNAVAILABLE, "the broker was lost; send it again with the same key"))
+            self._complete(
+                _temporary(command, Code.UNAVAILABLE, "the broker was lost; send it again with the same key")
+            )
 
-    async def _send(self, way: Way) -> None:
-        """Publish what waits to go this way, one message at a time so that their order holds."""
+    async def _send(self, route: Route) -> None:
+        """Publish what waits to take this route, one message at a time so that their order holds."""
         try:
-            while self._waiting[way]:
-                await self._send_batch(way)
+            while self._waiting[route]:
+                await self._send_batch(route)
         finally:
-            del self._senders[way]
+            del self._senders[route]
 
-    async def _send_batch(self, way: Way) -> None:
-        found = _first_of(self._waiting[way])
-        del self._waiting[way][: len(found)]
+    async def _send_batch(self, route: Route) -> None:
+        found = _first_of(self._waiting[route])
+        del self._waiting[route][: len(found)]
         batch = _Batch(len(found))
         for pending in found:
             pending.batch = batch
         try:
             with speaking_for(pending.span for pending in found):
-                await self._publish(way, found)
+                await self._publish(route, found)
         except Unavailable as error:
-            log.warning("commands not taken", extra={"way": way, "error": str(error)})
+            log.warning("commands not taken", extra={"route": route, "error": str(error)})
             self._not_taken(found)
         except Exception as error:
-            failed("command", error, way=way)
+            failed("command", error, route=route)
             self._not_taken(found)
         else:
             await batch.gather()
@@ -191,26 +193,26 @@ class CommandClient:
     def _not_taken(self, batch: list[_Pending]) -> None:
         detail = "the broker did not take it; send it again with the same key"
         for pending in batch:
-            self._settle(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
+            self._complete(_temporary(pending.command.id, Code.UNAVAILABLE, detail))
 
-    async def _publish(self, way: Way, batch: list[_Pending]) -> None:
+    async def _publish(self, route: Route, batch: list[_Pending]) -> None:
         if log.isEnabledFor(logging.DEBUG):
             for command in (pending.command for pending in batch):
-                log.debug("command", extra={"correlation_id": command.id, "room": command.room, "way": way})
+                log.debug("command", extra={"correlation_id": command.id, "room": command.room, "route": route})
         await self._publisher.publish(
-            *way,
+            *route,
             b'{"commands":[%b]}' % b",".join(pending.body for pending in batch),
             mandatory=True,
             delivery_mode=PERSISTENT,
             reply_to=self.reply_to,
         )
 
-    def _settle(self, answer: Accepted | Refused) -> None:
+    def _complete(self, answer: Accepted | Refused) -> None:
         pending = self._pending.pop(answer.id, None)
         if pending is None:
             return
         if pending.batch is not None:
-            pending.batch.settle()
+            pending.batch.answered()
         if self._observe is not None:
             self._observe(answer, time.perf_counter() - pending.submitted)
         code = answer.code if isinstance(answer, Refused) else None

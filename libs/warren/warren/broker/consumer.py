@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 CONSUME_TIMEOUT = 5.0
 """Seconds until a queue gives its messages: those of a node that has ended are about to be led by another one."""
-LOOK_EVERY = 2.0
+CHECK_EVERY = 2.0
 """Seconds between looks at whether a queue of one's own is still there."""
 
 ENDED = "a consumer was ended by the broker"
@@ -72,7 +72,7 @@ async def until_gone(channel: PikaChannel, queue: AbstractQueue) -> None:
     closed = asyncio.ensure_future(channel.closed())
     try:
         while not closed.done():
-            await asyncio.wait({closed}, timeout=LOOK_EVERY)
+            await asyncio.wait({closed}, timeout=CHECK_EVERY)
             if not closed.done():
                 with translated():
                     look = channel.declare_queue(queue.name, passive=True)

@@ -18,7 +18,7 @@ from warren.broker.errors import NoMajority, Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.silence import unblocked
 from warren.broker.standstill import stood_still
-from warren.contract.presence import Knock
+from warren.contract.presence import OwnershipProbe
 from warren.contract.topology import SHARDS
 from warren.supervise import Tasks
 
@@ -50,7 +50,7 @@ class _MajorityProbe:
         self.publishers = [Publisher(timeout=CONFIRM_WITHIN) for _ in range(SHARDS)]
         """One for each queue: a channel that publishes to a queue for the first time waits for its leader."""
         self._probe_route = probe_route
-        self._body = Knock(replica=name).model_dump_json().encode()
+        self._body = OwnershipProbe(replica=name).model_dump_json().encode()
         self._within = within
         self._heard_at = time.monotonic()
         self._tasks = Tasks("knock")

@@ -1,4 +1,4 @@
-"""Asks whichever service answers a type of query, over the broker; the answers come to the process's mailbox."""
+"""Asks whichever service answers a type of query, over the broker; the answers come to the process's reply queue."""
 
 import asyncio
 import logging
@@ -68,7 +68,7 @@ class RpcClient:
 
     @property
     def reply_to(self) -> str | None:
-        """The mailbox that answers come to; None while there is none."""
+        """The reply queue that answers come to; None while there is none."""
         return self._reply_to
 
     @reply_to.setter
@@ -82,16 +82,16 @@ class RpcClient:
     async def ask(self, query: TypedQuery, kind: type[A]) -> A:
         """Return the answer, of the type that this query has. Raises QueryDenied, Unroutable or Unavailable."""
         if self.reply_to is None or len(self._pending) >= PENDING_LIMIT:
-            raise Unavailable("no mailbox, or too many queries")
+            raise Unavailable("no reply queue, or too many queries")
         correlation = new_id()
         future = self._pending[correlation] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(TIMEOUT):
-                asked = query.model_dump_json().encode()
-                await self._ask_once(query.type, asked, correlation, future)
+                body = query.model_dump_json().encode()
+                await self._ask_once(query.type, body, correlation, future)
                 if not future.done():
                     await self._opened.wait()
-                    await self._publish(query.type, asked, correlation, TIMEOUT - AGAIN_AFTER)
+                    await self._publish(query.type, body, correlation, TIMEOUT - AGAIN_AFTER)
                 body = await future
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
@@ -133,7 +133,7 @@ class RpcClient:
             raise Unroutable(f"no queue takes what is asked as {kind}: is its service set up?") from error
 
     def answered(self, correlation: str | None, body: bytes) -> None:
-        """Take an answer from the mailbox; one that nobody waits for any more is dropped."""
+        """Take an answer from the reply queue; one that nobody waits for any more is dropped."""
         future = self._pending.get(correlation or "")
         if future is not None and not future.done():
             future.set_result(body)

@@ -76,7 +76,7 @@ class Partial(Wire):
     text: str = Field(max_length=TEXT_LIMIT)
 
 
-class Sighting(Wire):
+class UserStatus(Wire):
     """Somebody's status over all rooms, and since when they are offline if that is known. For gateways alone."""
 
     type: Literal["sighting"] = "sighting"
@@ -85,14 +85,14 @@ class Sighting(Wire):
     last_seen: Timestamp | None = None
 
 
-AnyLive = Presence | IsTyping | Partial | Sighting
+AnyLive = Presence | IsTyping | Partial | UserStatus
 """The closed union of what passes on `warren.live`."""
 LIVE_FRAME: TypeAdapter[AnyLive] = TypeAdapter(Annotated[AnyLive, Field(discriminator="type")])
 BOT_FRAME: TypeAdapter[IsTyping | Partial] = TypeAdapter(Annotated[IsTyping | Partial, Field(discriminator="type")])
 """What of that is a bot's to say."""
 
 
-class Attendance(Wire):
+class PresenceChange(Wire):
     """Where somebody stands on one gateway, over all of their connections there that follow the room.
 
     `gone`: the last of them has ended; `ended`: so has their membership, and no grace is due. One's own inbox room
@@ -126,20 +126,20 @@ class Announcement(Wire):
     shard: int = Field(ge=0, lt=SHARDS)
     seq: int
     full: bool = False
-    changes: list[Attendance] = Field(default_factory=list)
+    changes: list[PresenceChange] = Field(default_factory=list)
     ask: list[RoomId] = Field(default_factory=list)
     known: list[Known] = Field(default_factory=list)
     sought: list[UserId] = Field(default_factory=list)
 
 
-class Knock(Wire):
+class OwnershipProbe(Wire):
     """Nothing but a message in the shard's queue: whoever hears it is the shard's active consumer."""
 
     type: Literal["knock"] = "knock"
     replica: str
 
 
-AnyShardMessage = Announcement | Knock
+AnyShardMessage = Announcement | OwnershipProbe
 """The closed union of what passes on `warren.presence`."""
 SHARD_MESSAGE: TypeAdapter[AnyShardMessage] = TypeAdapter(Annotated[AnyShardMessage, Field(discriminator="type")])
 

@@ -144,7 +144,7 @@ def _ordered(max_length: int, max_bytes: int) -> dict[str, Any]:
     }
 
 
-def attendance_queue(number: int) -> Queue:
+def announcement_queue(number: int) -> Queue:
     """Return a shard's queue of joins and leaves: replicated, one active consumer, bounded by length and age.
 
     Whatever is lost from it is noticed and announced again in full, so the oldest go first.
@@ -183,7 +183,7 @@ KEPT: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 """Dead letters are taken out and put back whenever somebody looks at them, which RabbitMQ 4 would allow 20 times."""
 QUEUES = (
     *(command_queue(number) for number in range(SHARDS)),
-    *(attendance_queue(number) for number in range(SHARDS)),
+    *(announcement_queue(number) for number in range(SHARDS)),
     bot_commands_queue(),
     Queue(BOT_QUERY_QUEUE, BOT_QUERIES, "", _queries(1_000)),
     Queue(QUERY_QUEUE, QUERIES, QUERY_KEY, _queries(10_000), QUERY_TYPES),

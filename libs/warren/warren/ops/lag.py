@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import Histogram
 
-LOOK_EVERY = 0.02
+CHECK_EVERY = 0.02
 """Seconds between two looks: what is measured is too short by this at most."""
 LAG = Histogram(
     "warren_event_loop_lag_seconds",
@@ -27,15 +27,15 @@ class LagProbe:
 
     def start(self) -> None:
         """Measure from now on."""
-        self._due, self._spent = time.monotonic() + LOOK_EVERY, time.thread_time()
-        self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+        self._due, self._spent = time.monotonic() + CHECK_EVERY, time.thread_time()
+        self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY, self._measure)
 
     def stop(self) -> None:
         """Measure no more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         late, worked = time.monotonic() - self._due, time.thread_time() - self._spent
         LAG.observe(max(0.0, min(late, worked)))
         self.start()

@@ -113,18 +113,18 @@ class Authenticator:
             user = await self.verify(token)
         except TokenRefused as refused:
             metrics.TOKENS_REFUSED.labels(refused.reason).inc()
-            self._tell(refused, address)
+            self._log_refusal(refused, address)
             self._failures.take(address, time.monotonic())
             raise
         except NotNow as error:
             if isinstance(error.__cause__, TokenRefused):
-                self._tell(error.__cause__, address)
+                self._log_refusal(error.__cause__, address)
             self._failures.take(address, time.monotonic())  # anybody can make up a key's id
             raise
         self._remember(token, user)
         return user
 
-    def _tell(self, refused: TokenRefused, address: str) -> None:
+    def _log_refusal(self, refused: TokenRefused, address: str) -> None:
         """Say why, never with the token: somebody may still be let in by it elsewhere."""
         fields = {"reason": refused.reason, "detail": refused.detail or str(refused), "address": address}
         self._throttle.warn(log, refused.reason, "a token was refused", **fields)

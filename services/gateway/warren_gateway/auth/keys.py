@@ -50,7 +50,7 @@ class KeySet:
         self._body = b""
         self._keys: list[jwt.PyJWK] = []
         self._reading: asyncio.Task[None] | None = None
-        self._asked: float | None = None
+        self._last_unknown: float | None = None
         """When an unknown key id was last the reason to read."""
         self._retired: dict[str, None] = {}
         """Ids of keys that were taken back, in the order of that."""
@@ -66,7 +66,7 @@ class KeySet:
         """Return the key; one that is not known is looked for at the source, if nobody just has."""
         fitting = self._fitting(algorithm, kid)
         if not fitting:
-            await self._look_again()
+            await self._read_for_unknown()
             fitting = self._fitting(algorithm, kid)
         # Without an id there must be no choice: trying one key after the other would multiply what a bad token costs.
         return fitting[0] if fitting and (kid is not None or len(fitting) == 1) else None
@@ -77,7 +77,7 @@ class KeySet:
         Issuers sign with a key as soon as they have published it, and gateways learn of that when they ask.
         """
         known = kid in self._retired or any(kid in (None, key.key_id) for key in self._keys)
-        since = 0.0 if self._asked is None else self._clock() - self._asked
+        since = 0.0 if self._last_unknown is None else self._clock() - self._last_unknown
         return 0.0 if known else max(1.0, UNKNOWN_EVERY - since)
 
     async def run(self) -> None:
@@ -90,12 +90,12 @@ class KeySet:
     def _fitting(self, algorithm: str, kid: str | None) -> list[jwt.PyJWK]:
         return [key for key in self._keys if key.algorithm_name == algorithm and kid in (None, key.key_id)]
 
-    async def _look_again(self) -> None:
+    async def _read_for_unknown(self) -> None:
         now = self._clock()
-        if self._reading is None and self._asked is not None and now - self._asked < UNKNOWN_EVERY:
+        if self._reading is None and self._last_unknown is not None and now - self._last_unknown < UNKNOWN_EVERY:
             return
         if self._reading is None:
-            self._asked = now  # before it is known what comes of it: a source that fails is not asked more often
+            self._last_unknown = now  # before it is known what comes of it: a source that fails is not asked more often
         await self._read_once()
 
     async def _read_once(self) -> None:

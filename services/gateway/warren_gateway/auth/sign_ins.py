@@ -15,7 +15,7 @@ from warren_gateway.auth.tokens import User
 
 log = logging.getLogger(__name__)
 
-TOLD = 50_000
+REPORTED = 50_000
 """People of whom it is remembered what was reported, some 10 MB; whoever is forgotten is reported again."""
 WAITING = 20_000
 """People to be reported while nobody takes it, at most; whoever is dropped is reported when they come again."""
@@ -30,14 +30,14 @@ class SignInLog:
 
     def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc
-        self._told: OrderedDict[str, User] = OrderedDict()
+        self._reported: OrderedDict[str, User] = OrderedDict()
         self._waiting: OrderedDict[str, User] = OrderedDict()
         self._renames = Buckets(RENAMES)
         self._any = asyncio.Event()
 
     def note(self, user: User) -> None:
         """Take note of somebody whose token is good; to be called as often as one likes."""
-        known = self._waiting.get(user.id) or self._told.get(user.id)
+        known = self._waiting.get(user.id) or self._reported.get(user.id)
         if known is not None and (known.name == user.name or self._is_to_be_left(known, user)):
             return
         self._waiting[user.id] = user
@@ -46,28 +46,28 @@ class SignInLog:
         self._any.set()
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Report until cancelled."""
         waits = backoff()
         while True:
             await self._any.wait()
             await asyncio.sleep(GATHER)
             portion = list(self._waiting.values())[:SIGN_INS_LIMIT]
             try:
-                await self._tell(portion)
+                await self._report(portion)
                 waits = backoff()
             except (Unavailable, QueryDenied) as error:  # denied by a replica that is older than this
-                log.warning("sign-ins not told", extra={"people": len(self._waiting), "error": str(error)})
+                log.warning("sign-ins not reported", extra={"people": len(self._waiting), "error": str(error)})
                 await pause(next(waits))
 
-    async def _tell(self, portion: list[User]) -> None:
+    async def _report(self, portion: list[User]) -> None:
         people = [Person(user=user.id, name=user.name) for user in portion]
         await self._rpc.ask(SignIns(people=people), Noted)
         for user in portion:
-            self._told[user.id] = user
+            self._reported[user.id] = user
             if self._waiting.get(user.id) is user:
                 del self._waiting[user.id]
-        while len(self._told) > TOLD:
-            self._told.popitem(last=False)
+        while len(self._reported) > REPORTED:
+            self._reported.popitem(last=False)
         if not self._waiting:
             self._any.clear()
 

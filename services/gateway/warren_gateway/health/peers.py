@@ -16,7 +16,7 @@ from warren_gateway.health.condition import works
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
+CHECK_EVERY = 1.0
 """Seconds between two looks."""
 ANSWER_WITHIN = 1.0
 """Seconds for a gateway to say how it is."""
@@ -33,7 +33,7 @@ class Peers:
     """
 
     def __init__(self, urls: Sequence[str], port: int, troubled: Callable[[], bool]) -> None:
-        self._places = [(parts.hostname or "", parts.port or 80) for parts in map(urlsplit, urls)]
+        self._hosts = [(parts.hostname or "", parts.port or 80) for parts in map(urlsplit, urls)]
         self._port = port
         self._troubled = troubled
         self.excused = False
@@ -49,12 +49,12 @@ class Peers:
                 before, self.excused = self.excused, self._troubled() and await self._all_fail(http)
                 if self.excused and not before:
                     log.warning("in trouble, like all other gateways: still ready, to say so to people")
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_EVERY)
 
     async def _all_fail(self, http: httpx.AsyncClient) -> bool:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                found = await asyncio.gather(*(_addresses(*place) for place in self._places))
+                found = await asyncio.gather(*(_addresses(*place) for place in self._hosts))
         except OSError:
             return False
         others = [place for place in itertools.chain.from_iterable(found) if not self._is_this(*place)]

@@ -36,7 +36,7 @@ class RefusedOrigins:
 class Cors(CORSMiddleware):
     """Starlette's, which also logs the origins that it refuses."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], strange: RefusedOrigins) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], refused_origins: RefusedOrigins) -> None:
         super().__init__(
             app,
             allow_origins=origins,
@@ -45,11 +45,11 @@ class Cors(CORSMiddleware):
             expose_headers=["Retry-After"],
             max_age=PREFLIGHT,
         )
-        self._strange = strange
+        self._refused_origins = refused_origins
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a page's browser, which asks before it sends anything that is more than a look."""
         origin = request_headers["origin"]
         if not self.is_allowed_origin(origin=origin):
-            self._strange.refused(origin)
+            self._refused_origins.refused(origin)
         return super().preflight_response(request_headers)

@@ -113,10 +113,10 @@ class RateLimitMiddleware:
 
     def __init__(
         self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str],
-        strange: RefusedOrigins, refuse: RefusalDelay,
+        refused_origins: RefusedOrigins, refuse: RefusalDelay,
     ) -> None:  # fmt: skip
         self._app = app
-        self._strange = strange
+        self._refused_origins = refused_origins
         self._limits = addresses
         self._auth = auth
         self._refuse = refuse
@@ -170,7 +170,7 @@ class RateLimitMiddleware:
             return
         origin = _header(scope, b"origin")  # what is not a browser sends none
         if origin is not None and self._origins is not None and origin not in self._origins:
-            self._strange.refused(origin.decode("latin-1"))
+            self._refused_origins.refused(origin.decode("latin-1"))
             await ORIGIN(scope, send)
             return
         await self._connect(scope, receive, send)

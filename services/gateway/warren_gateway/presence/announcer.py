@@ -6,13 +6,13 @@ from typing import Literal
 
 from warren.contract.ids import RoomId, UserId, inbox_room
 from warren.contract.presence import GRACE, Announcement, Known, OnlineStatus
-from warren.contract.presence import Attendance as Change
+from warren.contract.presence import PresenceChange as Change
 from warren.contract.topology import SHARDS, shard
 
 MESSAGE_LIMIT = 5_000
 """Changes in one announcement, about 500 KB. A full one is never split."""
 
-Place = tuple[RoomId, UserId]
+PresenceKey = tuple[RoomId, UserId]
 
 
 @dataclass(eq=False, slots=True)
@@ -32,15 +32,15 @@ class _Line:
     seq: int = 0
     full: bool = True
     """The next announcement must be full."""
-    changed: dict[Place, Change | None] = field(default_factory=dict)
+    changed: dict[PresenceKey, Change | None] = field(default_factory=dict)
     """Where something has changed; what it is derives from who is there now, unless nobody is."""
     ask: dict[RoomId, None] = field(default_factory=dict)
     known: dict[RoomId, Known] = field(default_factory=dict)
-    sought: dict[UserId, None] = field(default_factory=dict)
+    lookups: dict[UserId, None] = field(default_factory=dict)
 
     @property
     def idle(self) -> bool:
-        return not (self.full or self.changed or self.ask or self.known or self.sought)
+        return not (self.full or self.changed or self.ask or self.known or self.lookups)
 
 
 class PresenceAnnouncer:
@@ -52,8 +52,8 @@ class PresenceAnnouncer:
 
     def __init__(self, gateway: str) -> None:
         self.gateway = gateway
-        self._places: dict[Place, set[ConnectionPresence]] = {}
-        self._recent: dict[Place, tuple[float, Change]] = {}
+        self._present_by_key: dict[PresenceKey, set[ConnectionPresence]] = {}
+        self._recent: dict[PresenceKey, tuple[float, Change]] = {}
         """Who has gone within the grace, when and how, the latest last: a full announcement includes them."""
         self._lines = [_Line() for _ in range(SHARDS)]
 
@@ -80,33 +80,33 @@ class PresenceAnnouncer:
 
     def enter(self, presence: ConnectionPresence, room: RoomId) -> None:
         """Take note that the connection follows the room."""
-        place = (room, presence.user)
-        before = self._shown(place)
+        key = (room, presence.user)
+        before = self._shown(key)
         presence.rooms.add(room)
-        self._places.setdefault(place, set()).add(presence)
-        self._recent.pop(place, None)
-        self._change_from(before, place)
+        self._present_by_key.setdefault(key, set()).add(presence)
+        self._recent.pop(key, None)
+        self._change_from(before, key)
 
     def exit(self, presence: ConnectionPresence, room: RoomId, now: float, *, ended: bool = False) -> None:
         """Take note that the connection does not follow the room any more; `ended`: nor is the person a member."""
         if room not in presence.rooms:
             return
-        place = (room, presence.user)
-        before = self._shown(place)
+        key = (room, presence.user)
+        before = self._shown(key)
         presence.rooms.discard(room)
-        here = self._places[place]
+        here = self._present_by_key[key]
         here.discard(presence)
         if here:
-            self._change_from(before, place)
+            self._change_from(before, key)
             return
-        del self._places[place]
-        last = _change(place, presence.name, "ended" if ended else "gone")
-        self._change(place, last)
-        self._recent[place] = (now, last)
+        del self._present_by_key[key]
+        last = _change(key, presence.name, "ended" if ended else "gone")
+        self._change(key, last)
+        self._recent[key] = (now, last)
 
     def end(self, room: RoomId, user: UserId, now: float) -> None:
         """Take note that somebody is no member of the room any more, on whichever connection."""
-        for presence in tuple(self._places.get((room, user), ())):
+        for presence in tuple(self._present_by_key.get((room, user), ())):
             self.exit(presence, room, now, ended=True)
 
     def report(self, presence: ConnectionPresence, status: OnlineStatus) -> None:
@@ -124,9 +124,9 @@ class PresenceAnnouncer:
         """Ask for the room's state if it is another than this."""
         self._lines[shard(known.room)].known[known.room] = known
 
-    def seek(self, user: UserId) -> None:
+    def look_up_status(self, user: UserId) -> None:
         """Ask for somebody's status over all rooms."""
-        self._lines[shard(inbox_room(user))].sought[user] = None
+        self._lines[shard(inbox_room(user))].lookups[user] = None
 
     def resync(self, number: int | None = None) -> None:
         """Announce everything of a shard again, or of all."""
@@ -147,30 +147,30 @@ class PresenceAnnouncer:
 
     def _forget(self, now: float) -> None:
         while self._recent:
-            place, (at, _) = next(iter(self._recent.items()))
+            key, (at, _) = next(iter(self._recent.items()))
             if now - at <= GRACE:
                 return
-            del self._recent[place]
+            del self._recent[key]
 
-    def _shown(self, place: Place) -> Change | None:
-        return self._present(place) if place in self._places else None
+    def _shown(self, key: PresenceKey) -> Change | None:
+        return self._present(key) if key in self._present_by_key else None
 
-    def _change_from(self, before: Change | None, place: Place) -> None:
+    def _change_from(self, before: Change | None, key: PresenceKey) -> None:
         """Announce how somebody is there now, if it differs: a second window changes nothing, nor does a next poll."""
-        if self._present(place) != before:
-            self._change(place)
+        if self._present(key) != before:
+            self._change(key)
 
-    def _change(self, place: Place, last: Change | None = None) -> None:
-        self._lines[shard(place[0])].changed[place] = last
+    def _change(self, key: PresenceKey, last: Change | None = None) -> None:
+        self._lines[shard(key[0])].changed[key] = last
 
     def _everything(self, numbers: set[int]) -> dict[int, list[Change]]:
         """Return who is where in these shards, and who was a moment ago."""
         found: dict[int, list[Change]] = {number: [] for number in numbers}
-        for place in self._places:
-            if (number := shard(place[0])) in found:
-                found[number].append(self._present(place))
-        for place, (_, gone) in self._recent.items():
-            if (number := shard(place[0])) in found:
+        for key in self._present_by_key:
+            if (number := shard(key[0])) in found:
+                found[number].append(self._present(key))
+        for key, (_, gone) in self._recent.items():
+            if (number := shard(key[0])) in found:
                 found[number].append(gone)
         return found
 
@@ -178,8 +178,8 @@ class PresenceAnnouncer:
         changed, line.changed = line.changed, {}
         ask, line.ask = list(line.ask), {}
         known, line.known = list(line.known.values()), {}
-        sought, line.sought = list(line.sought), {}
-        changes = everything if line.full else [last or self._present(place) for place, last in changed.items()]
+        sought, line.lookups = list(line.lookups), {}
+        changes = everything if line.full else [last or self._present(key) for key, last in changed.items()]
         full, line.full = line.full, False
         step = max(1, len(changes)) if full else MESSAGE_LIMIT
         for start in range(0, max(1, len(changes)), step):
@@ -196,11 +196,11 @@ class PresenceAnnouncer:
             )
             ask, known, sought = [], [], []
 
-    def _present(self, place: Place) -> Change:
-        here = self._places[place]
+    def _present(self, key: PresenceKey) -> Change:
+        here = self._present_by_key[key]
         name = min(presence.name for presence in here)
-        return _change(place, name, "online" if any(presence.status == "online" for presence in here) else "away")
+        return _change(key, name, "online" if any(presence.status == "online" for presence in here) else "away")
 
 
-def _change(place: Place, name: str, status: Literal["online", "away", "gone", "ended"]) -> Change:
-    return Change(room=place[0], user=place[1], name=name, status=status)
+def _change(key: PresenceKey, name: str, status: Literal["online", "away", "gone", "ended"]) -> Change:
+    return Change(room=key[0], user=key[1], name=name, status=status)

@@ -54,7 +54,7 @@ class PresenceClient:
         self._queue = BucketQueue(LIVE, LENGTH, EphemeralMessages(self).take, self._connected, fanout=CONTROL)
         self._rooms: dict[str, _Room] = {}
         self._presences: dict[Subscriber, ConnectionPresence] = {}
-        self._lookups: dict[str, asyncio.Future[p.Sighting]] = {}
+        self._lookups: dict[str, asyncio.Future[p.UserStatus]] = {}
         self.audience: Audience = NoAudience()
 
     async def serve(self, connection: AbstractConnection) -> None:
@@ -151,13 +151,13 @@ class PresenceClient:
             raise Unavailable("nobody tells who is there") from error
         return room.snapshot
 
-    async def user_status(self, user: str) -> p.Sighting:
+    async def user_status(self, user: str) -> p.UserStatus:
         """Return somebody's status over all rooms. Raises Unavailable."""
         lookup = self._lookups.get(user)
         if lookup is None:
             lookup = self._lookups[user] = asyncio.get_running_loop().create_future()
             self._queue.follow(inbox_room(user))
-            self._announcer.seek(user)
+            self._announcer.look_up_status(user)
             self._outgoing.changed()
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -187,7 +187,7 @@ class PresenceClient:
             case p.IsTyping(room=name, user=user) | p.Partial(room=name, user=user):
                 if name in self._rooms and len(body) <= SERVER_BODY_LIMIT:
                     self._broadcast(name, Frame(name, body, kind=frame.type), but=user)
-            case p.Sighting(user=user):
+            case p.UserStatus(user=user):
                 lookup = self._lookups.get(user)
                 if lookup is not None and not lookup.done():
                     lookup.set_result(frame)
@@ -254,7 +254,7 @@ class PresenceClient:
                 if not room.snapshot.synced:
                     self._announcer.ask(name)
             for user in self._lookups:
-                self._announcer.seek(user)
+                self._announcer.look_up_status(user)
             if not self._announcer.idle:
                 self._outgoing.changed()
 

@@ -104,7 +104,7 @@ class AccessCache:
             except QueryDenied:
                 return  # the end of their reading is an event, too
             except Unavailable as error:
-                log.info("access not known", extra={"room": self._room, "error": str(error)})
+                log.info("access unknown", extra={"room": self._room, "error": str(error)})
                 await pause(wait)
             else:
                 before = subscription.access

@@ -12,7 +12,7 @@ MIXED = "-"
 
 
 @dataclass(slots=True)
-class Place:
+class Position:
     """Where one stands in a room: has all up to `since`. None is nowhere yet."""
 
     since: int | None = None
@@ -20,49 +20,51 @@ class Place:
 
 
 class Cursors:
-    """The places of one client, room by room as clients name them."""
+    """Where one client is, room by room as clients name them."""
 
-    def __init__(self, places: dict[str, Place]) -> None:
-        self.places = places
+    def __init__(self, positions: dict[str, Position]) -> None:
+        self.positions = positions
 
     @classmethod
     def parse(cls, rooms: Sequence[str], text: str | None) -> "Cursors":
         """Return what the text says of these rooms, nothing if there is none. Raises ValueError."""
         if text is None:
-            return cls({room: Place() for room in rooms})
+            return cls({room: Position() for room in rooms})
         if not re.fullmatch(CURSOR_PATTERN, text):
             raise ValueError("the cursor is not an epoch and a seq for each room, separated by dots")
         epoch, *seqs = text.split(".")
         if len(seqs) != len(rooms):
             raise ValueError(f"the cursor is of {len(seqs)} rooms, and {len(rooms)} are asked for")
-        return cls({room: _place(epoch, seq) for room, seq in zip(rooms, seqs, strict=True)})
+        return cls({room: _position(epoch, seq) for room, seq in zip(rooms, seqs, strict=True)})
 
     def __str__(self) -> str:
-        epochs = {place.epoch for place in self.places.values() if place.epoch is not None}
+        epochs = {position.epoch for position in self.positions.values() if position.epoch is not None}
         epoch = epochs.pop() if len(epochs) == 1 else MIXED if epochs else ""
-        seqs = ("" if place.since is None else str(place.since) for place in self.places.values())
+        seqs = ("" if position.since is None else str(position.since) for position in self.positions.values())
         return ".".join((epoch, *seqs))
 
     @property
     def joins(self) -> list[Join]:
         """The frames that ask for these rooms."""
-        return [Join(room=room, since=place.since, epoch=place.epoch) for room, place in self.places.items()]
+        return [
+            Join(room=room, since=position.since, epoch=position.epoch) for room, position in self.positions.items()
+        ]
 
     def joined(self, frame: Joined) -> None:
         """Take note of a subscription: where nothing is replayed, it begins at the head."""
-        place = self.places[frame.room]
-        if place.since is None or frame.reset:
-            place.since = frame.head
-        place.epoch = frame.epoch
+        position = self.positions[frame.room]
+        if position.since is None or frame.reset:
+            position.since = frame.head
+        position.epoch = frame.epoch
 
     def moved(self, room: str, seq: int) -> None:
         """Take note that the client is given all up to `seq`."""
-        self.places[room].since = seq
+        self.positions[room].since = seq
 
     def left(self, room: str) -> None:
         """Take note that the room is not read any more."""
-        self.places[room] = Place()
+        self.positions[room] = Position()
 
 
-def _place(epoch: str, seq: str) -> Place:
-    return Place(int(seq), epoch or None) if seq else Place()
+def _position(epoch: str, seq: str) -> Position:
+    return Position(int(seq), epoch or None) if seq else Position()

@@ -46,7 +46,7 @@ def _event(kind: str, body: bytes) -> bytes:
 class SseTransport:
     """One client's events. `bound`: bytes that may wait for it; who lets more pile up is cut.
 
-    Each event that moves the client's place carries the cursor of all rooms behind it.
+    Each event that moves the client carries the cursor of all rooms behind it.
     """
 
     name = "sse"

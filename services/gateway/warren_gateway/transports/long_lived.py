@@ -23,7 +23,7 @@ from warren_gateway.context import AppContext
 from warren_gateway.http.dependencies import Context, Me
 from warren_gateway.http.errors import ProblemError
 from warren_gateway.rooms.names import actual
-from warren_gateway.transports.cursors import Cursors, Place
+from warren_gateway.transports.cursors import Cursors, Position
 
 _ROOM: TypeAdapter[str] = TypeAdapter(RoomRef)
 
@@ -63,11 +63,11 @@ class Following(Strict):
     status: OnlineStatus = "online"
 
 
-def places(cursors: Mapping[str, RoomCursor], user: User, context: AppContext) -> Cursors:
+def cursors_of(cursors: Mapping[str, RoomCursor], user: User, context: AppContext) -> Cursors:
     """Return where the client is. Raises ProblemError for more rooms than one connection may follow, or just now."""
     if len(cursors) > context.settings.rooms_per_connection:
         raise ProblemError(Code.INVALID, f"more than {context.settings.rooms_per_connection} rooms")
-    found = Cursors({room: Place(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
+    found = Cursors({room: Position(cursor.since, cursor.epoch) for room, cursor in cursors.items()})
     pay_for(found, user, context)
     return found
 
@@ -75,11 +75,11 @@ def places(cursors: Mapping[str, RoomCursor], user: User, context: AppContext) -
 def pay_for(cursors: Cursors, user: User, context: AppContext) -> None:
     """Take what it costs to ask the store how somebody stands and what they missed. Raises ProblemError.
 
-    Who goes on at the places of their last poll pays nothing, unless what follows is no longer kept here.
+    Who goes on at the cursors of their last poll pays nothing, unless what follows is no longer kept here.
     """
     unknown = sum(
-        not context.registry.knows(actual(room, user.id), user.id, place.since)
-        for room, place in cursors.places.items()
+        not context.registry.knows(actual(room, user.id), user.id, position.since)
+        for room, position in cursors.positions.items()
     )
     if not unknown:
         return
@@ -108,7 +108,7 @@ async def _watch(receive: Receive, gone: Callable[[], None]) -> None:
 
 
 async def _long_lived_user(user: Me, context: Context) -> User:
-    """Return who is asking, at the price of a read, if there is a place among their connections."""
+    """Return who is asking, at the price of a read, if there is room among their connections."""
     if context.people.connections.is_full(user.id):
         metrics.LIMITED.labels("connection").inc()
         raise ProblemError(Code.TOO_MANY, "too many connections", TOO_MANY_CONNECTIONS_MS / 1_000)

@@ -17,7 +17,7 @@ from warren.contract.sizes import SERVER_FRAME_LIMIT, size
 
 from warren_gateway.delivery.batch import EventBatch, Frame
 from warren_gateway.presence.snapshot import PresenceSnapshot
-from warren_gateway.transports.cursors import Cursors, Place
+from warren_gateway.transports.cursors import Cursors, Position
 
 ROOM_BYTES = 400
 """What an answer holds of each room beside its name, epoch and news: numbers, the names of fields, why it is left."""
@@ -25,7 +25,7 @@ TEXT_BYTES = 66
 """Of an epoch, or of what is known of who is there."""
 DETAIL = 200
 """Characters of why a room cannot be followed."""
-PASSING = 0.5
+EPHEMERAL_DELAY = 0.5
 """Seconds for which what does not last gathers, so that a busy room's presence is no stream of polls."""
 TYPISTS = 100
 """People of one room who are shown typing in one answer, and replies that are shown as they grow."""
@@ -48,11 +48,11 @@ class PollTransport:
         self._presence = presence
         self._known = known
         self._rooms: dict[str, News] = {}
-        self._unread = {room for room, place in cursors.places.items() if place.since is None}
+        self._unread = {room for room, position in cursors.positions.items() if position.since is None}
         self._joined: dict[str, Joined] = {}
         self._shown: set[str] = set()
         """Where who is there may be seen: the client is a member."""
-        self._left = SERVER_FRAME_LIMIT - sum(_reserved(room, place) for room, place in cursors.places.items())
+        self._left = SERVER_FRAME_LIMIT - sum(_reserved(room, position) for room, position in cursors.positions.items())
         self._left -= sum(max(TEXT_BYTES, size(token)) for token in presence.values())
         """Bytes that there is room for."""
         self._full = False
@@ -83,7 +83,7 @@ class PollTransport:
         if isinstance(frame, EventBatch):
             self._take(frame)
         elif frame.room in self._presence:
-            self._pass(frame)
+            self._take_ephemeral(frame)
 
     async def drained(self) -> bool:
         """Say whether more would fit."""
@@ -107,14 +107,15 @@ class PollTransport:
         """Return the answer."""
         # Who knows nothing of a room comes first: there may be no room for all.
         tokens = {
-            room: self._told(room, token) for room, token in sorted(self._presence.items(), key=lambda one: one[1])
+            room: self._add_presence(room, token)
+            for room, token in sorted(self._presence.items(), key=lambda one: one[1])
         }
         for room, news in self._rooms.items():
             if joined := self._joined.get(room):
                 news.update(joined.model_dump(mode="json", include={"epoch", "head", "number", "read", "reset"}))
         cursors = {
-            room: {"since": place.since, "epoch": place.epoch, "presence": tokens.get(room)}
-            for room, place in self._cursors.places.items()
+            room: {"since": position.since, "epoch": position.epoch, "presence": tokens.get(room)}
+            for room, position in self._cursors.positions.items()
             if not self._is_over(room)
         }
         present = {room: {k: v for k, v in cursor.items() if v is not None} for room, cursor in cursors.items()}
@@ -151,17 +152,17 @@ class PollTransport:
         self._left -= length
         return True
 
-    def _pass(self, frame: Frame) -> None:
+    def _take_ephemeral(self, frame: Frame) -> None:
         """Take what does not last."""
         if frame.kind in ("typing", "partial"):
-            self._say(frame)
+            self._take_activity(frame)
         else:
             self._shown.add(frame.room)
             if not self._outdated(frame.room):
                 return
-        asyncio.get_running_loop().call_later(PASSING, self._ready.set)
+        asyncio.get_running_loop().call_later(EPHEMERAL_DELAY, self._ready.set)
 
-    def _say(self, frame: Frame) -> None:
+    def _take_activity(self, frame: Frame) -> None:
         """Take what somebody does just now; of a reply that grows, what it has grown to."""
         latest = from_json(frame.body)
         found = self._rooms.setdefault(frame.room, {}).setdefault(frame.kind, [])
@@ -172,7 +173,7 @@ class PollTransport:
         elif not own and len(found) < TYPISTS and self._fits(shown):
             found.append(shown)
 
-    def _told(self, room: str, token: str) -> str:
+    def _add_presence(self, room: str, token: str) -> str:
         """Tell who is in a room, if the client does not know and there is room; return what it knows then."""
         if (snapshot := self._outdated(room)) is None or not self._fits(snapshot.whole.body):
             return token
@@ -192,6 +193,6 @@ class PollTransport:
         return self._rooms.setdefault(room, {})
 
 
-def _reserved(room: str, place: Place) -> int:
+def _reserved(room: str, position: Position) -> int:
     """Return how many bytes a room takes of which there is nothing new: as a cursor, and where it stands."""
-    return ROOM_BYTES + 2 * len(room) + TEXT_BYTES + max(TEXT_BYTES, size(place.epoch))
+    return ROOM_BYTES + 2 * len(room) + TEXT_BYTES + max(TEXT_BYTES, size(position.epoch))

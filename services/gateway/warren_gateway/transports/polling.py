@@ -14,7 +14,7 @@ from warren_gateway.connections.limits import address_of
 from warren_gateway.http.bodies import JsonRoute
 from warren_gateway.http.dependencies import Context
 from warren_gateway.http.errors import READING, responses
-from warren_gateway.transports.long_lived import LongLivedUser, RoomCursor, disconnect_watched, one_by_one, places
+from warren_gateway.transports.long_lived import LongLivedUser, RoomCursor, cursors_of, disconnect_watched, one_by_one
 from warren_gateway.transports.poll_answer import PollTransport
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
@@ -99,7 +99,7 @@ class PollResponse(BaseModel):
 @router.post("/poll", response_model=PollResponse, responses=responses(*READING))
 async def poll(body: PollRequest, user: LongLivedUser, context: Context, request: Request) -> JSONResponse:
     """Follow rooms until there is something new, or `wait` seconds have passed."""
-    cursors = places(body.cursors, user, context)
+    cursors = cursors_of(body.cursors, user, context)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
     answer = PollTransport(cursors, presence, context.presence.known)
     with context.serving(answer, address_of(request.scope), one_way=True, grace=GRACE) as connection:

@@ -23,7 +23,7 @@ from warren_gateway.http.errors import READING, ProblemError, responses
 from warren_gateway.http.listener import EXTENSION, Listener
 from warren_gateway.transports.cursors import CURSOR_PATTERN, Cursors
 from warren_gateway.transports.event_stream import SseTransport
-from warren_gateway.transports.long_lived import Following, LongLivedUser, disconnect_watched, pay_for, places
+from warren_gateway.transports.long_lived import Following, LongLivedUser, cursors_of, disconnect_watched, pay_for
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
 
@@ -109,4 +109,4 @@ async def sse(
 @router.post("/sse", **_AS_A_STREAM)
 async def follow(body: Following, user: LongLivedUser, context: Context) -> EventStream:
     """Follow rooms, likewise: a body holds more rooms than an address, and stands in no log."""
-    return EventStream(context, user, places(body.cursors, user, context), body.status)
+    return EventStream(context, user, cursors_of(body.cursors, user, context), body.status)

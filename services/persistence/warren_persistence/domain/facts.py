@@ -9,7 +9,7 @@ from warren.contract.ids import RoomId, Seq, UserId
 
 Block = tuple[UserId, UserId]
 """Who blocks, and whom."""
-Place = tuple[RoomId, Seq]
+LogPosition = tuple[RoomId, Seq]
 """Where an event stands."""
 
 
@@ -49,7 +49,7 @@ class Facts:
     unknown: AbstractSet[UserId] = frozenset()
     """People who have never signed in."""
     blocks: AbstractSet[Block] = frozenset()
-    targets: Mapping[Place, Target] = field(default_factory=dict)
+    targets: Mapping[LogPosition, Target] = field(default_factory=dict)
     """The events that commands are about; one that does not exist is missing."""
 
 

@@ -8,7 +8,7 @@ from warren.ops.mongo import translated
 
 from warren_persistence.domain.registry import PROJECTED
 
-PLACE = ("_id", "room", "seq", "number", "id", "type", "sender", "key", "at")
+KEPT_FIELDS = ("_id", "room", "seq", "number", "id", "type", "sender", "key", "at")
 """The fields that stay; besides them the document says that it is erased."""
 ERASABLE = EVENT_TYPES - PROJECTED
 """The types of which no projection is made. Rights would be others if a projection were made anew without the rest."""
@@ -19,7 +19,7 @@ async def erase(database: Any, room: RoomId, seq: Seq) -> bool:
 
     It may be repeated. Raises StoreUnavailable.
     """
-    place = {name: f"${name}" for name in PLACE}
+    place = {name: f"${name}" for name in KEPT_FIELDS}
     with translated():
         done = await database.events.update_one(
             {"room": room, "seq": seq, "type": {"$in": sorted(ERASABLE)}}, [{"$replaceWith": {**place, "erased": True}}]

@@ -8,7 +8,7 @@ from warren.contract.events import NUMBERED
 from warren.contract.queries import Head, StoredEvent
 from warren.ops.mongo import translated
 
-from warren_persistence.domain.facts import Place, Target
+from warren_persistence.domain.facts import LogPosition, Target
 from warren_persistence.log.documents import as_wire
 from warren_persistence.log.indexes import TypesIndex
 
@@ -65,7 +65,7 @@ class LogReader:
             found = await self._events.find(query).sort("seq", DESCENDING).limit(limit).to_list(limit)
         return [as_wire(document) for document in reversed(found)]
 
-    async def targets(self, places: Iterable[Place]) -> dict[Place, Target]:
+    async def targets(self, places: Iterable[LogPosition]) -> dict[LogPosition, Target]:
         """Return what stands at these places of the logs; nothing is missing."""
         found = {place: {"room": place[0], "seq": place[1]} for place in places}
         if not found:

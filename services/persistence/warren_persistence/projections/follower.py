@@ -17,7 +17,7 @@ from warren_persistence.projections.rebuild import Rebuild
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 5.0
+CHECK_EVERY = 5.0
 """Seconds between looks for what another replica left behind, and for what failed."""
 PORTION = 100
 """Rooms looked after at once."""
@@ -47,12 +47,12 @@ class ProjectionFollower:
                 metrics.ROOMS_BEHIND.set(await self._projector.follow(PORTION))
                 done = True
             if not done:
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_EVERY)
             await self._wait()
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(LOOK_EVERY):
+            async with asyncio.timeout(CHECK_EVERY):
                 await self._woken.wait()
         except TimeoutError:
             pass
@@ -64,7 +64,7 @@ class ProjectionFollower:
             with _contained():
                 names = await self._projector.outdated()
             if names is None:
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_EVERY)
         async with asyncio.TaskGroup() as group:
             for name in names:
                 group.create_task(self._rebuild(name))
@@ -75,7 +75,7 @@ class ProjectionFollower:
             with _contained():
                 await rebuild.advance()
             if not rebuild.finished:
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_EVERY)
 
 
 @contextmanager

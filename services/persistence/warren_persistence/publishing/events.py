@@ -28,7 +28,7 @@ from warren_persistence.domain.plan import Run
 
 log = logging.getLogger(__name__)
 
-Place = tuple[str, int]
+LogPosition = tuple[str, int]
 """A room and a seq: where an event stands."""
 
 PATIENCE = 0.2
@@ -58,7 +58,7 @@ class EventPublisher:
         self._overdue: set[asyncio.Task[None]] = set()
         self._throttle = LogThrottle()
 
-    def publish(self, sends: Iterable[Run], spans: Mapping[Place, Span]) -> list[asyncio.Task[None]]:
+    def publish(self, sends: Iterable[Run], spans: Mapping[LogPosition, Span]) -> list[asyncio.Task[None]]:
         """Begin to publish these, in order; `spans`: in whose name."""
         begun = (self._begin(run, spans) for run in sends)
         return [task for task in begun if task is not None]
@@ -71,7 +71,7 @@ class EventPublisher:
                 self._overdue.add(task)
                 task.add_done_callback(self._overdue.discard)
 
-    def _begin(self, run: Run, spans: Mapping[Place, Span]) -> asyncio.Task[None] | None:
+    def _begin(self, run: Run, spans: Mapping[LogPosition, Span]) -> asyncio.Task[None] | None:
         body = Events(room=run.room, events=run.events).model_dump_json(exclude_none=True).encode()
         if self._messages >= UNCONFIRMED or self._bytes + len(body) > UNCONFIRMED_BYTES:
             self._count("dropped", "too many are not confirmed")

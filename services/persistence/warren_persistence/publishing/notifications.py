@@ -23,7 +23,7 @@ from warren_persistence.store import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 5.0
+CHECK_EVERY = 5.0
 """Seconds between looks for what another replica left behind, and for what was refused."""
 PORTION = 100
 """Events read, and their notices published, at once."""
@@ -38,14 +38,14 @@ class NotificationOutbox:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Look now: something has been stored."""
+        """Publish now: something has been stored."""
         self._woken.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(CHECK_EVERY):
                     await self._woken.wait()
             except TimeoutError:
                 pass
@@ -53,14 +53,16 @@ class NotificationOutbox:
             try:
                 refused = await self.deliver()
             except StoreUnavailable as error:
-                log.warning("notices wait", extra={"error": str(error)})
+                log.warning("notices not published", extra={"error": str(error)})
                 continue
             except Exception as error:
                 failed("notice", error)
                 continue
             if refused:
-                log.warning("notices wait", extra={"refused": {str(shard): str(why) for shard, why in refused.items()}})
-                await asyncio.sleep(LOOK_EVERY)  # each round reads all that waits, and each message would begin one
+                log.warning(
+                    "notices not published", extra={"refused": {str(shard): str(why) for shard, why in refused.items()}}
+                )
+                await asyncio.sleep(CHECK_EVERY)  # each round reads all that waits, and each message would begin one
 
     async def deliver(self) -> dict[int, Unavailable]:
         """Publish all notices that wait; return the shards that refused one, whose others were not tried.

@@ -8,8 +8,8 @@ from itertools import islice
 
 from opentelemetry.trace import Span
 from warren.broker.backoff import backoff, pause
-from warren.broker.dead import dead_letter as publish_dead_letter
-from warren.broker.dead import dead_letter_headers
+from warren.broker.dead_letters import dead_letter as publish_dead_letter
+from warren.broker.dead_letters import dead_letter_headers
 from warren.broker.errors import Unavailable
 from warren.broker.identity import reply_queue
 from warren.broker.publisher import Publisher
@@ -20,7 +20,7 @@ from warren.contract.topology import COMMANDS, shard_key, shard_queue
 from warren_persistence import metrics
 from warren_persistence.commands.batch import Batch, Decoded, Poison
 from warren_persistence.domain.plan import Plan, Run, runs
-from warren_persistence.publishing.events import EventPublisher, Place
+from warren_persistence.publishing.events import EventPublisher, LogPosition
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _answered(batch: Batch, plan: Plan) -> Answered:
     return [(part, list(islice(answers, len(part.commands)))) for part in batch.parts]
 
 
-def _spans(answered: Answered) -> dict[Place, Span]:
+def _spans(answered: Answered) -> dict[LogPosition, Span]:
     """Return in whose name each event is published, of those that are traced."""
     return {
         (command.room, answer.seq): part.span

@@ -17,10 +17,10 @@ from warren_persistence.projections.rooms import membership_of, pair_of
 from warren_persistence.store import Store
 
 AT_ONCE = 100
-"""Looks in one handful of reads."""
+"""Lookups in one handful of reads."""
 
-Look = tuple[RoomId, UserId]
-"""A room, and who looks at it."""
+Lookup = tuple[RoomId, UserId]
+"""A room, and who asks for it."""
 Pair = tuple[UserId, UserId]
 """The two people of a direct room."""
 
@@ -39,7 +39,7 @@ class ResolvedAccess:
 
 
 class AccessResolver:
-    """Looks at rooms. While some are looked at, what comes gathers and is looked at together.
+    """Resolves accesses. While some are being resolved, what comes gathers and is resolved together.
 
     A gateway that starts brings thousands of these at once, each of which would take four reads.
     """
@@ -48,51 +48,53 @@ class AccessResolver:
         """`watchers`: who may read all rooms but others' inboxes, member or not."""
         self._store = store
         self._watchers = watchers
-        self._waiting: dict[Look, asyncio.Future[ResolvedAccess | q.Denied]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._waiting: dict[Lookup, asyncio.Future[ResolvedAccess | q.Denied]] = {}
+        self._resolving: asyncio.Task[None] | None = None
 
-    async def look(self, room: RoomId, user: UserId) -> ResolvedAccess | q.Denied:
+    async def resolve(self, room: RoomId, user: UserId) -> ResolvedAccess | q.Denied:
         """Return the room as `user` may see it, or why not. Raises StoreUnavailable."""
         found = self._waiting.get((room, user))
         if found is None:
             found = self._waiting[room, user] = asyncio.get_running_loop().create_future()
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look_on())
+        if self._resolving is None:
+            self._resolving = asyncio.create_task(self._resolve_waiting())
         return await asyncio.shield(found)
 
-    async def look_all(self, looks: Iterable[Look]) -> dict[Look, ResolvedAccess | q.Denied]:
-        """Return what each look shows.
+    async def resolve_all(self, lookups: Iterable[Lookup]) -> dict[Lookup, ResolvedAccess | q.Denied]:
+        """Return what each lookup finds.
 
         The heads first, then what a dead writer left, then the memberships: so whatever ended one at a seq up to the
         head is known. The same reads for a room that does not exist, so that it takes as long.
         """
-        looks = list(looks)
-        names = list(dict.fromkeys(room for room, _ in looks))
+        lookups = list(lookups)
+        names = list(dict.fromkeys(room for room, _ in lookups))
         heads = await self._store.log.heads(names)
         await self._store.projector.load(names)
-        rooms, members = await asyncio.gather(self._store.rooms.by_name(names), self._store.rooms.members(looks))
+        rooms, members = await asyncio.gather(self._store.rooms.by_name(names), self._store.rooms.members(lookups))
         return {
-            look: _sight(look, heads.get(look[0]), rooms.get(look[0]), members.get(look), look[1] in self._watchers)
-            for look in looks
+            (name, user): _resolved(
+                name, user, heads.get(name), rooms.get(name), members.get((name, user)), watches=user in self._watchers
+            )
+            for name, user in lookups
         }
 
-    async def _look_on(self) -> None:
+    async def _resolve_waiting(self) -> None:
         try:
             while self._waiting:
-                batch = {look: self._waiting.pop(look) for look in list(self._waiting)[:AT_ONCE]}
-                await self._look_for(batch)
+                batch = {lookup: self._waiting.pop(lookup) for lookup in list(self._waiting)[:AT_ONCE]}
+                await self._resolve_batch(batch)
         finally:
-            self._looking = None
+            self._resolving = None
 
-    async def _look_for(self, batch: dict[Look, asyncio.Future[ResolvedAccess | q.Denied]]) -> None:
+    async def _resolve_batch(self, batch: dict[Lookup, asyncio.Future[ResolvedAccess | q.Denied]]) -> None:
         try:
-            found = await self.look_all(batch)
+            found = await self.resolve_all(batch)
         except Exception as error:  # theirs to handle, who asked
             for future in batch.values():
                 future.set_exception(error)
         else:
-            for look, future in batch.items():
-                future.set_result(found[look])
+            for lookup, future in batch.items():
+                future.set_result(found[lookup])
 
 
 def read_of(member: dict[str, Any] | None) -> int:
@@ -105,10 +107,10 @@ def denied(why: Denial) -> q.Denied:
     return q.Denied(code=why[0], detail=why[1])
 
 
-def _sight(
-    look: Look, head: q.Head | None, room: dict[str, Any] | None, member: dict[str, Any] | None, watches: bool
-) -> ResolvedAccess | q.Denied:
-    name, user = look
+def _resolved(
+    name: RoomId, user: UserId, head: q.Head | None, room: dict[str, Any] | None, member: dict[str, Any] | None, *,
+    watches: bool,
+) -> ResolvedAccess | q.Denied:  # fmt: skip
     if name == inbox_room(user):
         return ResolvedAccess("inbox", "Inbox", head or q.Head(head=0, number=0), Membership("member"))
     if room is None or head is None:

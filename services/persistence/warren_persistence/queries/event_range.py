@@ -13,7 +13,7 @@ async def answer(context: QueryContext, query: q.EventRange) -> BaseModel:
     if query.user is None:
         head = (await context.store.log.heads([query.room])).get(query.room, q.Head(head=0, number=0))
     else:
-        access = await context.resolver.look(query.room, query.user)
+        access = await context.resolver.resolve(query.room, query.user)
         if isinstance(access, q.Denied):
             return access
         head = access.head

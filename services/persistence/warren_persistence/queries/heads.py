@@ -12,6 +12,6 @@ async def answer(context: QueryContext, query: q.Heads) -> BaseModel:
     if query.user is None:
         heads = await context.store.log.heads(query.rooms)
     else:
-        seen = await context.resolver.look_all((room, query.user) for room in query.rooms)
+        seen = await context.resolver.resolve_all((room, query.user) for room in query.rooms)
         heads = {room: access.head for (room, _), access in seen.items() if isinstance(access, ResolvedAccess)}
     return q.HeadsAnswer(epoch=context.epoch, heads=heads)

@@ -13,7 +13,7 @@ SYSTEM_EVENTS_SHARE = SERVER_BODY_LIMIT // 4
 
 async def answer(context: QueryContext, query: q.History) -> BaseModel:
     """Return the page, and the system events between its ends if they are wanted."""
-    access = await context.resolver.look(query.room, query.user)
+    access = await context.resolver.resolve(query.room, query.user)
     if isinstance(access, q.Denied):
         return access
     upto = access.head.head

@@ -16,7 +16,7 @@ from warren_persistence.queries.context import QueryContext
 
 async def answer(context: QueryContext, query: q.Members) -> BaseModel:
     """Return a page of people by id."""
-    access = await context.resolver.look(query.room, query.user)
+    access = await context.resolver.resolve(query.room, query.user)
     if isinstance(access, q.Denied):
         return access
     if denied := _denied(access, query.state):

@@ -9,7 +9,7 @@ from warren_persistence.queries.peers import peers
 
 async def answer(context: QueryContext, query: q.RoomAccess) -> BaseModel:
     """Return how the room stood at its head, and what the asker may do there."""
-    access = await context.resolver.look(query.room, query.user)
+    access = await context.resolver.resolve(query.room, query.user)
     if isinstance(access, q.Denied):
         return access
     return q.Access(

@@ -4,7 +4,7 @@ from warren.contract.presence import GRACE, HEARTBEAT, LEASE
 
 SLACK = 1.0
 """Seconds by which a heartbeat may be late on its way."""
-SETTLE = 1.0
+DISCOVERY_WAIT = 1.0
 """Seconds that a replica waits for gateways it may not have heard of yet."""
 REMEMBERED = 120.0
 """Seconds for which a gateway that has stopped is known to have: longer than its announcements can be under way."""
@@ -76,5 +76,5 @@ class Leases:
         By then all gateways have been heard, and whoever was on one that has stopped has come back or had their grace:
         there is nobody else who would remember them.
         """
-        settled = now if self.complete(now) else now + SETTLE
-        return max([settled, *(at + GRACE for at in self._stopped.values())])
+        earliest = now if self.complete(now) else now + DISCOVERY_WAIT
+        return max([earliest, *(at + GRACE for at in self._stopped.values())])

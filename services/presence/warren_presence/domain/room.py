@@ -40,7 +40,7 @@ class Room:
         self.name = name
         self.version = version
         self.people: dict[str, Person] = {}
-        self.asked = False
+        self.state_requested = False
         """Somebody needs the whole, not what has changed."""
         self._counts: Counter[Status] = Counter()
         self._changed: set[str] = set()
@@ -56,7 +56,7 @@ class Room:
     @property
     def over(self) -> bool:
         """Whether there is nobody in it, and everybody knows."""
-        return self.empty and not (self.asked or self._fresh)
+        return self.empty and not (self.state_requested or self._fresh)
 
     def connect_user(self, gateway: str, user: str, name: str, status: OnlineStatus) -> None:
         """A user has connections at this gateway, and this status there."""
@@ -101,15 +101,15 @@ class Room:
 
     def due_at(self) -> float | None:
         """Return when a frame is due, or the room may be dropped; None if neither."""
-        if self.asked or self._fresh or self._changed:
+        if self.state_requested or self._fresh or self._changed:
             return self._published_at + (COUNT_INTERVAL if self._large else INTERVAL)
         return self._published_at + INTERVAL if self.empty else None
 
     def next_frames(self, now: float) -> list[Presence]:
         """Return the frames to publish now, in order."""
         self._published_at = now
-        news, asked, alone = self._take_diff(), self.asked, self._fresh | self._update_size()
-        self.asked = self._fresh = False
+        news, requested, alone = self._take_diff(), self.state_requested, self._fresh | self._update_size()
+        self.state_requested = self._fresh = False
         if news or alone:
             self.version += 1
         if self._large:
@@ -117,7 +117,7 @@ class Room:
         if alone:
             return [self._state()]
         # Who has the version before takes the diff and knows the state already; who asked takes the state alone.
-        return [*([self._frame(diff=news)] if news else []), *([self._state()] if asked else [])]
+        return [*([self._frame(diff=news)] if news else []), *([self._state()] if requested else [])]
 
     def _update_status(self, user: str, person: Person) -> None:
         """Somebody at one of the devices is enough to be online."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from warren.contract.ids import RoomId, UserId, inbox_room, is_inbox
-from warren.contract.presence import GRACE, Announcement, Attendance, Known, Presence, Sighting
+from warren.contract.presence import GRACE, Announcement, Known, Presence, PresenceChange, UserStatus
 
 from warren_presence.domain.room import Room
 
@@ -30,7 +30,7 @@ class BroadcastFrames:
 class BroadcastStatus:
     """Publish somebody's status over all rooms."""
 
-    sighting: Sighting
+    status: UserStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class RequestAnnouncements:
 
 
 Action = BroadcastFrames | BroadcastStatus | LookUpLastSeen | RecordLastSeen | RequestAnnouncements
-Place = tuple[str, str]
+PresenceKey = tuple[str, str]
 """A room and somebody in it."""
 
 
@@ -68,7 +68,7 @@ class _Source:
     seq: int = 0
     whole: bool = False
     """Nothing is missing up to `seq`."""
-    places: set[Place] = field(default_factory=set)
+    keys: set[PresenceKey] = field(default_factory=set)
     due: tuple[int, float] = (0, 0.0)
     """The seq that a heartbeat named, and when."""
     patience: float = OVERDUE
@@ -84,7 +84,7 @@ class Shard:
 
     def __init__(self, term: str, expected: Iterable[str], not_before: float) -> None:
         self.term = term
-        self.settled = False
+        self.complete = False
         self._expected = set(expected)
         self._not_before = not_before
         self._sources: dict[str, _Source] = {}
@@ -110,7 +110,7 @@ class Shard:
 
     def expect(self, gateway: str) -> None:
         """Wait for this gateway, too, unless it is too late for that."""
-        if not self.settled:
+        if not self.complete:
             self._expected.add(gateway)
 
     def announce(self, message: Announcement, now: float) -> None:
@@ -126,7 +126,7 @@ class Shard:
             source.whole = False
         for name in message.ask:
             if not is_inbox(name):
-                self._room(name).asked = True
+                self._room(name).state_requested = True
         for known in message.known:
             self._check(known)
         self._status_requests.update(message.sought)
@@ -142,25 +142,25 @@ class Shard:
     def end(self, gateway: str, now: float, since: float | None = None) -> None:
         """Forget a gateway: it has stopped, or nothing was heard of it after `since`, when its people's grace began."""
         self._expected.discard(gateway)
-        if since is None and not self.settled:
+        if since is None and not self.complete:
             # It may have stopped before it has told whom it had: their grace has to be over, too.
             self._not_before = max(self._not_before, now + GRACE)
         source = self._sources.pop(gateway, None)
-        for place in source.places if source else ():
-            self._leave(gateway, place, now, now if since is None else since)
+        for key in source.keys if source else ():
+            self._leave(gateway, key, now, now if since is None else since)
 
     def tick(self, now: float) -> list[Action]:
         """Return what is to be done now."""
         self._check_complete(now)
         self._expire_graces(now)
         gone, self._departures = self._departures, []
-        return [*gone, *self._missing(now), *(self._broadcasts(now) if self.settled else ())]
+        return [*gone, *self._missing(now), *(self._broadcasts(now) if self.complete else ())]
 
     def _check(self, known: Known) -> None:
         """Publish the whole room again if a gateway has missed its last frame."""
         room = self._rooms.get(known.room)
         if room is None or (known.term, known.version) != (self.term, room.version):
-            self._room(known.room).asked = True
+            self._room(known.room).state_requested = True
 
     def _replace(self, source: _Source, message: Announcement, now: float) -> None:
         """Take a full announcement for all that is known from its gateway."""
@@ -168,30 +168,30 @@ class Shard:
             return
         source.seq, source.whole = message.seq, True
         self._apply(source, message, now)
-        for place in source.places - {(change.room, change.user) for change in message.changes}:
-            source.places.discard(place)
-            self._leave(message.gateway, place, now, now)
+        for key in source.keys - {(change.room, change.user) for change in message.changes}:
+            source.keys.discard(key)
+            self._leave(message.gateway, key, now, now)
 
     def _apply(self, source: _Source, message: Announcement, now: float) -> None:
         for change in message.changes:
-            place = (change.room, change.user)
+            key = (change.room, change.user)
             if change.status in ("online", "away"):
-                source.places.add(place)
+                source.keys.add(key)
                 self._room(change.room).connect_user(message.gateway, change.user, change.name, change.status)
-            elif place in source.places:
-                source.places.discard(place)
-                self._leave(message.gateway, place, now, now, grace=GRACE if change.status == "gone" else 0.0)
+            elif key in source.keys:
+                source.keys.discard(key)
+                self._leave(message.gateway, key, now, now, grace=GRACE if change.status == "gone" else 0.0)
             elif message.full and change.status == "gone":
                 self._start_grace(change, now)
 
-    def _start_grace(self, change: Attendance, now: float) -> None:
+    def _start_grace(self, change: PresenceChange, now: float) -> None:
         """Somebody has gone from a gateway a moment ago, before this replica knew of them: their grace is not over."""
         if self._room(change.room).start_grace(change.user, change.name, now):
             heapq.heappush(self._graces, (now, change.room, change.user))
 
-    def _leave(self, gateway: str, place: Place, now: float, at: float, grace: float = GRACE) -> None:
+    def _leave(self, gateway: str, key: PresenceKey, now: float, at: float, grace: float = GRACE) -> None:
         """Remove a user's presence at this gateway, as of `at`; their grace period begins if it was the last."""
-        name, user = place
+        name, user = key
         left_at = self._room(name).leave(gateway, user, at)
         if left_at is None:
             return
@@ -213,8 +213,8 @@ class Shard:
             self._remove_after_grace(name, user, left_at, now)
 
     def _check_complete(self, now: float) -> None:
-        if not self.settled and now >= self._not_before:
-            self.settled = self._expected <= {gateway for gateway, source in self._sources.items() if source.whole}
+        if not self.complete and now >= self._not_before:
+            self.complete = self._expected <= {gateway for gateway, source in self._sources.items() if source.whole}
 
     def _missing(self, now: float) -> Iterator[RequestAnnouncements]:
         for gateway, source in self._sources.items():
@@ -254,7 +254,7 @@ class Shard:
             if person is None:
                 offline.append(user)
             else:
-                yield BroadcastStatus(Sighting(user=user, status=person.status))
+                yield BroadcastStatus(UserStatus(user=user, status=person.status))
         if offline:
             yield LookUpLastSeen(offline)
 

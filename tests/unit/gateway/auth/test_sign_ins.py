@@ -106,7 +106,7 @@ async def test_what_nobody_takes_is_told_again() -> None:
 
 
 async def test_what_is_remembered_and_what_waits_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warren_gateway.auth.sign_ins.TOLD", 3)
+    monkeypatch.setattr("warren_gateway.auth.sign_ins.REPORTED", 3)
     monkeypatch.setattr("warren_gateway.auth.sign_ins.WAITING", 5)
     register = Register()
     log = SignInLog(cast("RpcClient", register))

@@ -200,7 +200,7 @@ def test_what_is_asked_and_who_is_sought_go_to_their_shards_once() -> None:
     attendance = begun()
     for _ in range(2):
         attendance.ask(ROOM)
-        attendance.seek("ann")
+        attendance.look_up_status("ann")
     messages = {message.shard: message for message in attendance.announcements(1.0)}
     assert messages[NUMBER].ask == [ROOM]
     assert messages[shard(inbox_room("ann"))].sought == ["ann"]
@@ -214,7 +214,7 @@ def test_nothing_is_kept_of_who_has_gone() -> None:
         attendance.enter(visitor, ROOM)
         attendance.close(visitor, float(number))
     attendance.announcements(100.0 + GRACE)
-    assert (attendance._places, attendance._recent) == ({}, {})
+    assert (attendance._present_by_key, attendance._recent) == ({}, {})
     assert attendance.idle
 
 
@@ -334,7 +334,7 @@ def _play(steps: list[tuple[str, str, str]], random: object) -> None:
             case "lapse" if user in room.people and room.people[user].left_at is not None:
                 room.expire(user, room.people[user].left_at or 0.0)
             case "ask":
-                room.asked = True
+                room.state_requested = True
             case "tell" if room.due_at() is not None and not room.over:
                 for frame in room.next_frames(now):
                     for number, roster in enumerate(rosters):

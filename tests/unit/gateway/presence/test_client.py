@@ -149,7 +149,7 @@ async def test_somebodys_status_is_one_answer_for_all_who_ask(monkeypatch: pytes
     scene = Scene()
     asking = [asyncio.create_task(scene.client.user_status("bob")) for _ in range(2)]
     await asyncio.sleep(0)
-    scene.arrives(p.Sighting(user="bob", status="away"))
+    scene.arrives(p.UserStatus(user="bob", status="away"))
     assert {(await each).status for each in asking} == {"away"}
     monkeypatch.setattr(client_module, "ANSWER_WITHIN", 0.0)
     with pytest.raises(Unavailable):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from warren.contract.frames import Joined
-from warren_gateway.transports.cursors import Cursors, Place
+from warren_gateway.transports.cursors import Cursors, Position
 
 EPOCH = "5f0c5f0c5f0c5f0c"
 
@@ -16,9 +16,9 @@ def joined(room: str, head: int, *, epoch: str = EPOCH, reset: bool = False) -> 
 @given(st.lists(st.none() | st.integers(0, 2**49), min_size=1, max_size=200))
 def test_what_is_written_is_read_again(seqs: list[int | None]) -> None:
     rooms = [f"r{number}" for number in range(len(seqs))]
-    places = [Place() if seq is None else Place(seq, EPOCH) for seq in seqs]
-    cursors = Cursors(dict(zip(rooms, places, strict=True)))
-    assert Cursors.parse(rooms, str(cursors)).places == cursors.places
+    positions = [Position() if seq is None else Position(seq, EPOCH) for seq in seqs]
+    cursors = Cursors(dict(zip(rooms, positions, strict=True)))
+    assert Cursors.parse(rooms, str(cursors)).positions == cursors.positions
 
 
 def test_a_room_in_which_nothing_is_to_be_replayed_begins_at_its_head() -> None:
@@ -43,13 +43,13 @@ def test_a_reset_begins_at_the_head_of_the_new_log() -> None:
 
 
 def test_rooms_of_two_epochs_are_all_to_be_reset() -> None:
-    cursors = Cursors({"a": Place(3, "old"), "b": Place(4, "new")})
+    cursors = Cursors({"a": Position(3, "old"), "b": Position(4, "new")})
     assert str(cursors) == "-.3.4"
     assert {join.epoch for join in Cursors.parse(["a", "b"], str(cursors)).joins} == {"-"}
 
 
 def test_a_cursor_without_an_epoch_is_of_whichever_there_is() -> None:
-    assert Cursors.parse(["a"], ".5").places == {"a": Place(5, None)}
+    assert Cursors.parse(["a"], ".5").positions == {"a": Position(5, None)}
 
 
 def test_a_room_that_was_left_has_no_place() -> None:

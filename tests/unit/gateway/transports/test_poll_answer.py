@@ -11,7 +11,7 @@ from warren.contract.presence import IsTyping, Partial, Presence, Present
 from warren.contract.sizes import SERVER_FRAME_LIMIT
 from warren_gateway.delivery.batch import EventBatch, Frame, pack, packs
 from warren_gateway.presence.snapshot import PresenceSnapshot
-from warren_gateway.transports.cursors import Cursors, Place
+from warren_gateway.transports.cursors import Cursors, Position
 from warren_gateway.transports.poll_answer import TYPISTS, PollTransport
 
 property_test = settings(max_examples=30, deadline=None)
@@ -29,9 +29,9 @@ def joined(head: int, *, reset: bool = False, epoch: str = EPOCH) -> Joined:
 
 
 def answer(since: int | None = 0, presence: str | None = None, roster: PresenceSnapshot | None = None) -> PollTransport:
-    place = Place() if since is None else Place(since, EPOCH)
+    position = Position() if since is None else Position(since, EPOCH)
     known = {} if presence is None else {ROOM: presence}
-    return PollTransport(Cursors({ROOM: place}), known, {ROOM: roster}.get)
+    return PollTransport(Cursors({ROOM: position}), known, {ROOM: roster}.get)
 
 
 def roster(*people: str) -> PresenceSnapshot:
@@ -121,7 +121,7 @@ async def _gather_all(rooms: int, news: list[tuple[str, int]], character: str, m
     names = [f"{number:03}".ljust(64, "r") for number in range(rooms)]
     people = [f"{number}".ljust(128, "u") for number in range(150)]
     here = {name: crowded(name, people, character) for name in names[:10]}
-    one = PollTransport(Cursors({name: Place(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
+    one = PollTransport(Cursors({name: Position(0, "e" * 64) for name in names}), dict.fromkeys(names, ""), here.get)
     last = 2**53 - 1
     for name in names:
         one.send_frame(Joined(room=name, epoch="e" * 64, head=last, number=last, read=last, reset=False))
@@ -138,7 +138,7 @@ async def _gather_all(rooms: int, news: list[tuple[str, int]], character: str, m
 
 async def test_each_answer_goes_on_however_many_rooms_and_however_long_the_texts() -> None:
     names = [f"{number:03}".ljust(64, "r") for number in range(300)]
-    cursors = Cursors({name: Place(0, "e" * 64) for name in names})
+    cursors = Cursors({name: Position(0, "e" * 64) for name in names})
     events = [{"seq": seq, "type": "message", "number": seq, "text": "\x01" * 4_000} for seq in range(1, 61)]
     read: list[int] = []
     while len(read) < len(events):

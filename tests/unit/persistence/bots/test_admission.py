@@ -38,9 +38,11 @@ def test_what_a_bot_may_say_goes_on_with_its_name_and_its_mailbox() -> None:
     assert (opened.refused, opened.poison, opened.dropped) == ([], [], None)
 
 
-@pytest.mark.parametrize("mailbox", ["bot.b.0123456789abcdef", "bot.a", "warren.dead", "gateway.x", "bot.ab.0", None])
-def test_answers_go_to_nobody_else(mailbox: str | None) -> None:
-    assert gate().admit(body(command()), "bot.a", mailbox, 0).sender.reply_queue is None
+@pytest.mark.parametrize(
+    "reply_queue", ["bot.b.0123456789abcdef", "bot.a", "warren.dead", "gateway.x", "bot.ab.0", None]
+)
+def test_answers_go_to_nobody_else(reply_queue: str | None) -> None:
+    assert gate().admit(body(command()), "bot.a", reply_queue, 0).sender.reply_queue is None
 
 
 def test_beyond_its_pace_the_rest_of_a_message_is_refused_and_the_next_ones_are_not_read() -> None:

@@ -15,7 +15,7 @@ import warren_persistence.metrics
 import warren_presence.metrics
 from prometheus_client.metrics import MetricWrapperBase
 from warren_local.home import repository
-from warren_ui.operations.charts import ago, chart, said, table
+from warren_ui.operations.charts import ago, chart, in_words, table
 from warren_ui.operations.figures import METRICS, SECTIONS, Unit
 from warren_ui.operations.grafana import dashboard
 
@@ -69,7 +69,7 @@ def test_lines_of_a_figure_have_names_of_their_own() -> None:
     ],
 )  # fmt: skip
 def test_values_are_said_with_their_unit(value: float | None, unit: Unit, wanted: str) -> None:
-    assert said(value, unit) == wanted
+    assert in_words(value, unit) == wanted
 
 
 def test_times_are_said() -> None:

@@ -67,17 +67,17 @@ def server() -> Iterator[Server]:
 
 
 class Eyes:
-    """A watch that looks when it is told to, at times of its own."""
+    """A watch that scrapes when it is told to, at times of its own."""
 
     def __init__(self, *targets: Target) -> None:
         self._now = 1_000_000.0
         self.watch = Watch(targets, clock=lambda: self._now)
 
-    def look(self, times: int = 1, every: float = 2.0) -> None:
+    def scrape(self, times: int = 1, every: float = 2.0) -> None:
         with client() as http, ThreadPoolExecutor(4) as pool:
             for _ in range(times):
                 self._now += every
-                self.watch.look(http, pool)
+                self.watch.scrape(http, pool)
 
     @property
     def states(self) -> list[tuple[State, str]]:
@@ -130,19 +130,19 @@ def test_an_error_is_no_answer(server: Server) -> None:
 
 def test_values_and_bounds_that_are_no_numbers_count_for_nothing(server: Server, eyes: Eyes) -> None:
     server.says('warren_ack_seconds_bucket{le="NaN"} 1', "warren_frames_sent_total NaN", "warren_commands_pending +Inf")
-    eyes.look(2)
+    eyes.scrape(2)
     assert eyes.states == [("ready", "")]
     assert eyes.last(FRAMES) == eyes.last(FIGURES["Commands that wait for their answer"]) == {}
 
 
 def test_growth_is_drawn_from_the_second_look_on(server: Server, eyes: Eyes) -> None:
     server.says(warren_frames_sent_total=100)
-    eyes.look()
+    eyes.scrape()
     assert eyes.last(FRAMES) == {}
     server.says(warren_frames_sent_total=120)
-    eyes.look()
+    eyes.scrape()
     assert eyes.last(FRAMES) == {"sent": 10}
-    eyes.look(WINDOW)
+    eyes.scrape(WINDOW)
     assert eyes.last(FRAMES) == {"sent": 0}
     times, lines = eyes.watch.lines(FRAMES)
     assert len(times) == len(lines["sent"]) == WINDOW + 2
@@ -151,37 +151,37 @@ def test_growth_is_drawn_from_the_second_look_on(server: Server, eyes: Eyes) -> 
 
 def test_a_process_that_began_anew_is_not_compared_with_the_one_before(server: Server, eyes: Eyes) -> None:
     server.says(**{"warren_frames_sent_total": 100, STARTED: 1})
-    eyes.look(2)
+    eyes.scrape(2)
     server.says(**{"warren_frames_sent_total": 900, STARTED: 2})
-    eyes.look()
+    eyes.scrape()
     assert eyes.last(FRAMES) == {"sent": None}
     server.says(**{"warren_frames_sent_total": 904, STARTED: 2})
-    eyes.look()
+    eyes.scrape()
     assert eyes.last(FRAMES) == {"sent": 2}
 
 
 def test_a_check_that_fails_is_named_and_a_gateway_that_leaves_is_not_blamed(server: Server, eyes: Eyes) -> None:
     server.says('warren_ready{check="broker"} 0', 'warren_ready{check="serving"} 1', 'warren_ready{check="keys"} 0')
-    eyes.look()
+    eyes.scrape()
     assert eyes.states == [("not ready", "misses broker, keys")]
     server.says('warren_ready{check="broker"} 0', 'warren_ready{check="storing"} 0', 'warren_ready{check="reading"} 0')
-    eyes.look()
+    eyes.scrape()
     assert eyes.states == [("not ready", "what people send is not stored, people cannot read, misses broker")]
     server.says('warren_ready{check="broker"} 1', 'warren_ready{check="serving"} 0')
-    eyes.look()
+    eyes.scrape()
     assert eyes.states == [("leaving", "")]
 
 
 def test_who_does_not_answer_is_named_since_when_and_comes_back(server: Server, eyes: Eyes) -> None:
-    eyes.look(2)
+    eyes.scrape(2)
     assert eyes.last(FIGURES["Replicas that answer"]) == {"gateway": 1}
     server.status = 500
-    eyes.look(3)
+    eyes.scrape(3)
     (one,) = eyes.watch.statuses()
     assert (one.state, one.why, one.since) == ("no answer", "HTTP 500", 1_000_006)
     assert eyes.last(FIGURES["Replicas that answer"]) == {"gateway": 0}
     server.status = 200
-    eyes.look(2)
+    eyes.scrape(2)
     assert eyes.states == [("ready", "")]
     assert eyes.last(FIGURES["Replicas that answer"]) == {"gateway": 1}
 
@@ -191,7 +191,7 @@ def test_nobody_listens_and_nobody_has_the_name() -> None:
         closed = server.url
         server.shutdown()
     eyes = Eyes(Target("a", closed), Target("b", "http://no-such-name.invalid:8000/metrics"))
-    eyes.look()
+    eyes.scrape()
     assert eyes.states == [("no answer", "no connection"), ("no answer", "its name has no address")]
     assert not eyes.watch.told(FRAMES)
 
@@ -211,17 +211,17 @@ def test_all_addresses_of_a_name_are_replicas_and_one_that_vanishes_is_spoken_of
         known: list[str] = []
         monkeypatch.setattr(scrape, "addresses", lambda _name, _port: known)
         eyes = Eyes(Target("gateway", f"http://gateway:{first.server_port}/metrics"))
-        eyes.look()
+        eyes.scrape()
         assert eyes.states == [("no answer", "its name has no address")]
         known += [HOST, "127.0.0.2"]
-        eyes.look(2)
+        eyes.scrape(2)
         assert [one.replica.url for one in eyes.watch.statuses()] == [first.url, second.url]
         assert eyes.last(FIGURES["Rooms followed"]) == {"Rooms followed": 2}
         del known[1]
-        eyes.look(2)
+        eyes.scrape(2)
         assert eyes.states == [("ready", ""), ("gone", "its name does not lead there any more")]
         assert eyes.last(FIGURES["Rooms followed"]) == {"Rooms followed": 1}
-        eyes.look(2, every=EVERY * KEPT)
+        eyes.scrape(2, every=EVERY * KEPT)
         assert eyes.states == [("ready", "")]
 
 
@@ -230,14 +230,14 @@ def test_no_more_is_kept_than_is_allowed(server: Server) -> None:
     names = [f"127.0.0.1:{port}" for port in range(1, MOST_REPLICAS + 11)]
     targets = [Target("gateway", server.url), *(Target("nobody", f"http://{name}/metrics") for name in names)]
     eyes = Eyes(*targets)
-    eyes.look(2)
+    eyes.scrape(2)
     assert len(eyes.watch.statuses()) == MOST_REPLICAS
     assert eyes.watch.left_out == 11
     assert len(eyes.last(FIGURES["Connections"])) == MOST_LINES
 
 
 def test_only_the_last_minutes_are_kept(eyes: Eyes) -> None:
-    eyes.look(KEPT + 3)
+    eyes.scrape(KEPT + 3)
     times, lines = eyes.watch.lines(FIGURES["Rooms followed"])
     assert len(times) == len(lines["Rooms followed"]) == KEPT
 

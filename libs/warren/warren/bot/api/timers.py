@@ -15,7 +15,7 @@ from warren.contract.wire import rfc3339
 
 PREFIX = f"{HIDDEN}timer/"
 """What the keys of timers begin with."""
-LOOK = 1_000
+DUE_LIMIT = 1_000
 """Timers that are taken up at once, those that have been due for longest first."""
 _LAST = "~"  # sorts after all that a timer's id holds
 
@@ -67,7 +67,7 @@ def value_of(due: DueTimer) -> dict[str, Any]:
     return {"room": due.room, "data": due.data, "handler": due.handler, "given": due.given}
 
 
-def overdue(memory: Memory, now: datetime, most: int = LOOK) -> list[DueTimer]:
+def overdue(memory: Memory, now: datetime, most: int = DUE_LIMIT) -> list[DueTimer]:
     """Return the timers that are due, in the order in which they became so."""
     found = memory.span(PREFIX, f"{PREFIX}{rfc3339(now)}{_LAST}", most)
     return [DueTimer(id=key.removeprefix(PREFIX), **value) for key, value in found]

@@ -70,11 +70,11 @@ class Trigger(Event):
 
     async def reply(self, text: str) -> int:
         """Answer the event in its room, and return the seq. Raises Refusal."""
-        return await self._say(self.room, text, self.seq if self.type == "message" else None)
+        return await self._send(self.room, text, self.seq if self.type == "message" else None)
 
     async def send(self, text: str, room: str | None = None) -> int:
         """Say something, here or in another room, and return the seq. Raises Refusal."""
-        return await self._say(room or self.room, text, None)
+        return await self._send(room or self.room, text, None)
 
     async def typing(self) -> None:
         """Show that the bot is typing, for some seconds."""
@@ -129,7 +129,7 @@ class Trigger(Event):
         yield stream
         await stream.finish()
 
-    async def _say(self, room: str, text: str, reply_to: int | None) -> int:
+    async def _send(self, room: str, text: str, reply_to: int | None) -> int:
         common = self.actions.common(room)
         return (await self.actions.chat.submit(c.Send(**common, text=text, reply_to=reply_to))).seq
 

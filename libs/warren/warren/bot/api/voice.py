@@ -12,9 +12,9 @@ from warren.contract.ids import new_id
 class Voice:
     """The chat for a bot's tasks. All that is said has a key: the same in the same room says nothing twice, ever."""
 
-    def __init__(self, chat: Chat, user: str, name: str, settled: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(self, chat: Chat, user: str, name: str, joined: Callable[[], Awaitable[None]] | None = None) -> None:
         self._chat = chat
-        self._settled = settled
+        self._joined = joined
         self._user = user
         self._name = name
 
@@ -34,8 +34,8 @@ class Voice:
         return await self._chat.read(room, after)
 
     async def _submit(self, command: c.AnyCommand) -> int:
-        if self._settled is not None:
-            await self._settled()
+        if self._joined is not None:
+            await self._joined()
         return (await self._chat.submit(command)).seq
 
     def _common(self, room: str, key: str, name: str | None) -> c.Common:

@@ -11,7 +11,7 @@ from warren.bot.api.event import Event
 from warren.bot.broker.rate_limiter import RateLimiter
 from warren.broker.backoff import backoff, pause
 from warren.broker.command_client import CommandClient, as_a_bot
-from warren.broker.dead import dead_letter, dead_letter_headers
+from warren.broker.dead_letters import dead_letter, dead_letter_headers
 from warren.broker.errors import Unavailable, until_lost
 from warren.broker.publisher import Publisher
 from warren.broker.reply_queue import ReplyQueue

@@ -30,7 +30,7 @@ async def acquire_leadership(connection: AbstractConnection, user: str, standing
             await channel.declare_queue(f"{user}.{BOT_LOCK}", exclusive=True, timeout=TIMEOUT)
         except ChannelLockedResource:
             if not waited:
-                log.info("another process of the bot is at work; this one stands by", extra={"bot": user})
+                log.info("another process of the bot is active; this one stands by", extra={"bot": user})
                 standing_by()
             waited = True
             await pause(TRY_EVERY)

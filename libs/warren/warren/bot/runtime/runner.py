@@ -45,7 +45,7 @@ AT_ONCE = 32
 """Rooms in which the bot is at work at the same time."""
 HEADS_EVERY = 30.0
 """Seconds between two looks whether something was stored that has not come."""
-SETTLED_WITHIN = 15.0
+JOINED_WITHIN = 15.0
 """Seconds for which what a task says waits for the bot to be in its rooms, as long as for any other answer."""
 GRACE = 10.0
 """Seconds for what is being done when the process is told to stop."""
@@ -59,9 +59,9 @@ class Runner:
         self._memory = Memory(bot.state)
         self._chat = BrokerChat(bot.user, bot.title)
         self._stop = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._joined = asyncio.Event()
         """The bot has tried to become a member of all its rooms; before that, it may not speak there."""
-        self._strange = set(bot.rooms)
+        self._not_joined = set(bot.rooms)
         self._engine = Engine(bot, self._chat, self._memory, self._chat.dead_letter)
         self._follower = Follower(self._engine, self._chat, self._memory, bot.since, self._stop.is_set)
         self._workers = WorkerPool(AT_ONCE)
@@ -72,7 +72,7 @@ class Runner:
         """Work until told to stop, and then end what was begun."""
         stop = asyncio.create_task(self._stop.wait())
         connection, ticks = asyncio.create_task(self._connection.run()), asyncio.create_task(self._chat.ticks())
-        voice = Voice(self._chat, self._bot.user, self._bot.title, self._settle)
+        voice = Voice(self._chat, self._bot.user, self._bot.title, self._until_joined)
         tasks = [asyncio.create_task(self._beside(work, voice)) for work in self._bot.tasks]
         try:
             done: list[asyncio.Future[object]] = [connection, ticks, stop, *tasks, self._workers.failed]  # type: ignore[list-item]
@@ -96,11 +96,11 @@ class Runner:
         await work(voice)
         await self._stop.wait()
 
-    async def _settle(self) -> None:
+    async def _until_joined(self) -> None:
         """Wait until what a task says may be stored. Raises Unavailable."""
         try:
-            async with asyncio.timeout(SETTLED_WITHIN):
-                await self._settled.wait()
+            async with asyncio.timeout(JOINED_WITHIN):
+                await self._joined.wait()
         except TimeoutError as error:
             raise Unavailable("the bot is not in its rooms yet") from error
 
@@ -111,9 +111,9 @@ class Runner:
 
     async def _follow(self, connection: AbstractConnection) -> None:
         await self._chat.ready()
-        if not self._strange:
-            self._settled.set()
-        await acquire_leadership(connection, self._bot.user, self._settled.set)  # the one at work sees to the rooms
+        if not self._not_joined:
+            self._joined.set()
+        await acquire_leadership(connection, self._bot.user, self._joined.set)  # the one at work sees to the rooms
         channel = await open_channel(connection, PREFETCH)
         underlay = await channel.get_underlay_channel()
         self._workers.discard_stale()  # of the connection before
@@ -131,7 +131,7 @@ class Runner:
             self._workers.submit(room, lambda: self._take(room, events, message, underlay), needed)
 
         await consume(channel, self._bot.user, sink)
-        log.info("bot at work", extra={"bot": self._bot.user})
+        log.info("bot active", extra={"bot": self._bot.user})
         async with asyncio.TaskGroup() as group:
             group.create_task(endless(self._scheduler.run()))
             group.create_task(endless(self._compare_heads(needed)))
@@ -154,9 +154,9 @@ class Runner:
     async def _catch_up(self, room: str) -> None:
         if room in self._bot.rooms:
             await self._join(room)
-            self._strange.discard(room)
-            if not self._strange:
-                self._settled.set()
+            self._not_joined.discard(room)
+            if not self._not_joined:
+                self._joined.set()
         await self._follower.catch_up(room)
 
     async def _join(self, room: str) -> None:

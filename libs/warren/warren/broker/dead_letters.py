@@ -21,15 +21,15 @@ from warren.contract.wire import rfc3339, utc_now
 
 REASON_LIMIT = 1_000
 """Characters of a reason that are kept."""
-LOOK_LIMIT = 1_000
-"""Letters that are looked at in one go, the oldest first."""
+READ_LIMIT = 1_000
+"""Dead letters that are looked at in one go, the oldest first."""
 PORTION = 16
-"""Letters that the queue need not know yet to be settled. RabbitMQ's channels keep what is more than 32 to themselves
-for a while, and if they are closed meanwhile it is lost."""
+"""Acknowledgements that the queue need not have yet. RabbitMQ's channels keep what is more than 32 to themselves for a
+while, and if they are closed meanwhile it is lost."""
 WITHIN = 10.0
 """Seconds for the letters to come, and to be back: who looks at the same time could have either wait for ever."""
-LOOK_AGAIN = 0.01
-"""Seconds between two looks whether they are back."""
+RECOUNT_EVERY = 0.01
+"""Seconds between two counts of those that are back."""
 
 
 def dead_letter_headers(
@@ -136,8 +136,8 @@ async def open_dead_letters(operator_url: str, bot: str | None = None) -> AsyncI
     with translated():
         async with connected(operator_url, OPERATOR.name) as connection:
             channel = await connection.channel()
-            await channel.set_qos(prefetch_count=LOOK_LIMIT, timeout=TIMEOUT)
-            length = min(await _length(channel, name), LOOK_LIMIT)
+            await channel.set_qos(prefetch_count=READ_LIMIT, timeout=TIMEOUT)
+            length = min(await _length(channel, name), READ_LIMIT)
             arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
             source = await channel.get_queue(name, ensure=False)
             await source.consume(arrived.put, timeout=TIMEOUT)
@@ -163,7 +163,7 @@ async def _put_back(connection: AbstractConnection, channel: AbstractChannel, na
     await channel.close()
     again = await connection.channel()
     while await _length(again, name) < length:  # noqa: ASYNC110  nobody tells
-        await asyncio.sleep(LOOK_AGAIN)
+        await asyncio.sleep(RECOUNT_EVERY)
 
 
 async def _length(channel: AbstractChannel, name: str) -> int:
