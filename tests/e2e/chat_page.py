@@ -15,7 +15,7 @@ WITHIN_MS = 90_000
 while it is waited for."""
 expect.set_options(timeout=WITHIN_MS)
 AT_ONCE = frozenset({"talk", "unmute", "role-moderator", "role-member"})
-"""The deeds that the panel does without asking back."""
+"""The actions that the panel does without asking back."""
 REFUSED = re.compile(r"status of (403|404|409|422) ")
 """What Chromium writes to the console when a request is refused; a page can only show the sentence."""
 OUTAGE = re.compile(r"WebSocket connection to .* failed|net::ERR_[A-Z_]+|status of 50[23]|blocked by CORS policy")
@@ -173,16 +173,16 @@ class ChatPage:
             await row.get_by_test_id("actions").click()
         return row
 
-    async def do(self, deed: str, user: str, *, length: str = "", reason: str = "") -> None:
+    async def do(self, action: str, user: str, *, length: str = "", reason: str = "") -> None:
         """Do something to a member, with what the form asks for."""
         row = await self.select(user)
-        await row.get_by_test_id(deed).click()
+        await row.get_by_test_id(action).click()
         if reason:
             await row.get_by_test_id("reason").fill(reason)
         if length:
             await row.get_by_test_id("length").select_option(label=length)
         confirm = row.get_by_test_id("confirm")
-        if deed not in AT_ONCE:
+        if action not in AT_ONCE:
             await confirm.click()
 
     async def type(self, text: str) -> None:

@@ -173,28 +173,28 @@ async def test_half_a_character_is_sent_as_one_that_cannot_be_shown(page: Page) 
 
 async def test_the_ladder_goes_down_at_once_and_up_now_and_then(page: Page) -> None:
     found: list[Any] = await page.evaluate("""async () => {
-        const { Ladder } = await import("/ladder.js");
-        const ladder = new Ladder(["websocket", "sse", "polling"]);
+        const { Fallback } = await import("/fallback.js");
+        const fallback = new Fallback(["websocket", "sse", "polling"]);
         const was = [];
-        const note = (...more) => was.push([ladder.kind, ladder.patience / 1_000, ...more]);
-        note(ladder.fell());
-        note(ladder.fell());
-        note(ladder.fell()); // none is left: from the beginning
-        ladder.fell();
-        ladder.worked("sse");
+        const note = (...more) => was.push([fallback.kind, fallback.patience / 1_000, ...more]);
+        note(fallback.fell());
+        note(fallback.fell());
+        note(fallback.fell()); // none is left: from the beginning
+        fallback.fell();
+        fallback.worked("sse");
         note();
-        for (let turn = 0; turn < 5; turn += 1) ladder.failed("websocket");
+        for (let turn = 0; turn < 5; turn += 1) fallback.failed("websocket");
         note();
-        ladder.forget();
+        fallback.forget();
         note();
-        ladder.worked("websocket");
-        ladder.lost({ soon: false, mute: false });
-        ladder.fell();
-        ladder.worked("sse");
+        fallback.worked("websocket");
+        fallback.lost({ soon: false, mute: false });
+        fallback.fell();
+        fallback.worked("sse");
         note(); // the WebSocket has worked here: it is tried again soon
-        ladder.lost({ soon: false, mute: true });
+        fallback.lost({ soon: false, mute: true });
         note();
-        for (let turn = 0; turn < 3; turn += 1) ladder.lost({ soon: true, mute: false });
+        for (let turn = 0; turn < 3; turn += 1) fallback.lost({ soon: true, mute: false });
         note();
         return was;
     }""")
@@ -340,14 +340,14 @@ async def test_typing_over_http_does_not_hold_up_messages(page: Page) -> None:
     await page.route("**/typing", hold)
     await page.route("**/messages", store)
     heard = await page.evaluate("""() => new Promise(async (hear) => {
-        const { Uplink } = await import("/uplink.js");
-        const uplink = globalThis.uplink = new Uplink(location.origin, () => "t", hear, () => {});
-        globalThis.told = Array.from({ length: 20 }, () => uplink.typing({ room: "a" }));
-        uplink.send({ room: "a", key: "k", text: "hi" });
+        const { HttpSender } = await import("/httpsender.js");
+        const httpSender = globalThis.httpSender = new HttpSender(location.origin, () => "t", hear, () => {});
+        globalThis.told = Array.from({ length: 20 }, () => httpSender.typing({ room: "a" }));
+        httpSender.send({ room: "a", key: "k", text: "hi" });
     })""")
     assert heard == {"type": "ack", "key": "k", "room": "a", "seq": 3, "number": 2}
     (first,) = held
     async with page.expect_request("**/typing"):
         await first.fulfill(status=204)
-        await page.evaluate("async () => { await Promise.all(told); uplink.typing({ room: 'a' }); }")
+        await page.evaluate("async () => { await Promise.all(told); httpSender.typing({ room: 'a' }); }")
     await page.unroute_all()

@@ -15,7 +15,7 @@ async def press(button: Locator) -> None:
     await button.page.keyboard.press("Enter")
 
 
-async def deed(person: ChatPage, name: str) -> None:
+async def action(person: ChatPage, name: str) -> None:
     """Do something about the open conversation, with the keyboard alone."""
     await person.show_panel()
     await press(person.panel.get_by_test_id(name))
@@ -32,7 +32,7 @@ async def test_a_hidden_conversation_comes_back_with_the_next_message(arrive: Ar
     devices = laptop, phone = [await arrive(ana) for _ in range(2)]
     for device in devices:
         await device.open(room)
-    await deed(laptop, "hide")
+    await action(laptop, "hide")
     for device in devices:
         await expect(device.room_item(room)).to_have_count(0)
         await expect(said(device)).to_contain_text(
@@ -56,10 +56,10 @@ async def test_a_hidden_conversation_can_be_shown_again(arrive: Arrive, registry
     room = await registry.talk(ben, ana)
     person = await arrive(ana)
     await person.open(room)
-    await deed(person, "hide")
+    await action(person, "hide")
     await press(said(person).get_by_test_id("show-again"))
     await person.is_in(room)
-    await deed(person, "hide")
+    await action(person, "hide")
     await expect(person.room_item(room)).to_have_count(0)
     await person.message_somebody(ben.id, ben.id)
     await person.is_in(room)
@@ -77,7 +77,7 @@ async def test_who_is_blocked_reaches_one_no_more_until_it_is_lifted(arrive: Arr
     room = await registry.talk(ben, ana)
     person = await arrive(ana)
     await person.open(room)
-    await deed(person, "block")
+    await action(person, "block")
     await press(person.panel.get_by_test_id("confirm").filter(has_text="Block Ben Okafor"))
     await person.may_not_write("You have blocked them")
     await expect(person.room_item(room)).to_have_text("Ben Okafor blocked")

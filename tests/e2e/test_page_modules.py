@@ -228,7 +228,7 @@ async def test_history_whose_drawing_fails_is_loaded_all_the_same(page: Page) ->
 async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(page: Page) -> None:
     found = await page.evaluate(
         """async () => {
-            const { Desk } = await import("/desk.js");
+            const { InboxPanel } = await import("/inboxpanel.js");
             const asked = [];
             let isAway = true;
             const client = {
@@ -240,12 +240,12 @@ async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(
             };
             const memory = new Proxy({}, { get: () => () => [] });
             const owner = { draw() {}, befell() {}, visit: async () => {} };
-            const desk = new Desk(document.createElement("div"), client, memory, owner);
-            desk.inbox = { reset() {}, add: () => [], open: () => [] };
-            await desk.joined(0, 0, true);
+            const inboxPanel = new InboxPanel(document.createElement("div"), client, memory, owner);
+            inboxPanel.inbox = { reset() {}, add: () => [], open: () => [] };
+            await inboxPanel.joined(0, 0, true);
             isAway = false;
-            await desk.joined(0, 0, false);
-            await desk.joined(0, 0, false);
+            await inboxPanel.joined(0, 0, false);
+            await inboxPanel.joined(0, 0, false);
             return asked;
         }"""
     )
@@ -395,10 +395,10 @@ async def test_rooms_and_people_are_found_by_one_folding(page: Page) -> None:
 async def test_rooms_are_found_as_people_write_them(page: Page, title: str, wanted: str) -> None:
     found = await page.evaluate(
         """async ([title, wanted]) => {
-            const { roomQuest } = await import("/quests.js");
+            const { roomLookup } = await import("/lookups.js");
             const rooms = [{ room: "x", kind: "public", title }, { room: "y", kind: "public", title: "Another" }];
-            const quest = roomQuest({ directory: async () => ({ rooms, more: false }) }, () => false, () => {});
-            return (await quest.find(wanted)).found.map(({ name }) => name);
+            const lookup = roomLookup({ directory: async () => ({ rooms, more: false }) }, () => false, () => {});
+            return (await lookup.find(wanted)).found.map(({ name }) => name);
         }""",
         [title, wanted],
     )
@@ -409,7 +409,7 @@ async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
     """Nor are replies of a bot as they grow; whoever else types still is."""
     found = await page.evaluate(
         """async () => {
-            const { Company } = await import("/company.js");
+            const { PresenceSync } = await import("/presencesync.js");
             const { Names } = await import("/names.js");
             const { Timeline } = await import("/timeline.js");
             const blocked = new Set();
@@ -417,11 +417,11 @@ async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
             client.report = () => {};
             const line = document.createElement("p");
             const owner = { changed() {}, isBlocked: (user) => blocked.has(user) };
-            const company = new Company(line, client, new Names({}, () => {}), owner);
+            const presenceSync = new PresenceSync(line, client, new Names({}, () => {}), owner);
             const timeline = new Timeline({ room: "garden", kind: "public", title: "Garden" });
             const type = (user, name) => client.dispatchEvent(
                 new CustomEvent("typing", { detail: { room: "garden", user, name } }));
-            const told = () => { company.draw(timeline); return line.textContent; };
+            const told = () => { presenceSync.draw(timeline); return line.textContent; };
             type("ben", "Ben");
             const before = told();
             blocked.add("ben");
@@ -430,8 +430,8 @@ async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
             type("cat", "Cat");
             client.dispatchEvent(new CustomEvent("partial", {
                 detail: { room: "garden", user: "ben", name: "Ben", key: "k", text: "So" } }));
-            const found = [before, since, told(), company.growingIn("garden")];
-            company.stop();
+            const found = [before, since, told(), presenceSync.growingIn("garden")];
+            presenceSync.stop();
             return found;
         }"""
     )

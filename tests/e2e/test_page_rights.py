@@ -21,8 +21,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS: tuple[RoomKind, ...] = ("public", "private", "direct")
 ROLES: tuple[Role, ...] = ("member", "moderator", "owner")
 OFFERED = """async (cases) => {
-    const { roomRights, deeds } = await import("/rights.js");
-    return cases.map(({ timeline, entry }) => (entry ? deeds(timeline, entry, "ann") : roomRights(timeline)));
+    const { roomRights, memberActions } = await import("/rights.js");
+    return cases.map(({ timeline, entry }) => (entry ? memberActions(timeline, entry, "ann") : roomRights(timeline)));
 }"""
 ABOUT_ROOMS: dict[str, tuple[type[c.AnyCommand], dict[str, Any]]] = {
     "rename": (c.Rename, {"title": "Other"}),

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 MODULES = (
-    "backoff.js", "frames.js", "http.js", "token.js", "eventstream.js", "transport.js", "uplink.js", "websocket.js",
-    "sse.js", "polling.js", "ladder.js", "wakeups.js", "attempt.js", "connection.js", "outbox.js", "subscriptions.js",
+    "backoff.js", "frames.js", "http.js", "token.js", "eventstream.js", "transport.js", "httpsender.js", "websocket.js",
+    "sse.js", "polling.js", "fallback.js", "wakeups.js", "attempt.js", "connection.js", "outbox.js", "subscriptions.js",
     "sender.js", "api.js", "watch.js", "client.js",
 )  # fmt: skip
 """The client's modules, dependencies first; no two of them name a thing alike at their top level."""

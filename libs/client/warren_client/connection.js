@@ -3,7 +3,7 @@
 
 import { Attempt } from "./attempt.js";
 import { backoff, jittered, reasonable } from "./backoff.js";
-import { Ladder } from "./ladder.js";
+import { Fallback } from "./fallback.js";
 import { MUTE, TOKEN_REFUSED } from "./transport.js";
 import { Wakeups } from "./wakeups.js";
 
@@ -41,7 +41,7 @@ export class Connection {
     this.gateways = gateways;
     this.tokens = tokens;
     this.owner = owner;
-    this.ladder = new Ladder(kinds);
+    this.fallback = new Fallback(kinds);
     this.#turn = Math.floor(Math.random() * gateways.length); // spreads the clients over the replicas
   }
 
@@ -112,7 +112,7 @@ export class Connection {
     if (round !== this.#round) return;
     if (token === null) this.#later(0); // the page could not get one just now
     else if (token === "") this.refuse(TOKEN_REFUSED);
-    else this.#current = this.#attempt(this.ladder.kind, token);
+    else this.#current = this.#attempt(this.fallback.kind, token);
   }
 
   /** @param {Kind} kind @param {string} token */
@@ -138,12 +138,12 @@ export class Connection {
     this.#probe = null;
     if (before && before !== attempt) before.close();
     this.tokens.accepted();
-    this.ladder.worked(attempt.kind);
+    this.fallback.worked(attempt.kind);
     this.#wasOnline = true;
     this.owner.lost();
     this.owner.frame(frame);
     this.#become("online");
-    this.#probeLater(this.ladder.patience);
+    this.#probeLater(this.fallback.patience);
   }
 
   /** 4500-4999 is final, all else is worth another try. @param {Attempt} attempt @param {number} code @param {number} afterMs */
@@ -162,14 +162,14 @@ export class Connection {
   #lost({ welcomedAt }, code, afterMs) {
     const lasted = Date.now() - welcomedAt;
     if (lasted > STABLE_MS) this.#tries = 0;
-    this.ladder.lost({ soon: code < 4000 && lasted <= STABLE_MS, mute: code === MUTE });
+    this.fallback.lost({ soon: code < 4000 && lasted <= STABLE_MS, mute: code === MUTE });
     this.#later(afterMs);
   }
 
   /** @param {number} code @param {number} afterMs */
   #notBegun(code, afterMs) {
     const wasAnswered = code >= 4000; // so the way is open: there is nothing to go around
-    if (!wasAnswered && this.ladder.fell()) this.#connect();
+    if (!wasAnswered && this.fallback.fell()) this.#connect();
     else this.#later(afterMs);
   }
 
@@ -200,7 +200,7 @@ export class Connection {
   /** @param {number} ms */
   #probeLater(ms) {
     clearTimeout(this.#probing);
-    if (this.ladder.better.length) this.#probing = setTimeout(() => this.#tryBetter(this.ladder.better[0]), jittered(ms));
+    if (this.fallback.better.length) this.#probing = setTimeout(() => this.#tryBetter(this.fallback.better[0]), jittered(ms));
   }
 
   /** @param {Kind} kind */
@@ -209,15 +209,15 @@ export class Connection {
     const token = await this.tokens.get().catch(() => "");
     if (round !== this.#round || this.#probe) return;
     if (token) this.#probe = this.#attempt(kind, token);
-    else this.#probeLater(this.ladder.patience);
+    else this.#probeLater(this.fallback.patience);
   }
 
   /** @param {Attempt} attempt */
   #probeFailed({ kind }) {
     this.#probe = null;
-    const next = this.ladder.failed(kind);
+    const next = this.fallback.failed(kind);
     if (next) this.#tryBetter(next);
-    else this.#probeLater(this.ladder.patience);
+    else this.#probeLater(this.fallback.patience);
   }
 
   // --- plumbing -------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ export class Connection {
     if (this.#state !== "online") return;
     this.#current.transport.check();
     if (reason !== "online") return;
-    this.ladder.forget();
+    this.fallback.forget();
     this.#probeLater(0);
   }
 

@@ -3,7 +3,7 @@
 
 import { RequestError, ask } from "./http.js";
 import { CHECK_MS, TOKEN_REFUSED, untilApart, verdictOf } from "./transport.js";
-import { Uplink } from "./uplink.js";
+import { HttpSender } from "./httpsender.js";
 
 /** @typedef {import("./transport.js").Start} Start */
 /** @typedef {import("./transport.js").Receiver} Receiver */
@@ -46,7 +46,7 @@ export class PollingTransport {
     this.receiver = receiver;
     this.#token = token;
     this.#status = status();
-    this.uplink = new Uplink(gateway, () => this.#token, (frame) => receiver.frame(frame), () => this.#end(TOKEN_REFUSED, 0));
+    this.httpSender = new HttpSender(gateway, () => this.#token, (frame) => receiver.frame(frame), () => this.#end(TOKEN_REFUSED, 0));
     this.#introduce("welcome");
   }
 
@@ -57,8 +57,8 @@ export class PollingTransport {
       case "leave": return this.#leave(frame.room);
       case "status": return this.#become(frame.status);
       case "auth": return this.#renew(frame.token);
-      case "send": return void this.uplink.send(frame);
-      case "typing": return void this.uplink.typing(frame);
+      case "send": return void this.httpSender.send(frame);
+      case "typing": return void this.httpSender.typing(frame);
       default: // nothing else needs saying here
     }
   }
@@ -71,7 +71,7 @@ export class PollingTransport {
   close() {
     this.#isOver = true;
     clearTimeout(this.#next);
-    this.uplink.close();
+    this.httpSender.close();
     this.#request.abort();
     this.#life.abort();
   }

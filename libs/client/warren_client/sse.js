@@ -5,7 +5,7 @@ import { EventStreamParser } from "./eventstream.js";
 import { frameIn } from "./frames.js";
 import { ask, bearer, encoded, problemOf } from "./http.js";
 import { BROKEN, CHECK_MS, MUTE, TOKEN_REFUSED, pulseOf, untilApart, verdictOf } from "./transport.js";
-import { Uplink } from "./uplink.js";
+import { HttpSender } from "./httpsender.js";
 
 /** @typedef {import("./transport.js").Start} Start */
 /** @typedef {import("./transport.js").Receiver} Receiver */
@@ -39,7 +39,7 @@ export class SseTransport {
     this.#token = start.token;
     this.#status = start.status();
     this.#limits = start.limits();
-    this.uplink = new Uplink(start.gateway, () => this.#token, (frame) => receiver.frame(frame), () => this.#end(TOKEN_REFUSED));
+    this.httpSender = new HttpSender(start.gateway, () => this.#token, (frame) => receiver.frame(frame), () => this.#end(TOKEN_REFUSED));
     this.#open();
   }
 
@@ -50,8 +50,8 @@ export class SseTransport {
       case "leave": return this.#openAnew();
       case "status": return this.#become(frame.status);
       case "auth": return this.#renew(frame.token);
-      case "send": return void this.uplink.send(frame);
-      case "typing": return void this.uplink.typing(frame);
+      case "send": return void this.httpSender.send(frame);
+      case "typing": return void this.httpSender.typing(frame);
       default: // nothing else needs saying here
     }
   }
@@ -64,7 +64,7 @@ export class SseTransport {
   close() {
     clearTimeout(this.#reopening);
     clearTimeout(this.#silence);
-    this.uplink.close();
+    this.httpSender.close();
     this.#stream?.abort();
     this.#stream = null;
   }

@@ -12,11 +12,11 @@ from warren_ui.component.confusables import confusables_script
 _HERE = Path(__file__).parent
 _CHAT = (
     "wording.js", "lookalikes.js", "timeline.js", "emoji.js", "draw.js", "dot.js",
-    "storage.js", "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "desk.js",
+    "storage.js", "memory.js", "names.js", "rooms.js", "history.js", "inbox.js", "notices.js", "inboxpanel.js",
     "page.js", "banner.js",
-    "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "company.js",
+    "presence.js", "typing.js", "growing.js", "idle.js", "midnight.js", "presencesync.js",
     "composer.js", "log.js", "aside.js", "head.js", "roomlist.js", "rights.js", "measures.js", "panelrows.js",
-    "search.js", "panel.js", "finder.js", "folding.js", "quests.js", "chat.js", "mount.js",
+    "search.js", "panel.js", "finder.js", "folding.js", "lookups.js", "chat.js", "mount.js",
 )  # fmt: skip
 """The modules of the chat, dependencies first; no two of them name a thing alike at their top level."""
 

@@ -4,9 +4,9 @@
 import { asideNode } from "./aside.js";
 import { Banner } from "./banner.js";
 import { TOKEN_REFUSED, WarrenClient, backoff } from "warren-client";
-import { Company } from "./company.js";
+import { PresenceSync } from "./presencesync.js";
 import { Composer } from "./composer.js";
-import { Desk } from "./desk.js";
+import { InboxPanel } from "./inboxpanel.js";
 import { Finder } from "./finder.js";
 import { Head } from "./head.js";
 import { History } from "./history.js";
@@ -17,7 +17,7 @@ import { Midnight } from "./midnight.js";
 import { Names } from "./names.js";
 import { isDark, skeleton } from "./page.js";
 import { Panel } from "./panel.js";
-import { blockedQuest, peopleQuest, roomQuest } from "./quests.js";
+import { blockedLookup, peopleLookup, roomLookup } from "./lookups.js";
 import { Rooms } from "./rooms.js";
 import { RoomList, byImportance, inListOrder } from "./roomlist.js";
 import { SafeStorage } from "./storage.js";
@@ -62,14 +62,14 @@ export class Chat {
     this.memory = new Memory(tab, () => this.#me);
     this.names = new Names(this.client.api, () => this.#draw());
     this.rooms = new Rooms(this.memory, this.names);
-    this.company = new Company(this.parts.typing, this.client, this.names, {
+    this.presenceSync = new PresenceSync(this.parts.typing, this.client, this.names, {
       changed: () => this.#draw(), isBlocked: (user) => this.rooms.isBlocked(user),
     });
     this.history = new History(this.client, () => this.#draw());
     this.banner = new Banner(this.parts);
     this.list = new RoomList(this.parts.list);
     this.head = new Head(this.parts);
-    this.desk = new Desk(this.parts.notices, this.client, this.memory, {
+    this.inboxPanel = new InboxPanel(this.parts.notices, this.client, this.memory, {
       draw: () => this.#draw(), visit: (room) => this.#visit(room), befell: (notice) => this.#befell(notice),
       decided: (event) => this.#decided(event),
     });
@@ -80,7 +80,7 @@ export class Chat {
     this.finder = new Finder(this.parts.root);
     this.log = new Log(this.parts, { older: () => this.history.older(this.#current), seen: () => this.#markRead() });
     this.composer = new Composer(this.parts, this.memory, {
-      ready: () => Boolean(this.client.user), send: (text) => this.#send(text), typed: () => this.company.typed(this.#active),
+      ready: () => Boolean(this.client.user), send: (text) => this.#send(text), typed: () => this.presenceSync.typed(this.#active),
     });
     this.#listen();
     this.#hearClient();
@@ -117,7 +117,7 @@ export class Chat {
 
   destroy() {
     this.client.stop();
-    this.company.stop();
+    this.presenceSync.stop();
     this.banner.stop();
     this.log.stop();
     this.composer.stop();
@@ -165,7 +165,7 @@ export class Chat {
     if (act === "speak") this.#speak(key).catch(() => this.#draw()); // it can be tried again
     if (act === "unblock") this.#unblock();
     if (act === "browse" || act === "talk") this.#find(act);
-    if (act) this.desk.act(act, Number(key));
+    if (act) this.inboxPanel.act(act, Number(key));
   }
 
   /** Let the person find a room, or somebody. @param {string} what */
@@ -173,9 +173,9 @@ export class Chat {
     const { api } = this.client;
     const visit = (/** @type {string} */ room) => this.#visit(room);
     const isMember = (/** @type {string} */ room) => Boolean(this.rooms.get(room));
-    if (what === "browse") this.finder.open(roomQuest(api, isMember, visit));
-    if (what === "talk") this.finder.open(peopleQuest(api, () => this.#me, visit, () => this.#find("blocked")));
-    if (what === "blocked") this.finder.open(blockedQuest(api));
+    if (what === "browse") this.finder.open(roomLookup(api, isMember, visit));
+    if (what === "talk") this.finder.open(peopleLookup(api, () => this.#me, visit, () => this.#find("blocked")));
+    if (what === "blocked") this.finder.open(blockedLookup(api));
   }
 
   /** Open the direct room with somebody; one that was hidden is shown again by that. @param {string} user */
@@ -273,7 +273,7 @@ export class Chat {
     this.#active = timeline ? room : "";
     if (timeline) {
       [this.#gone, this.#hidden] = [[], ""];
-      this.desk.visited(room);
+      this.inboxPanel.visited(room);
       this.#learn(timeline);
       this.memory.opened(room);
       timeline.newAfter = timeline.unread > 0 ? timeline.read : Infinity;
@@ -389,13 +389,13 @@ export class Chat {
 
   /** What one decides from now on is told; what one decided before is in the list of rooms. @param {number} number @param {number} read @param {boolean} fresh */
   #inboxJoined(number, read, fresh) {
-    this.desk.joined(number, read, fresh);
+    this.inboxPanel.joined(number, read, fresh);
     if (fresh) this.#askRooms();
   }
 
   /** @param {{room: string, events: import("warren-client").RoomEvent[]}} detail */
   #received({ room, events }) {
-    if (room === INBOX) return this.desk.received(events);
+    if (room === INBOX) return this.inboxPanel.received(events);
     const timeline = this.rooms.get(room);
     if (!timeline) return;
     const fresh = events.filter((event) => event.type === "message" && (event.number ?? 0) > timeline.number).length;
@@ -442,14 +442,14 @@ export class Chat {
       const titleOf = this.rooms.called();
       const called = timeline ? titleOf(timeline) : { name: online && !this.#gone.length ? "Welcome" : "" };
       const nameOf = (/** @type {string} */ user, /** @type {string | undefined} */ name) => this.names.called(user, name);
-      const here = timeline && this.company.here(timeline.room);
-      const growing = timeline ? this.company.growingIn(timeline.room) : [];
-      this.company.draw(timeline);
-      this.list.draw(this.rooms.shown, this.#active, titleOf, (one) => this.company.peer(one)?.status);
-      this.head.draw(timeline, called, this.rooms.shown, { here, peer: timeline && this.company.peer(timeline) });
-      this.desk.draw(nameOf, titleOf);
+      const here = timeline && this.presenceSync.here(timeline.room);
+      const growing = timeline ? this.presenceSync.growingIn(timeline.room) : [];
+      this.presenceSync.draw(timeline);
+      this.list.draw(this.rooms.shown, this.#active, titleOf, (one) => this.presenceSync.peer(one)?.status);
+      this.head.draw(timeline, called, this.rooms.shown, { here, peer: timeline && this.presenceSync.peer(timeline) });
+      this.inboxPanel.draw(nameOf, titleOf);
       this.panel.draw(timeline, this.#me, here);
-      this.composer.judge(timeline, timeline ? this.desk.muteReason(timeline.room) : "");
+      this.composer.judge(timeline, timeline ? this.inboxPanel.muteReason(timeline.room) : "");
       const waiting = timeline ? this.client.outbox.of(this.#me, timeline.room) : [];
       const rows = timeline?.rows(this.#me, [...growing, ...waiting], nameOf) ?? [];
       this.log.draw(timeline, rows, called, this.#gone.length || online ? asideNode(this.#gone, this.#hidden) : undefined);

@@ -7,7 +7,7 @@ import { drawRows } from "./panelrows.js";
 /** @typedef {{id: string, name: string, about: string, face: Node, label: string, isNew: boolean}} Found  `label` of the button; `isNew`: it changes something */
 /**
  * @typedef {{title: string, placeholder: string, find: (wanted: string) => Promise<{found: Found[], said: string}>,
- *   take: (id: string) => Promise<unknown>, stays?: boolean, more?: {label: string, open: () => void}}} Quest
+ *   take: (id: string) => Promise<unknown>, stays?: boolean, more?: {label: string, open: () => void}}} Lookup
  *   `said` of what was found; `stays`: one may take another after it; `more`: where else one may want to go
  */
 
@@ -17,7 +17,7 @@ const AIM_HOLDS_MS = 350;
 const LONGEST_NAME = 128;
 
 export class Finder {
-  /** @type {Quest | null} */ #quest = null;
+  /** @type {Lookup | null} */ #lookup = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #typing;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #leaving;
   /** Counts what was looked for: an older answer is void. */ #turn = 0;
@@ -37,7 +37,7 @@ export class Finder {
     const body = el("div", { class: "sheet" }, el("header", {}, this.heading, close), this.input, this.said, this.problem, this.list, this.more);
     this.dialog = el("dialog", { class: "finder", "aria-labelledby": "finder-title", "data-testid": "finder" }, body);
     root.append(this.dialog);
-    this.more.addEventListener("click", () => this.#quest?.more?.open());
+    this.more.addEventListener("click", () => this.#lookup?.more?.open());
     close.addEventListener("click", () => this.close());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.close()); // beside the sheet
     this.dialog.addEventListener("close", () => this.#reset());
@@ -48,16 +48,16 @@ export class Finder {
     this.list.addEventListener("pointerleave", () => this.#aimLater());
   }
 
-  /** @param {Quest} quest */
-  open(quest) {
+  /** @param {Lookup} lookup */
+  open(lookup) {
     this.#reset();
-    this.#quest = quest;
-    this.heading.textContent = quest.title;
-    this.input.placeholder = quest.placeholder;
-    this.input.setAttribute("aria-label", quest.placeholder);
+    this.#lookup = lookup;
+    this.heading.textContent = lookup.title;
+    this.input.placeholder = lookup.placeholder;
+    this.input.setAttribute("aria-label", lookup.placeholder);
     this.input.value = "";
-    this.more.hidden = !quest.more;
-    this.more.textContent = quest.more?.label ?? "";
+    this.more.hidden = !lookup.more;
+    this.more.textContent = lookup.more?.label ?? "";
     if (!this.dialog.open) this.dialog.showModal();
     this.input.focus();
     this.#look();
@@ -71,7 +71,7 @@ export class Finder {
     clearTimeout(this.#typing);
     clearTimeout(this.#leaving);
     this.#turn += 1;
-    [this.#quest, this.#held, this.#isAimed] = [null, null, false];
+    [this.#lookup, this.#held, this.#isAimed] = [null, null, false];
     this.#show([], "");
     this.problem.textContent = "";
   }
@@ -92,7 +92,7 @@ export class Finder {
     const turn = ++this.#turn;
     this.list.setAttribute("aria-busy", "true");
     try {
-      const { found, said } = (await this.#quest?.find(this.input.value.trim())) ?? { found: [], said: "" };
+      const { found, said } = (await this.#lookup?.find(this.input.value.trim())) ?? { found: [], said: "" };
       if (turn === this.#turn) this.#offer(found, said);
     } catch (error) {
       if (turn === this.#turn) this.#offer([], /** @type {Error} */ (error).message);
@@ -134,20 +134,20 @@ export class Finder {
 
   /** @param {string} id */
   async #take(id) {
-    const quest = this.#quest;
-    if (!quest || this.#isTaking) return;
+    const lookup = this.#lookup;
+    if (!lookup || this.#isTaking) return;
     this.#isTaking = true;
     this.problem.textContent = "";
     try {
-      await quest.take(id);
-      if (quest === this.#quest) await this.#taken(quest);
+      await lookup.take(id);
+      if (lookup === this.#lookup) await this.#taken(lookup);
     } catch (error) {
-      if (quest === this.#quest) this.problem.textContent = /** @type {Error} */ (error).message;
+      if (lookup === this.#lookup) this.problem.textContent = /** @type {Error} */ (error).message;
     }
     this.#isTaking = false;
   }
 
-  /** @param {Quest} quest */
+  /** @param {Lookup} lookup */
   async #taken({ stays }) {
     if (!stays) return this.close();
     this.#isAimed = false;

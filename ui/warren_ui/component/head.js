@@ -6,7 +6,7 @@ import { el, named } from "./draw.js";
 import { calledText, hereText, peerText } from "./wording.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
-/** @typedef {{here: import("./presence.js").Here | undefined, peer: import("./company.js").Peer | undefined}} Others */
+/** @typedef {{here: import("./presence.js").Here | undefined, peer: import("./presencesync.js").Peer | undefined}} Others */
 
 const KINDS = /** @type {Record<string, string>} */ ({ private: "Private room", direct: "Conversation of two" });
 

@@ -8,8 +8,8 @@ const HOUR_MS = 3_600_000;
 const DURATIONS = [[HOUR_MS, "1 hour"], [24 * HOUR_MS, "1 day"], [7 * 24 * HOUR_MS, "1 week"], [0, "For ever"]];
 const REASON_LIMIT = 200;
 
-/** What each deed is called, and what is asked before it is done; those without a question are done at once. */
-export const DEEDS = /** @type {Record<string, {label: string, question?: string, bad?: boolean}>} */ ({
+/** What each action is called, and what is asked before it is done; those without a question are done at once. */
+export const ACTIONS = /** @type {Record<string, {label: string, question?: string, bad?: boolean}>} */ ({
   "talk": { label: "Message" },
   "role-moderator": { label: "Make moderator" },
   "role-member": { label: "Make member" },
@@ -27,14 +27,14 @@ export const DEEDS = /** @type {Record<string, {label: string, question?: string
 });
 
 /**
- * The form for `deed` upon somebody, nobody if it is about the room.
- * @param {string} deed @param {string} name
+ * The form for `action` upon somebody, nobody if it is about the room.
+ * @param {string} action @param {string} name
  */
-export function measureForm(deed, name) {
-  const { label, question = "", bad } = DEEDS[deed];
-  const form = el("form", { class: "measure", "data-do": deed, "data-testid": "measure", "aria-label": `${label} ${name}`.trim() });
+export function measureForm(action, name) {
+  const { label, question = "", bad } = ACTIONS[action];
+  const form = el("form", { class: "measure", "data-do": action, "data-testid": "measure", "aria-label": `${label} ${name}`.trim() });
   form.append(el("p", {}, question));
-  if (deed === "mute" || deed === "ban") form.append(...lengthAndReason());
+  if (action === "mute" || action === "ban") form.append(...lengthAndReason());
   const confirm = el("button", { type: "submit", class: bad ? "button bad" : "button strong", "data-testid": "confirm" }, name ? `${label} ${name}` : label);
   const cancel = el("button", { type: "button", class: "button", "data-do": "cancel" }, "Cancel");
   form.append(el("div", { class: "buttons" }, confirm, cancel));

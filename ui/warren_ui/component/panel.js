@@ -2,10 +2,10 @@
 /** The panel of a room: its people, and what one may do there. It follows the room live while it is open. */
 
 import { el, icon, named } from "./draw.js";
-import { DEEDS, measureForm, measureOf } from "./measures.js";
+import { ACTIONS, measureForm, measureOf } from "./measures.js";
 import { drawRows, memberRow, showState, simpleRow } from "./panelrows.js";
 import { rankOfStatus } from "./presence.js";
-import { deeds, roomRights } from "./rights.js";
+import { memberActions, roomRights } from "./rights.js";
 import { Search } from "./search.js";
 import { calledText, countsText, untilText, watchedText } from "./wording.js";
 
@@ -24,7 +24,7 @@ export class Panel {
   /** Bots that read the room without being in it. @type {string[]} */ #watchers = [];
   #pages = 1;
   /** Whose actions are shown; somebody who is no member gets a row of their own. @type {{user: string, name: string} | null} */ #selected = null;
-  /** The deed whose form is open: about the selected one, or about the room. */ #form = "";
+  /** The action whose form is open: about the selected one, or about the room. */ #form = "";
   #busy = false;
   #loading = false;
   #stale = false;
@@ -211,11 +211,11 @@ export class Panel {
     if (selected && rows.length && !this.#more && !rows.some(({ user }) => user === selected.user)) rows.unshift({ ...selected });
     const people = this.#here?.people;
     const rowOf = (/** @type {Entry} */ entry) => {
-      const offered = deeds(timeline, entry, this.#me);
+      const offered = memberActions(timeline, entry, this.#me);
       const chosen = entry.user === selected?.user;
       const inside = Boolean(people?.has(entry.user));
       const spoken = calledText(this.names.called(entry.user, entry.name));
-      return { entry, spoken, offered, chosen, form: chosen && offered.some((deed) => deed === this.#form) ? this.#form : "", inside };
+      return { entry, spoken, offered, chosen, form: chosen && offered.some((action) => action === this.#form) ? this.#form : "", inside };
     };
     drawRows(
       this.lists.member, rows.map(rowOf), ({ entry }) => entry.user,
@@ -248,10 +248,10 @@ export class Panel {
     return members.sort((a, b) => rank(a) - rank(b));
   }
 
-  /** @param {"invited" | "banned"} state @param {Entry[]} rows @param {string} deed @param {string} label */
-  #drawSimple(state, rows, deed, label) {
+  /** @param {"invited" | "banned"} state @param {Entry[]} rows @param {string} action @param {string} label */
+  #drawSimple(state, rows, action, label) {
     this.sections[state].hidden = rows.length === 0;
-    const build = (/** @type {Entry} */ entry) => simpleRow(entry, deed, label, entry.banned ? untilText(entry.banned) || "for ever" : "");
+    const build = (/** @type {Entry} */ entry) => simpleRow(entry, action, label, entry.banned ? untilText(entry.banned) || "for ever" : "");
     drawRows(this.lists[state], rows, ({ user }) => user, (entry) => JSON.stringify([entry, untilText(entry.banned)]), build);
   }
 
@@ -260,8 +260,8 @@ export class Panel {
     const form = this.#selected ? "" : this.#form;
     if (!changes(this.end, [room, archived, rights, form])) return;
     const archive = rights.archive ? [archived ? "restore" : "archive"] : [];
-    const offered = [...archive, .../** @type {const} */ (["leave", "hide", "block", "unblock"]).filter((deed) => rights[deed])];
-    const buttons = offered.map((deed) => el("button", { type: "button", class: DEEDS[deed].bad ? "button bad" : "button", "data-do": deed, "data-testid": deed }, DEEDS[deed].label));
+    const offered = [...archive, .../** @type {const} */ (["leave", "hide", "block", "unblock"]).filter((action) => rights[action])];
+    const buttons = offered.map((action) => el("button", { type: "button", class: ACTIONS[action].bad ? "button bad" : "button", "data-do": action, "data-testid": action }, ACTIONS[action].label));
     this.end.replaceChildren(form ? measureForm(form, peer ? calledText(this.names.called(peer, title)) : "") : el("div", { class: "buttons" }, ...buttons));
   }
 
@@ -271,13 +271,13 @@ export class Panel {
   #clicked(event) {
     const button = /** @type {Element} */ (event.target).closest("button[data-do]");
     if (!(button instanceof HTMLElement)) return;
-    const { do: deed = "", user = "" } = button.dataset;
-    if (deed === "close") return this.close();
-    if (deed === "cancel") return this.#escape();
-    if (deed === "further") return this.#further();
-    if (deed === "select") return this.#select(this.#selected?.user === user ? null : this.#entry(user));
-    if (DEEDS[deed]?.question) return this.#ask(deed, user);
-    this.#do(deed, user);
+    const { do: action = "", user = "" } = button.dataset;
+    if (action === "close") return this.close();
+    if (action === "cancel") return this.#escape();
+    if (action === "further") return this.#further();
+    if (action === "select") return this.#select(this.#selected?.user === user ? null : this.#entry(user));
+    if (ACTIONS[action]?.question) return this.#ask(action, user);
+    this.#do(action, user);
   }
 
   /** @param {SubmitEvent} event */
@@ -287,9 +287,9 @@ export class Panel {
     if (form.dataset.do) this.#do(form.dataset.do, this.#selected?.user ?? "", form);
   }
 
-  /** Have it confirmed first. @param {string} deed @param {string} user */
-  #ask(deed, user) {
-    this.#select(user ? this.#entry(user) : null, deed);
+  /** Have it confirmed first. @param {string} action @param {string} user */
+  #ask(action, user) {
+    this.#select(user ? this.#entry(user) : null, action);
     const first = this.panel.querySelector(".measure :is(select, button)");
     if (first instanceof HTMLElement) first.focus();
   }
@@ -312,16 +312,16 @@ export class Panel {
     return this.#people.member.find((entry) => entry.user === user) ?? { user, name: this.names.of(user) };
   }
 
-  /** Do it, and say so if it could not be done. @param {string} deed @param {string} user @param {HTMLFormElement} [form] */
-  async #do(deed, user, form) {
+  /** Do it, and say so if it could not be done. @param {string} action @param {string} user @param {HTMLFormElement} [form] */
+  async #do(action, user, form) {
     const timeline = this.#timeline;
     if (!timeline || this.#busy) return;
     this.#busy = true;
     this.problem.textContent = "";
     try {
-      await this.#perform(deed, timeline, user, form);
+      await this.#perform(action, timeline, user, form);
       if (form?.dataset.do !== "rename") this.#select(null);
-      if (deed === "invite") this.search.clear();
+      if (action === "invite") this.search.clear();
     } catch (error) {
       this.problem.textContent = /** @type {Error} */ (error).message;
     } finally {
@@ -331,23 +331,23 @@ export class Panel {
     this.#keepFocus();
   }
 
-  /** @param {string} deed @param {Timeline} timeline @param {string} user @param {HTMLFormElement} [form] @returns {Promise<unknown>} */
-  async #perform(deed, { room, peer }, user, form) {
+  /** @param {string} action @param {Timeline} timeline @param {string} user @param {HTMLFormElement} [form] @returns {Promise<unknown>} */
+  async #perform(action, { room, peer }, user, form) {
     const { api } = this;
-    switch (deed) {
+    switch (action) {
       case "talk": return this.owner.talk(user);
       case "rename": return api.change(room, { title: String(form && new FormData(form).get("title")).trim() });
-      case "archive": case "restore": return api.change(room, { archived: deed === "archive" });
+      case "archive": case "restore": return api.change(room, { archived: action === "archive" });
       case "invite": return api.invite(room, user);
       case "remove": case "take-back": return api.remove(room, user);
-      case "ban": case "mute": return api.impose(deed === "ban" ? "bans" : "mutes", room, user, measureOf(/** @type {HTMLFormElement} */ (form)));
+      case "ban": case "mute": return api.impose(action === "ban" ? "bans" : "mutes", room, user, measureOf(/** @type {HTMLFormElement} */ (form)));
       case "lift": return api.lift("bans", room, user);
       case "unmute": return api.lift("mutes", room, user);
       case "hide": return api.hide(peer);
       case "block": return api.block(peer);
       case "unblock": return api.unblock(peer);
       case "leave": return this.owner.left(room, (await api.leave(room)).seq ?? 0);
-      default: return api.setRole(room, user, deed.replace("role-", ""));
+      default: return api.setRole(room, user, action.replace("role-", ""));
     }
   }
 

@@ -3,7 +3,7 @@
 
 import { dotNode, showStatus } from "./dot.js";
 import { avatar, el, icon, place } from "./draw.js";
-import { DEEDS, measureForm } from "./measures.js";
+import { ACTIONS, measureForm } from "./measures.js";
 import { isOver } from "./rights.js";
 import { STATUS_TEXT, untilText } from "./wording.js";
 
@@ -58,10 +58,10 @@ function tag(text) {
 
 /**
  * A member, and below what one may do about them, if they are the one selected.
- * @param {Entry} entry @param {string} spoken the name, with the id if it takes that @param {boolean} mine @param {string[]} deeds @param {boolean} selected @param {string} form the deed that is about to be done
+ * @param {Entry} entry @param {string} spoken the name, with the id if it takes that @param {boolean} mine @param {string[]} memberActions @param {boolean} selected @param {string} form the action that is about to be done
  * @param {boolean} inside whether they are in the room, if there is no role to tell
  */
-export function memberRow(entry, spoken, mine, deeds, selected, form, inside) {
+export function memberRow(entry, spoken, mine, memberActions, selected, form, inside) {
   const { user, role, muted } = entry;
   const tags = [];
   if (mine) tags.push(tag("You"));
@@ -69,25 +69,25 @@ export function memberRow(entry, spoken, mine, deeds, selected, form, inside) {
   if (!role && !inside) tags.push(tag("Not in this room"));
   if (!isOver(muted)) tags.push(el("span", { class: "tag bad", title: untilText(muted) || "without an end" }, "Muted"));
   const more = el("button", { type: "button", class: "round", "data-do": "select", "data-user": user, "aria-expanded": String(selected), "aria-label": `Actions for ${spoken}`, title: "Actions", "data-testid": "actions" }, icon("more"));
-  const line = el("div", { class: "line" }, ...who(entry, ...tags), deeds.length ? more : "");
+  const line = el("div", { class: "line" }, ...who(entry, ...tags), memberActions.length ? more : "");
   const row = el("li", { "data-testid": "member", "data-user": user, "data-role": role ?? "" }, line);
   if (selected && form) row.append(measureForm(form, spoken));
-  else if (selected && deeds.length) row.append(deedButtons(user, deeds));
+  else if (selected && memberActions.length) row.append(actionButtons(user, memberActions));
   return row;
 }
 
-/** @param {string} user @param {string[]} deeds */
-function deedButtons(user, deeds) {
-  const buttons = deeds.map((deed) => {
-    const { label, bad, question } = DEEDS[deed];
-    return el("button", { type: "button", class: bad ? "chip bad" : "chip", "data-do": deed, "data-user": user, "data-testid": deed }, question ? `${label}…` : label);
+/** @param {string} user @param {string[]} memberActions */
+function actionButtons(user, memberActions) {
+  const buttons = memberActions.map((action) => {
+    const { label, bad, question } = ACTIONS[action];
+    return el("button", { type: "button", class: bad ? "chip bad" : "chip", "data-do": action, "data-user": user, "data-testid": action }, question ? `${label}…` : label);
   });
-  return el("div", { class: "deeds" }, ...buttons);
+  return el("div", { class: "member-actions" }, ...buttons);
 }
 
-/** Somebody and the one thing to do about them. @param {Entry} entry @param {string} deed @param {string} label @param {string} [about] */
-export function simpleRow(entry, deed, label, about) {
-  const button = el("button", { type: "button", class: "chip", "data-do": deed, "data-user": entry.user, "data-testid": deed, "aria-label": `${label}: ${entry.name}, ${entry.user}` }, label);
+/** Somebody and the one thing to do about them. @param {Entry} entry @param {string} action @param {string} label @param {string} [about] */
+export function simpleRow(entry, action, label, about) {
+  const button = el("button", { type: "button", class: "chip", "data-do": action, "data-user": entry.user, "data-testid": action, "aria-label": `${label}: ${entry.name}, ${entry.user}` }, label);
   const line = el("div", { class: "line" }, ...who(entry), about ? tag(about) : "", button);
-  return el("li", { "data-testid": `${deed}-row`, "data-user": entry.user }, line);
+  return el("li", { "data-testid": `${action}-row`, "data-user": entry.user }, line);
 }

@@ -29,7 +29,7 @@ export function roomRights({ kind, role, archived, isBlocked }) {
 }
 
 /** What one may do about a member: upon those below oneself; in a direct room each may mute the other. @param {Timeline} timeline @param {Entry} entry @param {string} me @returns {Deed[]} */
-export function deeds(timeline, { user, role, muted }, me) {
+export function memberActions(timeline, { user, role, muted }, me) {
   if (user === me) return [];
   /** @type {Deed} */
   const mute = isOver(muted) ? "mute" : "unmute";

@@ -114,7 +114,7 @@ export function typingText(people) {
   return second ? [first, " and ", second, " are typing"] : first ? [first, " is typing"] : [];
 }
 
-/** How somebody is; `seen`: when they were last there, RFC 3339. @param {import("./company.js").Peer} peer */
+/** How somebody is; `seen`: when they were last there, RFC 3339. @param {import("./presencesync.js").Peer} peer */
 export function peerText({ status, seen }) {
   return seen ? `Last seen ${agoText(Date.parse(seen), Date.now())}` : STATUS_TEXT[status];
 }

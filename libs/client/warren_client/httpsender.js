@@ -5,7 +5,7 @@ import { ask } from "./http.js";
 
 /** @typedef {import("./http.js").RequestError} RequestError */
 
-export class Uplink {
+export class HttpSender {
   #abort = new AbortController();
   /** Is the server being told now that the person is typing? */ #isTyping = false;
 

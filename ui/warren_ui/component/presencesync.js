@@ -20,7 +20,7 @@ const LOOKUP_PAUSE_MS = 2_000;
 /** "5 minutes ago" does not stay true. */
 const AGEING_MS = 30_000;
 
-export class Company {
+export class PresenceSync {
   #presence = new Presence();
   /** When the state of a room was asked for last. @type {Map<string, number>} */ #asked = new Map();
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */ #repairs = new Map();

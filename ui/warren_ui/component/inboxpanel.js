@@ -13,7 +13,7 @@ import { Notices, isDismissible } from "./notices.js";
 
 const AFFAIRS = ["direct.hidden", "direct.shown", "person.blocked", "person.unblocked"];
 
-export class Desk {
+export class InboxPanel {
   /** @type {Set<number>} */ #answering = new Set();
   /** Whether what came before the subscription is still to be read. */ #isUnread = false;
 

@@ -4,7 +4,7 @@
 import { avatar, icon } from "./draw.js";
 import { folded } from "./folding.js";
 
-/** @typedef {import("./finder.js").Quest} Quest */
+/** @typedef {import("./finder.js").Lookup} Lookup */
 /** @typedef {import("warren-client").Entry} Entry */
 /** @typedef {import("warren-client").RoomInfo} RoomInfo */
 /** @typedef {import("warren-client").GatewayApi} GatewayApi */
@@ -14,8 +14,8 @@ import { folded } from "./folding.js";
 const LISTED_ROOMS = 1_000;
 const LISTED_BLOCKS = 1_000;
 
-/** The public rooms; the list is asked for once, and stays as it is. @param {GatewayApi} api @param {(room: string) => boolean} isMember @param {Visit} visit @returns {Quest} */
-export function roomQuest(api, isMember, visit) {
+/** The public rooms; the list is asked for once, and stays as it is. @param {GatewayApi} api @param {(room: string) => boolean} isMember @param {Visit} visit @returns {Lookup} */
+export function roomLookup(api, isMember, visit) {
   /** @type {Promise<RoomInfo[]> | null} */ let listing = null;
   const find = async (/** @type {string} */ wanted) => {
     listing ??= allRooms(api).catch((error) => { listing = null; throw error; });
@@ -31,8 +31,8 @@ export function roomQuest(api, isMember, visit) {
   return { title: "Browse rooms", placeholder: "Find a room", find, take };
 }
 
-/** Somebody who has signed in. @param {GatewayApi} api @param {() => string} me @param {Visit} visit @param {() => void} listBlocked @returns {Quest} */
-export function peopleQuest(api, me, visit, listBlocked) {
+/** Somebody who has signed in. @param {GatewayApi} api @param {() => string} me @param {Visit} visit @param {() => void} listBlocked @returns {Lookup} */
+export function peopleLookup(api, me, visit, listBlocked) {
   const find = async (/** @type {string} */ wanted) => {
     if (!wanted) return { found: [], said: "Only the two of you can read it." };
     const people = (await api.people(wanted)).filter(({ user }) => user !== me());
@@ -43,8 +43,8 @@ export function peopleQuest(api, me, visit, listBlocked) {
   return { title: "Message somebody", placeholder: "Name or id", find, take, more: { label: "Blocked people", open: listBlocked } };
 }
 
-/** Whom one has blocked, to let them reach one again. @param {GatewayApi} api @returns {Quest} */
-export function blockedQuest(api) {
+/** Whom one has blocked, to let them reach one again. @param {GatewayApi} api @returns {Lookup} */
+export function blockedLookup(api) {
   const find = async (/** @type {string} */ wanted) => {
     const people = await allBlocks(api);
     const sought = folded(wanted);

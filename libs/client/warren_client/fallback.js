@@ -11,7 +11,7 @@ const SOON_MS = 2_000;
 /** So many losses soon after a welcome, in a row, are taken for a way that does not carry this transport. */
 const STRIKES = 3;
 
-export class Ladder {
+export class Fallback {
   /** All of them, the one to begin with first. @type {Kind[]} */ #order;
   #at = 0;
   #content = CONTENT_MS;
