@@ -10,7 +10,7 @@ import streamlit as st
 from warren_ui.api import Gateway, Refused, Unreachable
 from warren_ui.component import cookie
 from warren_ui.config import Settings
-from warren_ui.rarely import Rarely
+from warren_ui.throttle import LogThrottle
 
 COOKIE = "warren_token"
 ENDED = "Your session has ended. Sign in again."
@@ -18,7 +18,7 @@ _DAY = 86_400
 _LONGEST_ID = 128
 """Characters of a provider's `sub` that the log has; ids here are no longer."""
 _log = logging.getLogger(__name__)
-_refusals = Rarely()
+_refusals = LogThrottle()
 
 
 @cache

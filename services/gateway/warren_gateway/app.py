@@ -23,7 +23,7 @@ from warren_gateway.health.condition import Rotation, works
 from warren_gateway.health.peers import Peers
 from warren_gateway.http import errors as problems
 from warren_gateway.http.bodies import body_limit
-from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, HeadLimit, Parting, SecurityHeaders
+from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, CloseOnDrain, HeadLimit, SecurityHeaders
 from warren_gateway.http.origins import Cors, RefusedOrigins
 from warren_gateway.http.rate_limits import Preflights, RateLimitMiddleware, RefusalDelay
 from warren_gateway.rooms.default_room import default_room
@@ -139,7 +139,7 @@ def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     app.add_middleware(Preflights, addresses=addresses, refuse=refuse)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)
     app.add_middleware(SecurityHeaders, pages=["/docs"] if gateway.settings.docs else [])
-    app.add_middleware(Parting, leaving=lambda: gateway.draining)
+    app.add_middleware(CloseOnDrain, leaving=lambda: gateway.draining)
 
 
 def _checks(gateway: AppContext, links: list[SupervisedConnection]) -> Checks:

@@ -11,7 +11,7 @@ from warren.ops.health import Checks
 from warren.ops.serve import background
 
 from warren_presence.config import Settings
-from warren_presence.seen import LastSeen
+from warren_presence.last_seen import LastSeen
 from warren_presence.service import PresenceService
 from warren_presence.store import connect
 

@@ -35,7 +35,7 @@ from warren_presence.domain.shard import (
     RequestAnnouncements,
     Shard,
 )
-from warren_presence.seen import LastSeen
+from warren_presence.last_seen import LastSeen
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from aio_pika.abc import AbstractConnection
 from harness.fake_broker import FakeBroker
 from pamqp import commands as spec
 from pamqp.base import Frame
-from warren.broker import consumer, majority, silence
+from warren.broker import consumer, liveness, majority
 from warren.broker.connect import connect, drop
 from warren.broker.consumer import declare_own_queue, open_channel, until_gone
 from warren.broker.errors import Unresponsive, translated
+from warren.broker.liveness import watch_liveness
 from warren.broker.majority import watch_majority
-from warren.broker.silence import watch_liveness
 
 WITHIN = 30.0
 """Seconds; a bound, not an expectation."""
@@ -27,7 +27,7 @@ TURNS = 20
 Watch = Callable[[AbstractConnection], Coroutine[Any, Any, None]]
 
 
-async def liveness(connection: AbstractConnection) -> None:
+async def sign_of_life(connection: AbstractConnection) -> None:
     await watch_liveness(connection, PATIENCE)
 
 
@@ -42,7 +42,7 @@ async def own_queue(connection: AbstractConnection) -> None:
 
 
 WATCHES: dict[str, tuple[Watch, type[Frame]]] = {
-    "a sign of life": (liveness, spec.Basic.Qos),
+    "a sign of life": (sign_of_life, spec.Basic.Qos),
     "a majority": (majority_of_the_node, spec.Basic.Publish),
     "its queue": (own_queue, spec.Queue.Declare),
 }
@@ -53,7 +53,7 @@ ANSWERED = {"a majority"}
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the next question follow the last answer, so that there is always one under way."""
-    monkeypatch.setattr(silence, "ASK_EVERY", 0.0)
+    monkeypatch.setattr(liveness, "ASK_EVERY", 0.0)
     monkeypatch.setattr(majority, "PROBE_EVERY", 0.05)
     monkeypatch.setattr(consumer, "CHECK_EVERY", 0.001)
     monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)

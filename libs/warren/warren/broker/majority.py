@@ -15,8 +15,8 @@ from typing import NoReturn
 from aio_pika.abc import AbstractConnection
 
 from warren.broker.errors import NoMajority, Unavailable, until_lost
+from warren.broker.liveness import unblocked
 from warren.broker.publisher import Publisher
-from warren.broker.silence import unblocked
 from warren.broker.standstill import stood_still
 from warren.contract.presence import OwnershipProbe
 from warren.contract.topology import SHARDS

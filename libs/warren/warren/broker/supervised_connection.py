@@ -12,9 +12,9 @@ from warren.broker.backoff import raise_if_cancelled
 from warren.broker.connect import close, connect, drop
 from warren.broker.declare import check_declared
 from warren.broker.errors import NoMajority, TopologyMissing, Unavailable, Unresponsive, loss, translated
+from warren.broker.liveness import watch_liveness
 from warren.broker.majority import ProbeRoute, watch_majority
 from warren.broker.nodes import Node, Nodes
-from warren.broker.silence import watch_liveness
 from warren.throttle import LogThrottle
 
 log = logging.getLogger(__name__)

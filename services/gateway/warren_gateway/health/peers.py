@@ -48,7 +48,7 @@ class Peers:
             while True:
                 before, self.excused = self.excused, self._troubled() and await self._all_fail(http)
                 if self.excused and not before:
-                    log.warning("in trouble, like all other gateways: still ready, to say so to people")
+                    log.warning("failing like all other gateways: staying ready, to answer people")
                 await asyncio.sleep(CHECK_EVERY)
 
     async def _all_fail(self, http: httpx.AsyncClient) -> bool:

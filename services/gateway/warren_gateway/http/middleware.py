@@ -63,7 +63,7 @@ class SecurityHeaders:
         return headers
 
 
-class Parting:
+class CloseOnDrain:
     """Ends each connection with its answer once `leaving` holds.
 
     Proxies keep connections for further requests. One that comes as the connection is closed is lost, and nobody may

@@ -21,7 +21,7 @@ NOT_A_MEMBER: Denial = (Code.NOT_FOUND, "not a member of this room")
 OUTSIDE: Denial = (Code.EXISTS, "not a member of this room, as it is")
 UNKNOWN_PERSON: Denial = (Code.NOT_FOUND, "nobody of this id has signed in")
 BLOCKING: Denial = (Code.FORBIDDEN, "you have blocked them: lift that first")
-UPON_ONESELF: Denial = (Code.INVALID, "not upon oneself")
+TARGETS_ONESELF: Denial = (Code.INVALID, "not upon oneself")
 _BANNED: Denial = (Code.FORBIDDEN, "banned from this room")
 _RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
 
@@ -68,12 +68,12 @@ def for_role(role: Role, rule: Rule[C] | None = None, *, direct: bool = False, a
     return in_room(judge, direct=direct, archived=archived)
 
 
-def upon_lower(role: Role, rule: Rule[T], *, direct: bool = False, archived: bool = False) -> Policy[T]:
+def over_lower(role: Role, rule: Rule[T], *, direct: bool = False, archived: bool = False) -> Policy[T]:
     """Return the policy of a command of this role upon somebody below it; in direct rooms both people's."""
 
     def judge(case: Case[T]) -> Denial | None:
         if case.command.user == case.command.sender:
-            return UPON_ONESELF
+            return TARGETS_ONESELF
         below = None if case.room.kind == "direct" else outranked(case)
         return below or rule(case)
 

@@ -15,7 +15,7 @@ from warren_gateway.app import create_app
 from warren_gateway.config import Settings
 from warren_gateway.http.bodies import body_limit
 from warren_gateway.http.errors import status_of
-from warren_gateway.http.middleware import BodyLimit, HeadLimit, Parting, SecurityHeaders
+from warren_gateway.http.middleware import BodyLimit, CloseOnDrain, HeadLimit, SecurityHeaders
 
 URL = "http://gateway"
 
@@ -40,7 +40,7 @@ async def works(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("leaving", [False, True])
 async def test_who_is_about_to_leave_ends_each_connection_with_its_answer(leaving: bool) -> None:
-    async with client(Parting(works, lambda: leaving)) as http:
+    async with client(CloseOnDrain(works, lambda: leaving)) as http:
         response = await http.get("/v1/me")
     assert (response.headers.get("connection") == "close") is leaving
 

@@ -7,7 +7,7 @@ from warren.contract.ids import inbox_room, is_inbox
 
 from warren_persistence.domain.event_type import Case, Denial, EventType, Policy, Rule, T, Verb, target
 from warren_persistence.domain.facts import Needs
-from warren_persistence.domain.policy import NO_SUCH_ROOM, UNKNOWN_PERSON, UPON_ONESELF
+from warren_persistence.domain.policy import NO_SUCH_ROOM, TARGETS_ONESELF, UNKNOWN_PERSON
 from warren_persistence.domain.room import FOREVER, Room, outside
 
 _UNASKED = ("member.invited", "room.created")
@@ -28,7 +28,7 @@ def _in_own_inbox(rule: Rule[T]) -> Rule[T]:
         if case.room.name != inbox_room(case.command.sender):
             return NO_SUCH_ROOM
         if case.command.user == case.command.sender:
-            return UPON_ONESELF
+            return TARGETS_ONESELF
         return rule(case)
 
     return judge

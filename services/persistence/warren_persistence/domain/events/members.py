@@ -16,7 +16,7 @@ from warren_persistence.domain.policy import (
     last_owner,
     no_more_rooms,
     outranked,
-    upon_lower,
+    over_lower,
 )
 from warren_persistence.domain.room import FOREVER, Room, inside, outside
 
@@ -118,31 +118,31 @@ TYPES = (
     ),
     EventType(
         e.MemberRemoved,
-        (Verb(c.Remove, upon_lower("moderator", _may_remove, archived=True)),),
+        (Verb(c.Remove, over_lower("moderator", _may_remove, archived=True)),),
         members=lambda event: {event.user: outside("none")},
         recipient=_another,
     ),
     EventType(
         e.MemberBanned,
-        (Verb(c.Ban, upon_lower("moderator", _until_is_to_come, archived=True)),),
+        (Verb(c.Ban, over_lower("moderator", _until_is_to_come, archived=True)),),
         members=lambda event: {event.user: outside("banned", event.until or FOREVER)},
         recipient=_another,
     ),
     EventType(
         e.MemberUnbanned,
-        (Verb(c.Unban, upon_lower("moderator", _may_unban, archived=True)),),
+        (Verb(c.Unban, over_lower("moderator", _may_unban, archived=True)),),
         members=lambda event: {event.user: outside("none")},
         recipient=_another,
     ),
     EventType(
         e.MemberMuted,
-        (Verb(c.Mute, upon_lower("moderator", _may_mute, direct=True)),),
+        (Verb(c.Mute, over_lower("moderator", _may_mute, direct=True)),),
         members=lambda event: {event.user: {"muted": event.until or FOREVER}},
         recipient=_another,
     ),
     EventType(
         e.MemberUnmuted,
-        (Verb(c.Unmute, upon_lower("moderator", _may_unmute, direct=True)),),
+        (Verb(c.Unmute, over_lower("moderator", _may_unmute, direct=True)),),
         members=lambda event: {event.user: {"muted": None}},
         recipient=_another,
     ),

@@ -13,7 +13,7 @@ LINES = 100
 """Lines in so many seconds at most, whatever is in them: that may be chosen by who causes them."""
 
 
-class Rarely:
+class LogThrottle:
     """Tells when a line is due, to whichever thread. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
