@@ -145,7 +145,7 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
     """1 to 3 gateways, 1 to 2 of the others, and back; those that go are the ones that were there first."""
     stack, spreads = small
     new = [stack.extra("gateway", number) for number in (2, 3)]
-    writer, keeper = stack.extra("persistence", 2), stack.extra("presence", 2)
+    writer, presence = stack.extra("persistence", 2), stack.extra("presence", 2)
     gateways = [*stack.gateways, *new]
 
     async def used() -> bool:
@@ -154,19 +154,19 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
     async def spread() -> bool:
         async with http_client() as http:  # the rooms there are may all be in shards of the first writer's
             await make_room(http, url, fresh_room("spread"), pool.members[0].token)
-        shares = [await held(each) for each in (*stack.presence, keeper)]
+        shares = [await held(each) for each in (*stack.presence, presence)]
         written = await metric(writer.url, "warren_commands_total", outcome="stored")
         return all(shares) and sum(shares) == SHARDS and written > 0
 
     async def over() -> bool:
-        return await held(keeper) == SHARDS
+        return await held(presence) == SHARDS
 
     try:
         with proxied(stack.home / "proxy", stack.base + PROXY, gateways) as url:
             async with chat(stack, url, clients, stay=clients / MOVES) as pool:
                 await begin(*new, within=WITHIN)
                 await until(used)
-                await begin(writer, keeper, within=WITHIN)
+                await begin(writer, presence, within=WITHIN)
                 if spreads:
                     await until(spread)
                 await pool.everyone_says(1)
@@ -177,7 +177,7 @@ async def test_there_is_more_of_everything_and_then_less(small: tuple[Stack, boo
                 await pool.everyone_says(1)
                 assert await metric(new[1].url, "warren_connections") > 0
     finally:
-        for service in (*new, writer, keeper):
+        for service in (*new, writer, presence):
             service.stop()
 
 

@@ -54,7 +54,7 @@ class Client:
 
     def __init__(self, world: "Simulation", gateway: "Gateway", user: str) -> None:
         self.world, self.gateway, self.user = world, gateway, user
-        self.visitor = gateway.attendance.open(user, user.upper())
+        self.presence = gateway.announcer.open(user, user.upper())
         self._known: dict[str, tuple[int, dict[str, str] | None]] = {}
 
     def show(self, room: str, frame: p.Presence) -> None:
@@ -98,8 +98,8 @@ class Gateway:
 
     def __init__(self, world: "Simulation", name: str) -> None:
         self.world, self.name = world, name
-        self.attendance = PresenceAnnouncer(name)
-        self.rosters: dict[str, PresenceSnapshot] = {}
+        self.announcer = PresenceAnnouncer(name)
+        self.snapshots: dict[str, PresenceSnapshot] = {}
         self.clients: list[Client] = []
         self.deaf = 0
         """Frames that do not arrive."""
@@ -113,54 +113,54 @@ class Gateway:
 
     def follow(self, room: str) -> PresenceSnapshot:
         """Begin to follow a room, for a client or for a request."""
-        if room not in self.rosters:
-            self.rosters[room] = PresenceSnapshot(room)
-            self.attendance.ask(room)
-        return self.rosters[room]
+        if room not in self.snapshots:
+            self.snapshots[room] = PresenceSnapshot(room)
+            self.announcer.ask(room)
+        return self.snapshots[room]
 
     def told(self, term: str, frame: p.Presence) -> None:
         """Take a frame."""
-        roster = self.rosters.get(frame.room)
-        if roster is None:
+        snapshot = self.snapshots.get(frame.room)
+        if snapshot is None:
             return
         if self._lost():
             self.missed.add(frame.room)
             return
         self.missed.discard(frame.room)
-        if roster.take(term, frame):
+        if snapshot.take(term, frame):
             for client in self.clients:
-                if frame.room in client.visitor.rooms:
+                if frame.room in client.presence.rooms:
                     client.show(frame.room, frame)
-        elif not roster.synced:
-            self.attendance.ask(frame.room)
+        elif not snapshot.synced:
+            self.announcer.ask(frame.room)
 
     def control(self, said: p.AnyControl) -> None:
         """Take what is said to all."""
         if isinstance(said, p.Resync) and said.gateway in (None, self.name):
-            self.attendance.resync(said.shard)
-            for room in self.rosters if said.gateway is None else ():
-                self.attendance.ask(room)
+            self.announcer.resync(said.shard)
+            for room in self.snapshots if said.gateway is None else ():
+                self.announcer.ask(room)
 
     def reconnect(self) -> None:
         """Go on with another queue."""
-        for room, roster in self.rosters.items():
-            roster.synced = False
-            self.attendance.ask(room)
+        for room, snapshot in self.snapshots.items():
+            snapshot.synced = False
+            self.announcer.ask(room)
 
     def step(self, announce: bool) -> None:
         """Do what is due."""
         now = self.world.now
         if now >= self._next_ask:
             self._next_ask = now + 1.0
-            for room, roster in self.rosters.items():
-                if not roster.synced:
-                    self.attendance.ask(room)
+            for room, snapshot in self.snapshots.items():
+                if not snapshot.synced:
+                    self.announcer.ask(room)
         if now >= self.next_check:
             self.next_check = now + CHECK
-            for roster in self.rosters.values():
-                if roster.synced:
-                    self.attendance.check(roster.known)
-        if announce and not self.attendance.idle:
+            for snapshot in self.snapshots.values():
+                if snapshot.synced:
+                    self.announcer.check(snapshot.known)
+        if announce and not self.announcer.idle:
             self.announce()
         if now >= self._next_beat:
             self._next_beat = now + p.HEARTBEAT
@@ -168,10 +168,10 @@ class Gateway:
 
     def announce(self) -> None:
         """Publish what has changed, in order and with a lag."""
-        for message in self.attendance.announcements(self.world.now):
+        for message in self.announcer.announcements(self.world.now):
             if message.shard == NUMBER:
                 if self.world.chance():
-                    self.attendance.resync(NUMBER)  # the broker has not taken it
+                    self.announcer.resync(NUMBER)  # the broker has not taken it
                 self._arrived = max(self._arrived, self.world.now + self.world.lag())
                 self.world.arrive(self._arrived, message)
 
@@ -179,7 +179,7 @@ class Gateway:
         """Heartbeats get lost too, but not all of them."""
         self.beat_lost = not self.beat_lost and self.world.chance()
         if not self.beat_lost:
-            self.world.say(p.Heartbeat(gateway=self.name, seqs=self.attendance.seqs))
+            self.world.say(p.Heartbeat(gateway=self.name, seqs=self.announcer.seqs))
 
     def _lost(self) -> bool:
         if self.deaf:
@@ -421,7 +421,7 @@ class Simulation:
     def _check_overdue(self) -> None:
         """Nobody is shown long after they have gone."""
         for client in self.clients:
-            for room in client.visitor.rooms - client.gateway.missed:
+            for room in client.presence.rooms - client.gateway.missed:
                 for user in client.known(room) or ():
                     stay = self.stays[room, user]
                     gone = 0.0 if stay.clients else self.now - max(stay.left_last, self.disturbed_at)
@@ -480,15 +480,15 @@ class Simulation:
         """End a gateway abruptly."""
         del self.gateways[gateway.name]
         for client in gateway.clients:
-            self.changes += len(client.visitor.rooms)
-            for room in client.visitor.rooms:
+            self.changes += len(client.presence.rooms)
+            for room in client.presence.rooms:
                 self._went(room, client)
 
     def stop(self, gateway: Gateway) -> None:
         """End a gateway in order."""
         for client in list(gateway.clients):
             # The goodbye overtakes what was announced last.
-            for room in client.visitor.rooms:
+            for room in client.presence.rooms:
                 self._went(room, client, self.now - OVERTAKEN)
             self.close(client)
         gateway.announce()
@@ -506,33 +506,33 @@ class Simulation:
 
     def close(self, client: Client) -> None:
         """End a connection."""
-        for room in client.visitor.rooms:
+        for room in client.presence.rooms:
             self._went(room, client)
         client.gateway.clients.remove(client)
-        client.gateway.attendance.close(client.visitor, self.now)
+        client.gateway.announcer.close(client.presence, self.now)
 
     def enter(self, client: Client, room: str) -> None:
         """Follow a room as its member."""
-        roster = client.gateway.follow(room)
-        if roster.synced:
-            client.show(room, p.Presence.model_validate_json(roster.whole.body))
-        client.gateway.attendance.enter(client.visitor, room)
+        snapshot = client.gateway.follow(room)
+        if snapshot.synced:
+            client.show(room, p.Presence.model_validate_json(snapshot.whole.body))
+        client.gateway.announcer.enter(client.presence, room)
         self._came(room, client)
 
     def exit(self, client: Client, room: str) -> None:
         """Follow a room no more."""
-        if room in client.visitor.rooms:
+        if room in client.presence.rooms:
             self._went(room, client)
             client.forget(room)
-            client.gateway.attendance.exit(client.visitor, room, self.now)
+            client.gateway.announcer.exit(client.presence, room, self.now)
 
     def expel(self, user: str, room: str) -> None:
         """End somebody's membership."""
         for client in self.clients:
-            if client.user == user and room in client.visitor.rooms:
+            if client.user == user and room in client.presence.rooms:
                 self._went(room, client)
                 client.forget(room)
-                client.gateway.attendance.exit(client.visitor, room, self.now, ended=True)
+                client.gateway.announcer.exit(client.presence, room, self.now, ended=True)
                 self.stays[room, user].ended = True
 
     @property
@@ -574,7 +574,7 @@ class Simulation:
     def expected(self, room: str) -> dict[str, str]:
         """Return who is in a room."""
         return {
-            user: "online" if any(client.visitor.status == "online" for client in stay.clients) else "away"
+            user: "online" if any(client.presence.status == "online" for client in stay.clients) else "away"
             for (name, user), stay in self.stays.items()
             if name == room and stay.clients
         }
@@ -585,12 +585,14 @@ class Simulation:
             gateway.next_check = self.now + CHECK
         self.run(2.0)
         for gateway in self.gateways.values():
-            for room, roster in gateway.rosters.items():
-                assert roster.synced, (gateway.name, room)
-                self._assert_told(roster, self.expected(room))
+            for room, snapshot in gateway.snapshots.items():
+                assert snapshot.synced, (gateway.name, room)
+                self._assert_told(snapshot, self.expected(room))
             for client in gateway.clients:
-                for room in client.visitor.rooms & gateway.rosters.keys():
-                    assert client.known(room) == (None if gateway.rosters[room].people is None else self.expected(room))
+                for room in client.presence.rooms & gateway.snapshots.keys():
+                    assert client.known(room) == (
+                        None if gateway.snapshots[room].people is None else self.expected(room)
+                    )
         shard = self.active.shard
         assert shard is not None
         assert shard.complete
@@ -598,9 +600,9 @@ class Simulation:
         assert sorted(shard.connected) == sorted({client.user for client in self.clients})
         assert (shard._graces, shard._due, shard._status_requests) == (type(shard._graces)(), {}, set())
 
-    def _assert_told(self, roster: PresenceSnapshot, expected: dict[str, str]) -> None:
+    def _assert_told(self, snapshot: PresenceSnapshot, expected: dict[str, str]) -> None:
         online = sum(status == "online" for status in expected.values())
-        assert roster.count == p.Count(online=online, away=len(expected) - online)
-        if roster.people is not None:
-            assert {one.user: one.status for one in roster.people} == expected
+        assert snapshot.count == p.Count(online=online, away=len(expected) - online)
+        if snapshot.people is not None:
+            assert {one.user: one.status for one in snapshot.people} == expected
             assert len(expected) <= self.large

@@ -18,18 +18,18 @@ from warren.broker.publisher import Publisher
 from warren.contract.ids import inbox_room, new_id
 from warren.contract.topology import shard, shard_key
 from warren.contract.wire import utc_now
-from warren_persistence.publishing import notifications as courier
+from warren_persistence.publishing import notifications
 from warren_persistence.store import Store, connect
 
 ROOM = "garden"
-EXCHANGE = "test.courier"
+EXCHANGE = "test.notifications"
 
 
 @pytest.fixture
 async def store(stack: Stack) -> AsyncIterator[Store]:
     """Return an empty store of the test's own."""
     parts = urlsplit(stack.mongodb.url)
-    found = connect(urlunsplit(parts._replace(path=f"/courier-{secrets.token_hex(4)}")))
+    found = connect(urlunsplit(parts._replace(path=f"/notifications-{secrets.token_hex(4)}")))
     await found.prepare()
     yield found
     found.close()
@@ -38,8 +38,8 @@ async def store(stack: Stack) -> AsyncIterator[Store]:
 @pytest.fixture
 async def channel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AbstractChannel]:
     """Return a channel on which notices go to an exchange of the test's own."""
-    monkeypatch.setattr(courier, "COMMANDS", EXCHANGE)
-    monkeypatch.setattr(courier, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(notifications, "COMMANDS", EXCHANGE)
+    monkeypatch.setattr(notifications, "CHECK_EVERY", 0.1)
     async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
         found = await connection.channel()
         await found.declare_exchange(EXCHANGE, "direct", auto_delete=True)
@@ -80,7 +80,7 @@ async def test_one_full_queue_holds_up_no_others_notices(stack: Stack, store: St
     names = (f"p{number}" for number in itertools.count())
     first = next(names)
     full = shard(inbox_room(first))
-    refused = [first, *itertools.islice((n for n in names if shard(inbox_room(n)) == full), courier.PORTION + 5)]
+    refused = [first, *itertools.islice((n for n in names if shard(inbox_room(n)) == full), notifications.PORTION + 5)]
     other = next(name for name in names if shard(inbox_room(name)) != full)
     await put_invitations(store, [*refused, other])
     small, free = await queue(channel, full, 1), await queue(channel, shard(inbox_room(other)), 10)
@@ -111,7 +111,7 @@ async def test_what_only_a_later_version_knows_holds_up_no_others(
     common = {"room": "later", "sender": "ann", "name": "Ann", "at": utc_now(), "number": 0, "unsent": True}
     unknown = {**common, "type": "member.role", "user": "bob", "role": "bard"}
     await store.database.events.insert_many(
-        {**unknown, "seq": seq, "id": new_id(), "key": f"k{seq}"} for seq in range(1, courier.PORTION + 1)
+        {**unknown, "seq": seq, "id": new_id(), "key": f"k{seq}"} for seq in range(1, notifications.PORTION + 1)
     )
     await put_invitations(store, ["late"])
     free = await queue(channel, shard(inbox_room("late")), 10)
@@ -121,11 +121,11 @@ async def test_what_only_a_later_version_knows_holds_up_no_others(
 
 @asynccontextmanager
 async def working(stack: Stack, store: Store) -> AsyncIterator[None]:
-    """Have a courier at work."""
+    """Have an outbox at work."""
     publisher = Publisher()
     async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as connection:
         serving = asyncio.create_task(publisher.serve(connection))
-        works = [serving, asyncio.create_task(courier.NotificationOutbox(store, publisher).run())]
+        works = [serving, asyncio.create_task(notifications.NotificationOutbox(store, publisher).run())]
         try:
             yield
         finally:

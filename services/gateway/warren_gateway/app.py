@@ -47,14 +47,14 @@ CHECK_EVERY = 0.05
 def create_app(settings: Settings) -> FastAPI:
     """Return the gateway's app; it connects to the broker when it starts."""
     gateway = AppContext(settings)
-    links = _links(gateway)
-    checks = _checks(gateway, links)
+    connections = _connections(gateway)
+    checks = _checks(gateway, connections)
     peers = _peers(settings, checks)
     rotation = Rotation(lambda: None if peers is None else peers.excused)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(link.run(), name=link.name) for link in links]
+        tasks = [asyncio.create_task(supervised.run(), name=supervised.name) for supervised in connections]
         if gateway.key_set is not None:
             tasks.append(asyncio.create_task(gateway.key_set.run(), name="keys"))
         if gateway.guests is not None:
@@ -142,10 +142,10 @@ def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
     app.add_middleware(CloseOnDrain, leaving=lambda: gateway.draining)
 
 
-def _checks(gateway: AppContext, links: list[SupervisedConnection]) -> Checks:
+def _checks(gateway: AppContext, connections: list[SupervisedConnection]) -> Checks:
     keys = gateway.key_set
     checks = {
-        "broker": lambda: all(link.up for link in links) and gateway.reply_queue.open,
+        "broker": lambda: all(supervised.up for supervised in connections) and gateway.reply_queue.open,
         "storing": gateway.storing.hold,
         "reading": gateway.reading.hold,
         "serving": lambda: not gateway.draining,
@@ -161,7 +161,7 @@ def _peers(settings: Settings, checks: Checks) -> Peers | None:
     )
 
 
-def _links(gateway: AppContext) -> list[SupervisedConnection]:
+def _connections(gateway: AppContext) -> list[SupervisedConnection]:
     nodes, replica = Nodes(gateway.settings.amqp_url), gateway.settings.replica
 
     async def publishing(connection: AbstractConnection) -> None:

@@ -94,7 +94,7 @@ class Settings(ServiceSettings):
     """A person: requests that read (history, lists, search)."""
     person_joins_per_second: float = Field(default=50.0, gt=0)
     person_joins_burst: int = Field(default=2_000, ge=1)
-    """A person: rooms to follow, over all connections and polls, where the store has to be asked how they stand there
+    """A person: rooms to follow, over all connections and polls, where the store has to be asked for their access
     or what they missed. The burst is ten devices that come back with `rooms_per_connection` each."""
     person_typing_per_second: float = Field(default=1.0, gt=0)
     person_typing_burst: int = Field(default=10, ge=1)

@@ -45,7 +45,7 @@ class Persistence:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = connect(settings.mongo_url)
-        self._links: list[SupervisedConnection] = []
+        self._connections: list[SupervisedConnection] = []
         self._store_up = False
 
     @asynccontextmanager
@@ -60,7 +60,7 @@ class Persistence:
 
     def _broker_up(self) -> bool | None:
         """Whether all connections are there; there is none to try before MongoDB is prepared."""
-        return all(link.up for link in self._links) if self._links else None
+        return all(supervised.up for supervised in self._connections) if self._connections else None
 
     async def _work(self) -> None:
         epoch = await self._prepare()
@@ -101,19 +101,19 @@ class Persistence:
             SupervisedConnection(nodes, f"persistence/{replica}/bots", bots.serve),
             SupervisedConnection(nodes, f"persistence/{replica}/bots-queries", queries.serve_bots),
         ]
-        self._links = [publish, events, *taking]
+        self._connections = [publish, events, *taking]
         # The inner ones end first: what they have in hand is answered through the outer one.
         async with asyncio.TaskGroup() as outer:
-            for link in (publish, events):
-                outer.create_task(endless(link.run()))
+            for supervised in (publish, events):
+                outer.create_task(endless(supervised.run()))
             outer.create_task(endless(self._watch_store()))
             async with asyncio.TaskGroup() as inner:
                 inner.create_task(endless(writer.run()))
                 inner.create_task(endless(notifications.run()))
                 inner.create_task(endless(follower.run()))
                 inner.create_task(endless(forwarder.run()))
-                for link in taking:
-                    inner.create_task(endless(link.run()))
+                for supervised in taking:
+                    inner.create_task(endless(supervised.run()))
 
     async def _prepare(self) -> str:
         throttle = LogThrottle()

@@ -25,7 +25,7 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
     store = connect(settings.mongo_url)
     seen = LastSeen(store)
     service = PresenceService(settings.replica, seen)
-    link = SupervisedConnection(
+    supervised = SupervisedConnection(
         Nodes(settings.amqp_url),
         f"presence/{settings.replica}",
         service.serve,
@@ -33,11 +33,11 @@ async def work(settings: Settings) -> AsyncIterator[Checks]:
     )
     try:
         async with background(
-            asyncio.create_task(link.run(), name="presence"),
+            asyncio.create_task(supervised.run(), name="presence"),
             asyncio.create_task(seen.run(), name="last seen"),
             asyncio.create_task(_update_gauges(service), name="gauges"),
         ):
-            yield {"broker": lambda: link.up}
+            yield {"broker": lambda: supervised.up}
     finally:
         store.close()
 

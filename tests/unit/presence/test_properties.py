@@ -102,12 +102,12 @@ class Player:
 
     def do_report(self, index: int, status: Any) -> None:
         if client := self._client(index):
-            client.gateway.attendance.report(client.visitor, status)
+            client.gateway.announcer.report(client.presence, status)
 
     def do_move(self, index: int, to: int, after: float) -> None:
         """A connection ends and comes back anywhere."""
         if client := self._client(index):
-            rooms = sorted(client.visitor.rooms & set(ROOMS))
+            rooms = sorted(client.presence.rooms & set(ROOMS))
             self.world.close(client)
             self.world.later(after, lambda: self.do_open(to, client.user, rooms))
 

@@ -31,7 +31,7 @@ REFUSALS: dict[type[BaseException], str] = {
 LOST = "broker lost"
 MISSING = "the topology is missing; as operator: python -m warren.broker declare"
 _throttle = LogThrottle()
-"""One for all links of the process: the same befalls them all."""
+"""One for all connections of the process: the same befalls them all."""
 
 Serve = Callable[[AbstractConnection], Awaitable[None]]
 """Works on a connection until it goes away; may raise Unavailable, anything else is a bug and ends the process."""
@@ -42,14 +42,14 @@ class SupervisedConnection:
 
     This stands in for `aio_pika.connect_robust`, which restores bindings one by one and reuses queue names: here
     `serve` builds what it needs from nothing, the same way the first time and after a loss. The topology is the
-    operator's to declare; while it is missing, the link is down. A node that does not work, in whatever way, is left
-    for the next one.
+    operator's to declare; while it is missing, the connection is down. A node that does not work, in whatever way, is
+    left for the next one.
     """
 
     def __init__(self, nodes: Nodes, name: str, serve: Serve, probe_route: ProbeRoute | None = None) -> None:
-        """`probe_route`: how this one finds out, for all links of the process, whether the node has a majority.
+        """`probe_route`: how this one finds out, for all connections of the process, whether the node has a majority.
 
-        It publishes for that, so it is to be a link that does: what publishes may be throttled.
+        It publishes for that, so it is to be a connection that does: what publishes may be throttled.
         """
         self.name = name
         self._nodes = nodes
@@ -98,7 +98,7 @@ class SupervisedConnection:
                 async with asyncio.timeout(patience):
                     await check_declared(connection)
             if self._loss_logged:
-                log.info("broker connected", extra={"link": self.name, **node.where})
+                log.info("broker connected", extra={"connection": self.name, **node.where})
             self.up = True
             await self._serve_until_lost(connection, node)
         finally:
@@ -109,7 +109,7 @@ class SupervisedConnection:
         passed = _throttle.due((what, *node.where.values()))
         self._loss_logged = news or passed is not None
         if self._loss_logged:
-            log.warning(what, extra={"link": self.name, **node.where, "error": str(error), "passed_over": passed})
+            log.warning(what, extra={"connection": self.name, **node.where, "error": str(error), "passed_over": passed})
 
     async def _serve_until_lost(self, connection: AbstractConnection, node: Node) -> None:
         raise_if_cancelled()

@@ -93,7 +93,7 @@ BOT_FRAME: TypeAdapter[IsTyping | Partial] = TypeAdapter(Annotated[IsTyping | Pa
 
 
 class PresenceChange(Wire):
-    """Where somebody stands on one gateway, over all of their connections there that follow the room.
+    """How somebody is present at one gateway, over all of their connections there that follow the room.
 
     `gone`: the last of them has ended; `ended`: so has their membership, and no grace is due. One's own inbox room
     stands for being connected at all.

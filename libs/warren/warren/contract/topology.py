@@ -74,7 +74,7 @@ def shard_queue(number: int) -> str:
 
 
 def presence_queue(number: int) -> str:
-    """Return the name of the queue that a shard's joins, leaves and knocks come to."""
+    """Return the name of the queue that a shard's announcements and ownership probes come to."""
     return f"{PRESENCE}.{number:02d}"
 
 

@@ -20,7 +20,7 @@ def configure_logs(service: str, replica: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # says what Link says
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # says what SupervisedConnection says
     for chatty in ("aio_pika", "aiormq", "pymongo", "asyncio", "websockets", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):

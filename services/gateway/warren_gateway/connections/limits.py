@@ -91,7 +91,7 @@ class PersonLimits:
         self.changes = Buckets(changes)
         self.reads = Buckets(reads)
         self.joins = Buckets(joins)
-        """Rooms that somebody asks to follow, if the store has to say how they stand there, or what came."""
+        """Rooms that somebody asks to follow, if the store has to say what their access is, or what came."""
         self.typing = Buckets(typing)
         self.connections = ConcurrencyLimiter(connections)
 

@@ -67,7 +67,7 @@ class Commands(Outcomes):
 
 
 class ObservedRpcClient(RpcClient):
-    """An asker that takes note of what comes of its queries."""
+    """An RPC client that takes note of what comes of its queries."""
 
     def __init__(self, publisher: Publisher, confirmed: Publisher, outcomes: Outcomes) -> None:
         super().__init__(publisher, confirmed=confirmed)
@@ -105,7 +105,8 @@ class Rotation:
     Not when it is told to stop, nor when it fails and others do not. When all fail alike (the broker is away, or
     MongoDB, or an alarm stops publishers) they stay: without any backend people would get a proxy's error in place of
     an answer that says what is wrong and to try again, and would wait for its probes once all is well. `excused`:
-    whether none does better, None where nobody can be asked; then nothing but this gateway's own links counts.
+    whether none does better, None where nobody can be asked; then only its own connections to the broker
+    count.
     """
 
     def __init__(self, excused: Callable[[], bool | None]) -> None:

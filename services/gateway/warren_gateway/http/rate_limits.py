@@ -20,14 +20,14 @@ from warren_gateway.http.origins import RefusedOrigins
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by the operator's own machines, and asked most when there is trouble."""
-HELD_PATHS = frozenset({"/v1/sse", "/v1/poll"})
+LONG_LIVED_PATHS = frozenset({"/v1/sse", "/v1/poll"})
 """Requests that stay, and count as connections."""
 
 
-HOLD = 1.0
+DELAY = 1.0
 """Seconds for which a refusal is held back. A client that asks again at once costs as much as its connections then, and
 not as much as it can send: 10,000 refusals a second would be most of a processor."""
-HELD = 500
+DELAYED = 500
 """Refusals held back at once, some 10 MB; beyond that they are answered at once."""
 
 
@@ -57,7 +57,7 @@ CONNECTS = Refusal("connects", 429, Code.TOO_MANY, "too many new connections fro
 CONNECTIONS = Refusal("connections", 429, Code.TOO_MANY, "too many open connections from this address")
 FAILURES = Refusal("failures", 429, Code.TOO_MANY, "too many bad tokens came from this address")
 ORIGIN = Refusal("origin", 403, Code.FORBIDDEN, "pages of this origin may not connect here")
-CROWDED_WAIT = 30.0
+OVER_LIMIT_WAIT = 30.0
 """Seconds after which an address with too many open connections may try again."""
 
 
@@ -65,32 +65,32 @@ class RefusalDelay:
     """Refuses, and holds each refusal back for a moment."""
 
     def __init__(self) -> None:
-        self._held = 0
+        self._delayed = 0
 
     async def __call__(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
         """Refuse this. `wait`: the seconds after which it may be tried again."""
         metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
-        if self._held >= HELD or await self._stays(receive):
+        if self._delayed >= DELAYED or await self._is_awaited(receive):
             await refusal(scope, send, wait)
 
-    async def _stays(self, receive: Receive) -> bool:
+    async def _is_awaited(self, receive: Receive) -> bool:
         """Hold the answer back; False if nobody waits for it any more."""
-        self._held += 1
+        self._delayed += 1
         try:
-            async with asyncio.timeout(HOLD):
+            async with asyncio.timeout(DELAY):
                 while not (await receive())["type"].endswith(".disconnect"):
                     pass
         except TimeoutError:
             return True
         finally:
-            self._held -= 1
+            self._delayed -= 1
         return False
 
 
 class Preflights:
     """Lets through what browsers ask before a page may ask anything, within the limits of their address.
 
-    They are answered before the guard sees them, whose refusals a page may read.
+    They are answered before the rate limits see them, whose refusals a page may read.
     """
 
     def __init__(self, app: ASGIApp, addresses: AddressLimits, refuse: RefusalDelay) -> None:
@@ -141,7 +141,7 @@ class RateLimitMiddleware:
         if wait and self._unknown(_header(scope, b"authorization")):
             await self._refuse(FAILURES, scope, receive, send, wait)
             return
-        if scope["path"] in HELD_PATHS:
+        if scope["path"] in LONG_LIVED_PATHS:
             await self._connect(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -150,7 +150,7 @@ class RateLimitMiddleware:
         """Let a connection through, if its address has not too many already."""
         address = address_of(scope)
         if not self._limits.connections.enter(address):
-            await self._refuse(CONNECTIONS, scope, receive, send, CROWDED_WAIT)
+            await self._refuse(CONNECTIONS, scope, receive, send, OVER_LIMIT_WAIT)
             return
         try:
             await self._app(scope, receive, send)

@@ -73,7 +73,7 @@ def cursors_of(cursors: Mapping[str, RoomCursor], user: User, context: AppContex
 
 
 def pay_for(cursors: Cursors, user: User, context: AppContext) -> None:
-    """Take what it costs to ask the store how somebody stands and what they missed. Raises ProblemError.
+    """Take what it costs to ask the store for somebody's access and what they missed. Raises ProblemError.
 
     Who goes on at the cursors of their last poll pays nothing, unless what follows is no longer kept here.
     """

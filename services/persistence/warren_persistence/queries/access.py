@@ -27,7 +27,7 @@ Pair = tuple[UserId, UserId]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAccess:
-    """A room as somebody may see it, who stands so towards it."""
+    """A room as somebody with this membership may see it."""
 
     kind: RoomKind
     title: str

@@ -13,7 +13,7 @@ StoredEvent = dict[str, Any]
 
 
 class EventRange(Wire):
-    """The events after seq `after`, at most `limit`: what fills a hole."""
+    """The events after seq `after`, at most `limit`: what fills a gap."""
 
     type: Literal["events"] = "events"
     room: RoomId
