@@ -19,7 +19,9 @@ from warren_persistence.commands.batch import Batch, Decoded, Trust
 from warren_persistence.commands.delivery_queue import Delivery, DeliveryQueue
 from warren_persistence.domain.decide import RoomCommand
 from warren_persistence.domain.plan import Plan
+from warren_persistence.log.erase import erase
 from warren_persistence.store import Store
+from warren_persistence.writer.cache import Cache
 from warren_persistence.writer.writer import Writer
 
 Nobody = cast(Any, None)
@@ -50,7 +52,12 @@ class Committing:
 
     def __init__(self, store: Store, asked: Asked) -> None:
         self.asked = asked
+        self.database = store.database
         self._writer = Writer(store, DeliveryQueue(), Nobody, Nobody, Nobody, Trust(frozenset(), "persistence"), 1_000)
+
+    def forget(self) -> None:
+        """Be a writer that has stored none of it."""
+        self._writer._cache = Cache()
 
     async def commit(self, *commands: RoomCommand, redelivered: bool = False) -> Plan:
         """Store these, each in a delivery of its own."""
@@ -119,6 +126,42 @@ async def test_a_key_of_long_ago_costs_its_own_room_alone(writer: Committing, st
     assert [answer.type for answer in answers] == ["accepted"] * 5
     assert (answers[1].seq, answers[2].seq) == (seq + 1, seq)
     assert not [query for query in writer.asked.found for name in others if name in query]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_a_key_has_one_answer_whether_or_not_it_is_remembered(writer: Committing, *, cached: bool) -> None:
+    """Of what was erased nobody knows what it said: its place is all that there is to be told."""
+    (room,) = await rooms(writer, 1)
+    said, other = (command(Send, room, "ann", text="secret", key=key) for key in ("k", "l"))
+    seq = cast(Accepted, (await writer.commit(said)).answers[0]).seq
+    another, theirs = (one.model_copy(update={"text": "different"}) for one in (said, other))
+    await writer.commit(other)
+
+    async def again(one: RoomCommand) -> Accepted | Refused:
+        if not cached:
+            writer.forget()
+        plan = await writer.commit(one)
+        assert not plan.new
+        return plan.answers[0]
+
+    refused = await again(another)
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.seq) == (Code.INVALID, seq)
+    assert await erase(writer.database, room, seq)
+    for one in (said, another):
+        assert await again(one) == Accepted(id=one.id, seq=seq, number=1)
+    assert isinstance(await again(theirs), Refused), "what was not erased is known still"
+
+
+async def test_what_a_key_stands_for_is_read_only_if_it_is_something_else(writer: Committing) -> None:
+    (room,) = await rooms(writer, 1)
+    said = command(Send, room, "ann", text="hi")
+    await writer.commit(said)
+    writer.asked.found.clear()
+    await writer.commit(said)
+    assert writer.asked.found == []
+    await writer.commit(said.model_copy(update={"text": "ho"}))
+    assert [query for query in writer.asked.found if "'key'" in query]
 
 
 async def test_keys_of_many_rooms_are_found_each_in_its_room(writer: Committing) -> None:

@@ -54,6 +54,16 @@ def key_of(command: RoomCommand) -> KeyOf:
     return (command.room, command.sender, command.key)
 
 
+def stands_for_another(command: RoomCommand, known: Mapping[KeyOf, Stored]) -> bool:
+    """Whether the command's key is known to stand for something else."""
+    stored = known.get(key_of(command))
+    return stored is not None and not _says(stored, command)
+
+
+def _says(stored: Stored, command: RoomCommand) -> bool:
+    return stored.content is None or stored.content == content_of_command(command)
+
+
 def plan_batch(
     commands: Iterable[RoomCommand],
     rooms: Mapping[str, Room],
@@ -77,7 +87,7 @@ def plan_batch(
                 plan.refused.add(command.room)
                 continue
             stored = fresh[key] = _advance(plan, rooms[command.room], verdict)
-        elif stored.content not in (None, content_of_command(command)):
+        elif not _says(stored, command):
             plan.answers.append(_another(command, stored))
             continue
         elif stored.event is not None:

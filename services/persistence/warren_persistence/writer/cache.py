@@ -62,7 +62,7 @@ class Cache:
             self.rooms.pop(name, None)
 
     def forget_shard(self, number: int) -> None:
-        """Forget all rooms of a shard: another writer may have been active since. Keys stay: they never change."""
+        """Forget all rooms of a shard: another writer may have been active since. Keys stay: they never move."""
         self.forget_rooms([name for name in self.rooms if shard(name) == number])
 
     def known_keys(self, commands: Iterable[RoomCommand]) -> dict[KeyOf, Stored]:

@@ -26,7 +26,7 @@ from warren_persistence.commands.delivery_queue import DeliveryQueue, acknowledg
 from warren_persistence.domain.content import content_of_event
 from warren_persistence.domain.decide import RoomCommand, members_needed, refuse
 from warren_persistence.domain.notices import recipient
-from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch
+from warren_persistence.domain.plan import Plan, Stored, key_of, merged, plan_batch, stands_for_another
 from warren_persistence.domain.registry import PROJECTED
 from warren_persistence.domain.room import NOBODY
 from warren_persistence.projections.follower import ProjectionFollower
@@ -230,9 +230,10 @@ class Writer:
         for command in commands:
             by_room[command.room].append(command)
         known = self._cache.known_keys(commands)
-        known |= await self._store.appender.find_keys(
-            key_of(command) for room in doubted for command in by_room.get(room, ())
-        )
+        looked_up = {key_of(command) for room in doubted for command in by_room.get(room, ())}
+        # What it stands for may have been erased meanwhile: then any command of that key is the same.
+        looked_up |= {key_of(command) for command in commands if stands_for_another(command, known)}
+        known |= await self._store.appender.find_keys(looked_up)
         facts = await load_facts(self._store, commands, rooms, self._rooms_limit)
         now = utc_now()
         return {room: plan_batch(found, rooms, known, now, facts) for room, found in by_room.items()}
