@@ -43,7 +43,7 @@ def _clock(at: float) -> str:
 
 def _headline(watching: Watch) -> None:
     """Say first what is wrong."""
-    looked, statuses = watching.looked, watching.statuses()
+    looked, statuses = watching.scraped_at, watching.statuses()
     st.markdown("#### Warren operations" + (f" :small[:gray[at {_clock(looked)}]]" if looked else ""))
     if looked is None:
         st.info("Looking at the replicas …", icon=":material/hourglass_top:")
@@ -91,7 +91,7 @@ def _figure(watching: Watch, figure: Figure) -> None:
         st.vega_lite_chart(data, chart(figure.unit), height=height(len(lines)), alt=figure.title)
         if len(lines) == MOST_LINES:
             st.caption(f"No more than {MOST_LINES} lines are drawn.")
-    elif not watching.told(figure):
+    elif not watching.has(figure):
         st.caption("None of the replicas that answer counts this.")
     elif len(times) < 2:
         st.caption("The first figures come in a few seconds.")
@@ -100,7 +100,7 @@ def _figure(watching: Watch, figure: Figure) -> None:
 
 
 def _section(watching: Watch, name: str) -> None:
-    if not any(map(watching.told, SECTIONS[name])):
+    if not any(map(watching.has, SECTIONS[name])):
         st.info(f"{name}: none of the replicas that answer counts any of this. WARREN_TARGETS says who is looked at.")
         return
     figures = list(SECTIONS[name])

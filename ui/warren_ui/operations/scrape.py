@@ -51,10 +51,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What a replica said, of what is drawn. `told`: the metrics that it has, also where nothing was counted yet."""
+    """What a replica said, of what is drawn. `metrics`: the metrics that it has, also where nothing was counted yet."""
 
     samples: Samples
-    told: frozenset[str]
+    metrics: frozenset[str]
 
 
 def replicas(targets: Iterable[Target]) -> Iterator[Replica]:

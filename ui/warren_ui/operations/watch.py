@@ -86,7 +86,7 @@ class Watch:
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: dict[Replica, _Seen] = {}
-        self._told: frozenset[str] = frozenset()
+        self._metrics: frozenset[str] = frozenset()
         self._left_out = 0
         self._times: deque[float] = deque(maxlen=KEPT)
         self._lines: dict[Figure, dict[str, deque[float | None]]] = {
@@ -98,7 +98,7 @@ class Watch:
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     @property
-    def looked(self) -> float | None:
+    def scraped_at(self) -> float | None:
         """When all replicas were last looked at, in seconds since 1970."""
         with self._lock:
             return self._times[-1] if self._times else None
@@ -113,10 +113,10 @@ class Watch:
         with self._lock:
             return [seen.status for seen in self._seen.values()]
 
-    def told(self, figure: Figure) -> bool:
+    def has(self, figure: Figure) -> bool:
         """Whether any replica has a metric of it, be it that nothing was counted yet."""
         with self._lock:
-            return any(line.metric in self._told for line in figure.lines)
+            return any(line.metric in self._metrics for line in figure.lines)
 
     def lines(self, figure: Figure) -> tuple[list[float], dict[str, list[float | None]]]:
         """Return when it was looked at, in seconds since 1970, and what each line was then; None: nothing measured."""
@@ -141,8 +141,8 @@ class Watch:
         with self._lock:
             now = self._clock()
             self._left_out = len(known) - len(everybody)
-            self._told = frozenset({UP}).union(
-                *(scrape.told for scrape in found.values() if isinstance(scrape, Scrape))
+            self._metrics = frozenset({UP}).union(
+                *(scrape.metrics for scrape in found.values() if isinstance(scrape, Scrape))
             )
             gone = [_gone(seen, now) for replica, seen in self._seen.items() if replica.found and replica not in found]
             self._seen = {replica: self._saw(replica, scrape, now) for replica, scrape in found.items()}

@@ -64,7 +64,7 @@ class EphemeralMessages:
             if message.exchange == CONTROL:
                 self._control(p.CONTROL_MESSAGE.validate_json(message.body))
             else:
-                self._judge(message, _parse(message))
+                self._authorize(message, _parse(message))
         except UnreadableError as error:
             _refuse(message, str(error))
         except ValidationError as error:
@@ -74,31 +74,31 @@ class EphemeralMessages:
         if isinstance(message, p.Resync):
             self._receiver.resync(message)
 
-    def _judge(self, message: DeliveredMessage, frame: p.AnyLive) -> None:
+    def _authorize(self, message: DeliveredMessage, frame: p.AnyLive) -> None:
         """Hand on what the broker vouches for."""
         publisher = message.header.properties.user_id
         if publisher is None:
             _refuse(message, "nobody vouches for it")
         elif not is_bot(publisher):
-            self._hand_on(message, frame, message.body)
+            self._deliver(message, frame, message.body)
         elif isinstance(frame, p.IsTyping | p.Partial) and frame.user == publisher:
-            self._judge_bot(message, frame)
+            self._authorize_bot(message, frame)
         else:
             _refuse(message, f"not {publisher}'s to say")
 
-    def _judge_bot(self, message: DeliveredMessage, frame: p.IsTyping | p.Partial) -> None:
+    def _authorize_bot(self, message: DeliveredMessage, frame: p.IsTyping | p.Partial) -> None:
         # The routing key is what the broker has judged; a body could name any room.
         followed = self._receiver.follows(frame.room) and message.routing_key == event_key(frame.room)
         if followed and not self._parts.take(f"{frame.room}/{frame.user}", time.monotonic()):
-            self._tasks.start(self._hand_on_if_allowed(message, frame))
+            self._tasks.start(self._deliver_if_allowed(message, frame))
 
-    async def _hand_on_if_allowed(self, message: DeliveredMessage, frame: p.IsTyping | p.Partial) -> None:
+    async def _deliver_if_allowed(self, message: DeliveredMessage, frame: p.IsTyping | p.Partial) -> None:
         with contextlib.suppress(Unavailable):
             if await self._receiver.may_write(frame.room, frame.user):
                 # Written anew: whatever else a bot has put into it goes to nobody.
-                self._hand_on(message, frame, frame.model_dump_json(exclude_none=True).encode())
+                self._deliver(message, frame, frame.model_dump_json(exclude_none=True).encode())
 
-    def _hand_on(self, message: DeliveredMessage, frame: p.AnyLive, body: bytes) -> None:
+    def _deliver(self, message: DeliveredMessage, frame: p.AnyLive, body: bytes) -> None:
         term = (message.header.properties.headers or {}).get("term")
         self._receiver.receive(frame, body, str(term))
 

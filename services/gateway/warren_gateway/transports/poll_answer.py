@@ -91,9 +91,9 @@ class PollTransport:
 
     def end(self, code: Close, reason: str) -> None:
         """Wait no more."""
-        self.hurry()
+        self.answer_now()
 
-    def hurry(self) -> None:
+    def answer_now(self) -> None:
         """Wait no more: answer with what there is."""
         self._ready.set()
 

@@ -108,7 +108,7 @@ async def poll(body: PollRequest, user: LongLivedUser, context: Context, request
 
         def gone() -> None:
             connection.close(GRACE)
-            answer.hurry()
+            answer.answer_now()
 
         with disconnect_watched(request.receive, gone):
             await connection.joins_done()

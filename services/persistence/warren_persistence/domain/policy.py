@@ -47,7 +47,7 @@ def in_room(
     `direct`, `archived`: whether it may be given in rooms that are. `needs`: what `rule` needs.
     """
 
-    def judge(case: Case[C]) -> Denial | None:
+    def decide(case: Case[C]) -> Denial | None:
         return _on_entry(case, direct=direct, archived=archived) or rule(case)
 
     def need(room: Room, command: C) -> Needs:
@@ -56,28 +56,28 @@ def in_room(
         # A direct room that does not exist has somebody, too, who is nobody: so it takes as long to be told of it.
         return replace(found, blocks=pair) if pair else found
 
-    return Policy(judge, need)
+    return Policy(decide, need)
 
 
 def for_role(role: Role, rule: Rule[C] | None = None, *, direct: bool = False, archived: bool = False) -> Policy[C]:
     """Return the policy of a command for members of this role or above; in direct rooms both people's."""
 
-    def judge(case: Case[C]) -> Denial | None:
+    def decide(case: Case[C]) -> Denial | None:
         return lacks(case, "member" if case.room.kind == "direct" else role) or (rule(case) if rule else None)
 
-    return in_room(judge, direct=direct, archived=archived)
+    return in_room(decide, direct=direct, archived=archived)
 
 
 def over_lower(role: Role, rule: Rule[T], *, direct: bool = False, archived: bool = False) -> Policy[T]:
     """Return the policy of a command of this role upon somebody below it; in direct rooms both people's."""
 
-    def judge(case: Case[T]) -> Denial | None:
+    def decide(case: Case[T]) -> Denial | None:
         if case.command.user == case.command.sender:
             return TARGETS_ONESELF
         below = None if case.room.kind == "direct" else outranked(case)
         return below or rule(case)
 
-    return for_role(role, judge, direct=direct, archived=archived)
+    return for_role(role, decide, direct=direct, archived=archived)
 
 
 def lacks(case: Case[BaseCommand], role: Role) -> Denial | None:

@@ -193,7 +193,7 @@ def test_nobody_listens_and_nobody_has_the_name() -> None:
     eyes = Eyes(Target("a", closed), Target("b", "http://no-such-name.invalid:8000/metrics"))
     eyes.scrape()
     assert eyes.states == [("no answer", "no connection"), ("no answer", "its name has no address")]
-    assert not eyes.watch.told(FRAMES)
+    assert not eyes.watch.has(FRAMES)
 
 
 def test_all_addresses_of_a_name_are_replicas_and_one_that_vanishes_is_spoken_of_for_a_while(

@@ -24,14 +24,14 @@ def _may_notify(case: Case[c.Notify]) -> Denial | None:
 
 
 def _in_own_inbox(rule: Rule[T]) -> Rule[T]:
-    def judge(case: Case[T]) -> Denial | None:
+    def decide(case: Case[T]) -> Denial | None:
         if case.room.name != inbox_room(case.command.sender):
             return NO_SUCH_ROOM
         if case.command.user == case.command.sender:
             return TARGETS_ONESELF
         return rule(case)
 
-    return judge
+    return decide
 
 
 def _may_block(case: Case[c.Block]) -> Denial | None:
