@@ -15,6 +15,7 @@ from warren_ui.session import COOKIE
 
 from e2e.browser import FLAGS, MISSING, chromium
 from e2e.chat_page import ChatPage
+from e2e.component_page import component_page
 from e2e.registry import Guest, Registry
 
 ROOMS_PER_CONNECTION = 6
@@ -47,6 +48,19 @@ def ui(stack: Stack) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
+async def component(stack: Stack) -> AsyncIterator[str]:
+    """Serve the chat component by itself and return its address."""
+    async with component_page([gateway.url for gateway in stack.gateways]).running() as site:
+        yield site.url
+
+
+@pytest.fixture
+def page_url(ui: str) -> str:
+    """Return where people arrive: at the page; files that are about what happens inside the chat have that alone."""
+    return ui
+
+
+@pytest.fixture(scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Start the machine's Chromium, without a window."""
     path = chromium()
@@ -59,15 +73,17 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
+async def arrive(browser: Browser, page_url: str) -> AsyncIterator[Arrive]:
     """Bring people to the page, each in a browser profile of their own; no console may have complained in the end.
 
     A name is entered in the form; a guest has signed in already. With `own_clock` their time can be moved on; `script`
-    runs before the page does.
+    runs before the page does; `at` is another page.
     """
     people: list[ChatPage] = []
 
-    async def arrive(who: str | Guest, *, own_clock: bool = False, script: str = "", **options: object) -> ChatPage:
+    async def arrive(
+        who: str | Guest, *, own_clock: bool = False, script: str = "", at: str = page_url, **options: object
+    ) -> ChatPage:
         settings: dict[str, object] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **options}
         context = await browser.new_context(**settings)  # type: ignore[arg-type]
         if own_clock:
@@ -75,8 +91,8 @@ async def arrive(browser: Browser, ui: str) -> AsyncIterator[Arrive]:
         if script:
             await context.add_init_script(script)
         if isinstance(who, Guest):
-            await context.add_cookies([{"name": COOKIE, "value": who.token, "url": ui, "sameSite": "Strict"}])
-        person = await ChatPage.arrive(context, ui)
+            await context.add_cookies([{"name": COOKIE, "value": who.token, "url": at, "sameSite": "Strict"}])
+        person = await ChatPage.arrive(context, at)
         people.append(person)
         await (person.is_online() if isinstance(who, Guest) else person.sign_in(who))
         return person

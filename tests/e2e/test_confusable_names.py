@@ -1,10 +1,17 @@
 """Names that a reader cannot tell apart are shown with their ids, wherever they are shown."""
 
+import pytest
 from harness.resilient_client import fresh_room
 from playwright.async_api import expect
 
 from e2e.conftest import Arrive
 from e2e.registry import Registry
+
+
+@pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
 
 
 async def test_of_two_conversations_the_page_tells_with_whom(arrive: Arrive, registry: Registry) -> None:

@@ -1,9 +1,16 @@
 """Conversations of two: from a search, from somebody's name, from the list of members."""
 
+import pytest
 from playwright.async_api import expect
 
 from e2e.chat_page import ChatPage
 from e2e.conftest import Meet
+
+
+@pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
 
 
 async def talk(ana: ChatPage, ben: ChatPage) -> None:
@@ -19,8 +26,8 @@ async def talk(ana: ChatPage, ben: ChatPage) -> None:
     await ana.sees("At last")
 
 
-async def test_from_a_search(meet: Meet) -> None:
-    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor")
+async def test_from_a_search(meet: Meet, ui: str) -> None:
+    (ana, ben), _ = await meet("Ana Ruiz", "Ben Okafor", at=ui)
     await ana.message_somebody("Ben Okafor", await ben.id())
     await talk(ana, ben)
     await ben.page.reload()

@@ -1,10 +1,17 @@
 """Being rid of a conversation, and of a person: hiding and blocking, and the ways back."""
 
+import pytest
 from playwright.async_api import Locator, expect
 
 from e2e.chat_page import ChatPage
 from e2e.conftest import Arrive
 from e2e.registry import Guest, Registry
+
+
+@pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
 
 
 async def press(button: Locator) -> None:

@@ -25,6 +25,12 @@ _PLACES = "nodes => nodes.map(node => [Number(node.dataset.seq), node.getBoundin
 
 
 @pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
+
+
+@pytest.fixture
 async def long_room(gateways: list[str], http: AsyncClient) -> str:
     """Return a room of 150 messages."""
     room = fresh_room("long")

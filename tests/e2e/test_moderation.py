@@ -16,15 +16,21 @@ ATTACK = '<img src=x onerror="window.pwned=1"> **b** [x](javascript:y)'
 
 
 @pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
+
+
+@pytest.fixture
 def private(meet: Meet) -> Meet:
     """Bring people to the page who are in a private room of the first one's."""
     return partial(meet, kind="private")
 
 
-async def test_invited_by_name_accepted_and_talking(arrive: Arrive, registry: Registry) -> None:
+async def test_invited_by_name_accepted_and_talking(arrive: Arrive, registry: Registry, ui: str) -> None:
     guests = await registry.sign_in("Ana Ruiz", "Benedikt Okafor")
     await registry.found(fresh_room("known"), guests[1])  # nobody is known by name who was never in a room
-    ana, ben = await run_concurrently(*map(arrive, guests))
+    ana, ben = await run_concurrently(*(arrive(guest, at=ui) for guest in guests))
     room = await ana.create_private_room("Garden")
     await ana.invite("benedikt", await ben.id())
     await expect(ben.notice("member.invited")).to_contain_text("Ana Ruiz invites you to Garden")

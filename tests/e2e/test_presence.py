@@ -27,6 +27,12 @@ REPAIR = "00:06"
 """Longer than two joins of a room for its state are apart."""
 
 
+@pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
+
+
 async def two_in_a_room(meet: Meet, other: str = "Ben Okafor") -> tuple[ChatPage, ChatPage, str]:
     """Return two people who are alone in a room and know it; the first has its panel open."""
     (ana, ben), room = await meet("Ana Ruiz", other, own_clock=True)
@@ -157,9 +163,9 @@ async def test_a_reload_and_a_closed_tab_are_no_leave(
     assert await ana.states(await ben.id()) == ["online", "away"]
 
 
-async def test_a_large_room_a_lost_diff_and_a_server_that_wants_less(arrive: Arrive) -> None:
+async def test_a_large_room_a_lost_diff_and_a_server_that_wants_less(arrive: Arrive, ui: str) -> None:
     """More people than a browser test can gather: what the gateway says is written by hand."""
-    ana = await arrive("Ana Ruiz", own_clock=True)
+    ana = await arrive("Ana Ruiz", own_clock=True, at=ui)
     gateway = await between(ana)
     room = fresh_room("large")
     await ana.create_room("Stadium", room)

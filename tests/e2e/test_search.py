@@ -2,12 +2,19 @@
 
 import asyncio
 
+import pytest
 from harness.resilient_client import fresh_room
 from playwright.async_api import Route, expect
 
 from e2e.chat_page import ChatPage
 from e2e.conftest import Arrive
 from e2e.registry import Registry
+
+
+@pytest.fixture
+def page_url(component: str) -> str:
+    """What is tested happens inside the chat."""
+    return component
 
 
 async def found(person: ChatPage) -> list[str]:
