@@ -16,7 +16,11 @@ _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
 def read_settings(program: str, settings: type[_Settings]) -> _Settings:
-    """Read them, or end the program: what is wrong with them is said in a line each, without values."""
+    """Read them, or end the program: what is wrong with them is said in a line each, without values.
+
+    `warren.ops.settings` has the same for services. The UI installs nothing of theirs, so it has its own; a test has
+    both say the same.
+    """
     try:
         return settings()
     except ValidationError as error:

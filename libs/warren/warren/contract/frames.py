@@ -91,8 +91,8 @@ CLIENT_FRAMES: dict[str, type[AnyClientFrame]] = {
 """The same by type, for a reader that looks at one thing after the other."""
 
 
-class Person(Wire):
-    """Who somebody is."""
+class Identity(Wire):
+    """Who a client is, as its token says."""
 
     id: UserId
     name: str
@@ -113,7 +113,7 @@ class Welcome(Wire):
     """The answer to hello. `ping` is in seconds: send something at least that often."""
 
     type: Literal["welcome"] = "welcome"
-    user: Person
+    user: Identity
     ping: int
     limits: Limits
     expires_in: int | None = None

@@ -114,7 +114,7 @@ class ClientProtocol:
         else:
             self.user, self.counted = user, True
             ping = self.limits.keep_alive if self.one_way else PING_EVERY
-            person = f.Person(id=user.id, name=user.name)
+            person = f.Identity(id=user.id, name=user.name)
             limits = self.limits.advertised
             self.handler.send(f.Welcome(user=person, ping=ping, limits=limits, expires_in=expires_in))
 

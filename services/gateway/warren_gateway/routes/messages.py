@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from warren.contract import queries as q
 from warren.contract.codes import Code
 from warren.contract.commands import Send
-from warren.contract.frames import Limits
-from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text, UserId
+from warren.contract.frames import Identity, Limits
+from warren.contract.ids import Cursor, DisplayName, RoomRef, Seq, Text
 from warren.contract.wire import Strict
 
 from warren_gateway.http.bodies import JsonRoute
@@ -29,13 +29,6 @@ class GuestRequest(Strict):
     """Who wants in."""
 
     name: DisplayName
-
-
-class Identity(BaseModel):
-    """Who somebody is."""
-
-    id: UserId
-    name: str
 
 
 class MeResponse(Identity):

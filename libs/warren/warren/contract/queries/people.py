@@ -10,7 +10,11 @@ from warren.contract.wire import Wire
 
 
 class Person(Wire):
-    """Somebody, by id and the name they last went by."""
+    """Somebody, by id and the name they last went by.
+
+    Not a client's own `Identity`, whose id is called `id` on the wire, as this one's is `user`: neither can change
+    within a version.
+    """
 
     user: UserId
     name: str
