@@ -3,13 +3,12 @@
 import asyncio
 
 import pytest
-from harness.broker_client import BATCH, connect_broker
+from harness.broker_client import connect_broker
 from harness.concurrency import run_concurrently
 from harness.resilient_client import bearer, fresh_room, make_room, sign_in
 from harness.stack import Stack
 from httpx import AsyncClient
 from playwright.async_api import Route, expect
-from warren.contract import commands as c
 
 from e2e.chat_page import MESSAGE, ChatPage
 from e2e.conftest import Arrive
@@ -119,10 +118,5 @@ async def test_what_a_page_of_history_has_not_can_be_read_in_between(
 
 async def rename(stack: Stack, room: str, owner: str) -> None:
     """Rename the room so many times as nobody may over HTTP in a moment."""
-    common = {"room": room, "sender": owner, "name": "Ana Ruiz"}
-    titles = [f"T{number}" for number in range(RENAMES)]
     async with connect_broker(stack.amqp_url("gateway")) as broker:
-        for start in range(0, RENAMES, BATCH):
-            portion = [c.Rename(**common, id=title, key=title, title=title) for title in titles[start : start + BATCH]]
-            await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
-        await broker.replies(RENAMES)
+        await broker.rename(room, owner, "Ana Ruiz", [f"T{number}" for number in range(RENAMES)])

@@ -9,7 +9,7 @@ import pytest
 from harness.concurrency import run_concurrently
 from harness.raw_clients import message, raw_sign_in
 from harness.resilient_client import fresh_room, join_room, sign_in
-from harness.stack import Stack, begin
+from harness.stack import Stack, replaced
 from harness.tuned_services import end_grace, presence_with_long_grace
 from httpx import AsyncClient
 from playwright.async_api import Locator, WebSocketRoute, expect
@@ -127,14 +127,8 @@ def sent_from_now(person: ChatPage) -> Callable[[str], list[dict[str, Any]]]:
 @pytest.fixture
 async def presence(stack: Stack) -> AsyncIterator[Service]:
     """Have a replica instead of the stack's own that lets people be away for as long as a slow machine takes."""
-    replica = presence_with_long_grace(stack)
-    await asyncio.to_thread(stack.presence[0].stop)
-    try:
-        await begin(replica)
-        yield replica
-    finally:
-        await asyncio.to_thread(replica.stop)
-        await begin(*stack.presence)
+    async with replaced(stack.presence, presence_with_long_grace(stack)) as found:
+        yield found
 
 
 async def test_a_reload_and_a_closed_tab_are_no_leave(

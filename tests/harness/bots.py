@@ -96,6 +96,11 @@ async def messages(http: httpx.AsyncClient, gateway: str, room: str) -> list[dic
             return found
 
 
+async def texts_of(http: httpx.AsyncClient, gateway: str, room: str, user: str) -> list[str]:
+    """Return what somebody has said in a room, oldest first."""
+    return [one["text"] for one in await messages(http, gateway, room) if one["sender"] == user]
+
+
 async def say(http: httpx.AsyncClient, gateway: str, room: str, *texts: str) -> None:
     """Have ann say something."""
     for text in texts:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -89,6 +89,16 @@ class BrokerClient:
         assert all(reply["type"] == "accepted" for reply in found.values()), found
         return max(int(reply["seq"]) for reply in found.values())
 
+    async def rename(self, room: str, user: str, name: str, titles: Sequence[str]) -> None:
+        """Give a room one title after the other: as many times as nobody may over HTTP in a moment."""
+        common = {"type": "room.rename", "room": room, "sender": user, "name": name}
+        for start in range(0, len(titles), BATCH):
+            await self.command(
+                *({**common, "id": title, "key": title, "title": title} for title in titles[start : start + BATCH])
+            )
+        found = await self.replies(len(titles))
+        assert {reply["type"] for reply in found.values()} == {"accepted"}, found
+
     async def dead(self, containing: bytes) -> AbstractIncomingMessage:
         """Take the dead letter whose body contains these bytes; others go back."""
         queue = await self._operator.get_queue(DEAD, ensure=False)
@@ -127,6 +137,12 @@ def send_command(room: str, user: str, text: str, **fields: Any) -> dict[str, An
     key = new_id()
     command = {"type": "send", "id": key, "room": room, "sender": user, "name": user, "key": key, "text": text}
     return {**command, **fields}
+
+
+def member_command(kind: Literal["join", "leave"], room: str, user: str, **fields: Any) -> dict[str, Any]:
+    """Return the command of somebody who enters a room or leaves it, as JSON."""
+    key = new_id()
+    return {"type": kind, "id": key, "room": room, "sender": user, "name": user, "key": key, **fields}
 
 
 @asynccontextmanager

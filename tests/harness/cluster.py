@@ -3,8 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from warren_local.process import Process
 from warren_local.rabbitmq import CONFIG, BrokerProcess, opens_amqp
 
 from harness import network, rabbitmq_4
+from harness.members import Members
 from harness.network import Host, Network
 from harness.replica_set import Place, ReplicaSet
 from harness.stack import Stack
@@ -122,16 +122,15 @@ class BrokerNode(BrokerProcess):
         }
 
 
-class BrokerCluster:
+class BrokerCluster(Members[BrokerNode]):
     """Nodes of RabbitMQ that know of each other from the start; to a stack the same as the one broker it mostly has."""
 
     def __init__(self, home: Path, hosts: Sequence[Host], programs: RabbitMQPrograms) -> None:
         named = {f"broker-{number}": host.address for number, host in enumerate(hosts, 1)}
-        self.name = "rabbitmq"
-        self.members = [BrokerNode(home, host, name, named, programs) for name, host in zip(named, hosts, strict=True)]
-        self.known: Sequence[BrokerNode] = self.members
+        nodes = [BrokerNode(home, host, name, named, programs) for name, host in zip(named, hosts, strict=True)]
+        super().__init__("rabbitmq", nodes)
+        self.known = self.members
         """Those that services are told of."""
-        self.log = self.members[0].log
 
     @property
     def url(self) -> str:
@@ -142,40 +141,10 @@ class BrokerCluster:
         """Where one of its users connects: every node, or those that are known."""
         return ",".join(node.url_of(user) for node in self.known)
 
-    @property
-    def running(self) -> bool:
-        """Whether all nodes live."""
-        return all(node.running for node in self.members)
-
-    @property
-    def pid(self) -> int | None:
-        """None: each node has its own."""
-        return None
-
     def start(self) -> None:
         """Start all nodes that do not run, and return when clients can work on each."""
-        self._all(lambda node: None if node.running else node.start())
-        self._all(BrokerNode.wait_ready)
-
-    def stop(self) -> None:
-        """Stop all nodes in order."""
-        self._all(BrokerNode.stop)
-
-    def kill(self) -> None:
-        """End all nodes as a power cut would."""
-        self._all(BrokerNode.kill)
-
-    def pause(self) -> None:
-        """Halt all nodes."""
-        self._all(BrokerNode.pause)
-
-    def resume(self) -> None:
-        """Let all nodes go on."""
-        self._all(BrokerNode.resume)
-
-    def _all(self, act: Callable[[BrokerNode], None]) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(act, self.members))
+        self.start_processes()
+        self.all(BrokerNode.wait_ready)
 
 
 class Cluster(Stack):

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from warren_local.binaries import mongod
 from warren_local.mongodb import REPLICA_SET, arguments
 from warren_local.ports import HOST
 from warren_local.process import Process
+
+from harness.members import Members
 
 MEMBERS = 3
 SETTINGS = {"electionTimeoutMillis": 4_000, "catchUpTimeoutMillis": 500}
@@ -101,8 +102,8 @@ class Member(Process):
             yield client
 
 
-class ReplicaSet:
-    """Three members; to a stack the same as the one server that it has otherwise.
+class ReplicaSet(Members[Member]):
+    """Three members.
 
     `settings`: those of the set, and `parameters` those of each member, beside MongoDB's own defaults.
     """
@@ -111,9 +112,7 @@ class ReplicaSet:
         self, home: Path, places: Sequence[Place],
         settings: Mapping[str, int] = SETTINGS, parameters: Mapping[str, int] = PARAMETERS,
     ) -> None:  # fmt: skip
-        self.name = "mongodb"
-        self.members = [Member(home, place, parameters) for place in places]
-        self.log = self.members[0].log
+        super().__init__("mongodb", [Member(home, place, parameters) for place in places])
         self._settings = settings
 
     @property
@@ -122,37 +121,11 @@ class ReplicaSet:
         hosts = ",".join(member.host for member in self.members)
         return f"mongodb://{hosts}/warren?replicaSet={REPLICA_SET}"
 
-    @property
-    def running(self) -> bool:
-        """Whether all members live."""
-        return all(member.running for member in self.members)
-
-    @property
-    def pid(self) -> int | None:
-        """None: each member has its own."""
-        return None
-
     def start(self) -> None:
         """Start all members that do not run, and return when all follow one primary and copy what it writes."""
-        self._all(lambda member: None if member.running else member.start())
+        self.start_processes()
         self._initiate()
         self.wait_in_step()
-
-    def stop(self) -> None:
-        """Stop all members in order."""
-        self._all(Member.stop)
-
-    def kill(self) -> None:
-        """End all members as a power cut would."""
-        self._all(Member.kill)
-
-    def pause(self) -> None:
-        """Halt all members."""
-        self._all(Member.pause)
-
-    def resume(self) -> None:
-        """Let all members go on."""
-        self._all(Member.resume)
 
     def primary(self) -> Member:
         """Return the member that takes writes, once there is one."""
@@ -179,10 +152,6 @@ class ReplicaSet:
         self.primary()
         _until(lambda: all(member.is_in_step() for member in self.members), "a member does not follow")
         _until(self._all_copy, "a member copies nothing")
-
-    def _all(self, act: Callable[[Member], None]) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(act, self.members))
 
     def _all_copy(self) -> bool:
         concern = {"w": len(self.members), "wtimeout": ASK_WITHIN}

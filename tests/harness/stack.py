@@ -1,9 +1,9 @@
 """All of Warren as real processes on ports of its own."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +39,19 @@ PORTS = {"gateway": (0, 10), "persistence": (101, 1), "presence": (201, 1)}
 async def begin(*services: Service, within: float = READY_WITHIN) -> None:
     """Start these, and wait until they can work, for so many seconds each."""
     await asyncio.to_thread(_begin, services, within)
+
+
+@asynccontextmanager
+async def replaced(services: Sequence[Service], by: Service) -> AsyncIterator[Service]:
+    """Have a replica that was not started do the work of these until the block is left."""
+    for service in services:
+        await asyncio.to_thread(service.stop)
+    try:
+        await begin(by)
+        yield by
+    finally:
+        await asyncio.to_thread(by.stop)
+        await begin(*services)
 
 
 def _begin(services: Sequence[Service], within: float) -> None:

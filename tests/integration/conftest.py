@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import aio_pika
 import httpx
 import pytest
+from aio_pika.abc import AbstractConnection
 from harness.broker_client import BrokerClient, connect_broker
 from harness.observability import metric
 from harness.resilient_client import fresh_room, join_room, make_room
@@ -100,6 +102,13 @@ async def private(http: httpx.AsyncClient, gateways: list[str]) -> Place:
 async def broker(stack: Stack) -> AsyncIterator[BrokerClient]:
     """The broker as one more gateway has it."""
     async with connect_broker(stack.amqp_url("gateway"), operator_url=stack.rabbitmq.url) as found:
+        yield found
+
+
+@pytest.fixture
+async def operator(stack: Stack) -> AsyncIterator[AbstractConnection]:
+    """A connection to the broker as its operator."""
+    async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as found:
         yield found
 
 

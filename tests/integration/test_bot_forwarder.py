@@ -6,17 +6,16 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aio_pika
 import httpx
 import pytest
 from harness.background import background_tasks
 from harness.bots import WITHIN, depth, give_logins, messages, until
-from harness.broker_client import BrokerClient, connect_broker, send_command
+from harness.broker_client import BrokerClient, connect_broker, member_command, send_command
 from harness.observability import metric
 from harness.resilient_client import fresh_room, make_room
-from harness.stack import Stack, begin
+from harness.stack import Stack, replaced
 from harness.tokens import token
 from harness.tuned_services import persistence_with_query_limit
 from warren.contract.ids import new_id
@@ -50,15 +49,10 @@ async def places(http: httpx.AsyncClient, gateway: str, *bots: BrokerClient, cou
     for room in rooms:
         await make_room(http, gateway, room, token("ann"))
         for bot in bots:
-            command = joining(room, bot.user)
+            command = member_command("join", room, bot.user)
             await bot.command(command)
             assert (await bot.replies(1))[command["id"]]["type"] == "accepted"
     return rooms
-
-
-def joining(room: str, user: str) -> dict[str, Any]:
-    key = new_id()
-    return {"type": "join", "id": key, "room": room, "sender": user, "name": user, "key": key}
 
 
 async def refused(stack: Stack, user: str, code: str) -> float:
@@ -142,15 +136,8 @@ async def test_a_flood_past_the_library_stands_in_nobodys_way(
 @pytest.fixture
 async def replica(stack: Stack) -> AsyncIterator[Service]:
     """Have one replica instead of the stack's own to which any flood is one, however slow the machine."""
-    found = persistence_with_query_limit(stack)
-    for each in stack.persistence:
-        await asyncio.to_thread(each.stop)
-    try:
-        await begin(found)
+    async with replaced(stack.persistence, persistence_with_query_limit(stack)) as found:
         yield found
-    finally:
-        await asyncio.to_thread(found.stop)
-        await begin(*stack.persistence)
 
 
 async def test_a_flood_of_queries_is_not_read_and_delays_nobody(

@@ -11,7 +11,7 @@ import aio_pika
 import httpx
 import pytest
 from conftest import BASE_PORT
-from harness.bots import WITHIN, at_work, give_logins, messages, until
+from harness.bots import WITHIN, at_work, give_logins, texts_of, until
 from harness.broker_client import BrokerClient, connect_broker
 from harness.concurrency import run_concurrently
 from harness.resilient_client import bearer, fresh_room, make_room
@@ -184,8 +184,7 @@ async def test_a_bot_goes_where_it_is_invited_and_hears_and_speaks_there(
 
     def has_said(*texts: str) -> Callable[[], Awaitable[bool]]:
         async def said() -> bool:
-            found = await messages(http, gateway, room)
-            return texts == tuple(one["text"] for one in found if one["sender"] == bot.user)
+            return [*texts] == await texts_of(http, gateway, room, bot.user)
 
         return said
 

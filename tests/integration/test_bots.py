@@ -28,10 +28,11 @@ from harness.bots import (
     room_of,
     say,
     start,
+    texts_of,
     until,
     warren,
 )
-from harness.broker_client import BrokerClient, connect_broker, send_command
+from harness.broker_client import BrokerClient, connect_broker, member_command, send_command
 from harness.concurrency import run_concurrently
 from harness.observability import metric
 from harness.resilient_client import bearer, fresh_room, join_room, make_room
@@ -98,8 +99,7 @@ async def test_every_message_is_answered_once_and_in_order_however_often_the_bot
     texts = [f"message {number}" for number in range(60)]
 
     async def answers() -> list[str]:
-        found = await messages(http, gateways[0], room)
-        return [one["text"] for one in found if one["sender"] == "bot.echo"]
+        return await texts_of(http, gateways[0], room, "bot.echo")
 
     def run() -> subprocess.Popen[bytes]:
         return start(sys.executable, "-m", "bots.echo.bot", log=tmp_path / "echo.log", **env)
@@ -169,8 +169,7 @@ async def test_a_bot_in_javascript_does_the_same(
         await say(http, gateways[0], room, *texts[10:])
 
         async def answers() -> list[str]:
-            found = await messages(http, gateways[0], room)
-            return [one["text"] for one in found if one["sender"] == "bot.echojs"]
+            return await texts_of(http, gateways[0], room, "bot.echojs")
 
         async def all_answered() -> bool:
             return len(await answers()) >= len(texts)
@@ -208,8 +207,7 @@ async def test_dead_letters_are_listed_shown_sent_again_and_dropped(
         return [line for line in said.splitlines() if "broken" in line]
 
     async def said(*texts: str) -> bool:
-        found = await messages(http, gateways[0], room)
-        return texts == tuple(one["text"] for one in found if one["sender"] == bot.user)
+        return [*texts] == await texts_of(http, gateways[0], room, bot.user)
 
     async with at_work(bot, logins.urls["letters"]):
         await until(member(bot, http, gateways[0], room))
@@ -414,11 +412,6 @@ async def outcome(thief: BrokerClient, command: dict[str, Any], **properties: An
     return str(reply.get("code", reply["type"]))
 
 
-def joining(room: str) -> dict[str, Any]:
-    key = new_id()
-    return {"type": "join", "id": key, "room": room, "sender": MINE, "name": "Thief", "key": key}
-
-
 async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
     thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str]
 ) -> None:
@@ -433,7 +426,7 @@ async def test_it_is_judged_like_anybody_and_speaks_for_itself_alone(
     assert await outcome(thief, send_command(den, "bot.victim", "as another bot")) == "forbidden"
     notice = {"type": "notify", "what": "member.banned", "of_room": den, "of_seq": 1, "kind": "public", "title": "x"}
     assert await outcome(thief, send_command(den, MINE, "x") | notice) == "forbidden"
-    assert await outcome(thief, joining(den)) in ("accepted", "exists")
+    assert await outcome(thief, member_command("join", den, MINE)) in ("accepted", "exists")
     ban = {"type": "ban", "user": "ann"}
     assert await outcome(thief, send_command(den, MINE, "x") | ban) == "forbidden"
     assert await outcome(thief, send_command(den, MINE, "as itself")) == "accepted"
@@ -473,7 +466,7 @@ async def test_it_reads_no_room_that_is_not_its_to_read(
 async def test_copies_by_cc_and_bcc_reach_nothing(
     thief: BrokerClient, den: str, http: httpx.AsyncClient, gateways: list[str], header: str
 ) -> None:
-    await outcome(thief, joining(den))
+    await outcome(thief, member_command("join", den, MINE))
     said = send_command(den, MINE, new_id())
     copies = [f"shard.{shard(den):02d}", QUERY_KEY, event_key(den), shard_queue(shard(den)), DEAD]
     await thief.command(said, headers={header: copies})
@@ -549,7 +542,7 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
     async with connect(gateways[0], token(bob)) as watcher:
         for room in (den, foreign):
             await watcher.join(room)
-        await outcome(thief, joining(den))
+        await outcome(thief, member_command("join", den, MINE))
         async with asyncio.timeout(WITHIN):
             while not of_live(await watcher.quiet()):  # until the gateway listens: what does not last may get lost
                 await show(text="mine")
@@ -566,7 +559,7 @@ async def test_what_it_shows_is_shown_in_its_own_name_where_it_may_write_and_now
         await show(text="padded", more="x" * 60_000)
         await show(text="mine again")
         shown = await until_shown(watcher, "partial", "mine again")
-        await outcome(thief, joining(den) | {"type": "leave"})
+        await outcome(thief, member_command("join", den, MINE) | {"type": "leave"})
         await show(text="not a member")
         await show(type="typing")
         await thief.ask({"type": "room.access", "room": den, "user": MINE})
@@ -602,7 +595,7 @@ async def test_what_it_shows_beyond_its_pace_is_not_read(
 
     async with connect(gateways[0], token(bob)) as watcher:
         await watcher.join(den)
-        await outcome(thief, joining(den))
+        await outcome(thief, member_command("join", den, MINE))
         before = await refused()
         await until(beyond, every=0)
 

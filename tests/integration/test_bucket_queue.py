@@ -9,7 +9,6 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aiormq.abc import DeliveredMessage
 from harness.broker_client import WITHIN
-from harness.stack import Stack
 from warren.broker.errors import Unavailable
 from warren.contract.topology import bucket, event_key
 from warren_gateway.broker.bucket_queue import BucketQueue
@@ -81,16 +80,9 @@ class Gateway:
 
 
 @pytest.fixture
-async def connection(stack: Stack) -> AsyncIterator[AbstractConnection]:
-    """Return a connection of the operator's."""
-    async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as found:
-        yield found
-
-
-@pytest.fixture
-async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+async def channel(operator: AbstractConnection) -> AsyncIterator[AbstractChannel]:
     """Return a channel on which publishes are confirmed, so that what follows them comes after them."""
-    found = await connection.channel()
+    found = await operator.channel()
     await found.declare_exchange(TOPIC, "topic")
     await found.declare_exchange(FANOUT, "fanout")
     yield found
@@ -108,11 +100,9 @@ async def gateway(channel: AbstractChannel) -> Gateway:
     return await new_gateway(channel)
 
 
-async def test_what_is_followed_comes_in_order_and_nothing_else(
-    gateway: Gateway, connection: AbstractConnection
-) -> None:
+async def test_what_is_followed_comes_in_order_and_nothing_else(gateway: Gateway, operator: AbstractConnection) -> None:
     gateway.queue.follow(A)
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         gateway.queue.follow(B)
         await gateway.queue.bind(B)
         await gateway.publish(A, C, B, A, C)
@@ -120,11 +110,11 @@ async def test_what_is_followed_comes_in_order_and_nothing_else(
 
 
 async def test_a_bucket_comes_until_nobody_follows_any_of_its_rooms(
-    gateway: Gateway, connection: AbstractConnection
+    gateway: Gateway, operator: AbstractConnection
 ) -> None:
     for room in (ONE, TWO):
         gateway.queue.follow(room)
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         gateway.queue.unfollow(ONE)
         await gateway.queue.tidy()
         await gateway.publish(TWO)
@@ -142,12 +132,12 @@ async def test_a_bucket_comes_until_nobody_follows_any_of_its_rooms(
 
 
 async def test_who_comes_while_others_are_given_up_is_not_given_up_with_them(
-    gateway: Gateway, connection: AbstractConnection
+    gateway: Gateway, operator: AbstractConnection
 ) -> None:
     """Each is a question to the broker, and rooms are followed between them; one that is being given up, too."""
     for room in (A, B):
         gateway.queue.follow(room)
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         for room in (A, B):
             gateway.queue.unfollow(room)
         tidying = asyncio.create_task(gateway.queue.tidy())
@@ -160,44 +150,44 @@ async def test_who_comes_while_others_are_given_up_is_not_given_up_with_them(
 
 
 async def test_a_new_queue_has_all_that_is_followed_before_anybody_hears_of_it(
-    gateway: Gateway, connection: AbstractConnection
+    gateway: Gateway, operator: AbstractConnection
 ) -> None:
     for room in (A, B):
         gateway.queue.follow(room)
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         gateway.queue.unfollow(B)
     gateway.queue.follow(C)
     await gateway.publish(A)  # to nobody
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         await gateway.publish(A, B, C)
         assert await gateway.come() == [A, C]
 
 
 async def test_without_a_queue_nothing_is_bound_and_nothing_given_up(
-    gateway: Gateway, connection: AbstractConnection
+    gateway: Gateway, operator: AbstractConnection
 ) -> None:
     gateway.queue.follow(A)
     with pytest.raises(Unavailable):
         await gateway.queue.bind(A)
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         pass
     gateway.queue.unfollow(A)
     await gateway.queue.tidy()
     gateway.queue.follow(B)
     with pytest.raises(Unavailable):
         await gateway.queue.bind_all()
-    async with gateway.serving(connection):
+    async with gateway.serving(operator):
         await gateway.publish(A, B)
         assert await gateway.come() == [B]
 
 
 async def test_of_what_waits_for_one_that_reads_nothing_the_oldest_goes(
-    channel: AbstractChannel, connection: AbstractConnection
+    channel: AbstractChannel, operator: AbstractConnection
 ) -> None:
     """`prefetch` of them are delivered and not acknowledged, and `length` more wait."""
     gateway = await new_gateway(channel, length=2, prefetch=1)
     gateway.queue.follow(A)
-    async with gateway.serving(connection), asyncio.timeout(WITHIN):
+    async with gateway.serving(operator), asyncio.timeout(WITHIN):
         exchange = await channel.get_exchange(TOPIC, ensure=False)
         for number in range(6):
             await exchange.publish(aio_pika.Message(str(number).encode()), event_key(A))

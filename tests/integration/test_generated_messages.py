@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 import pytest
 from aio_pika.abc import AbstractChannel
 from harness.bots import depth, give_logins, rabbitmqctl, until
-from harness.broker_client import WITHIN, connect_broker, send_command
+from harness.broker_client import WITHIN, connect_broker, member_command, send_command
 from harness.concurrency import run_concurrently
 from harness.http_transport import http_client
 from harness.message_strategies import INVALID, JSON, UNREADABLE, Bytes, commands, mutated
@@ -190,14 +190,7 @@ async def test_two_bots_that_choose_one_id_get_an_answer_each(world: World) -> N
     async with watched(world), connect_broker(world.urls["rude"]) as rude, connect_broker(world.urls["ruder"]) as ruder:
         for number in range(10):
             mine, theirs = (
-                {
-                    "type": "join",
-                    "room": room,
-                    "sender": who.user,
-                    "name": "B",
-                    "key": f"{who.user}{number}",
-                    "id": "same",
-                }
+                member_command("join", room, who.user, key=f"{who.user}{number}", id="same")
                 for who, room in ((rude, world.room), (ruder, "nowhere"))
             )
             await run_concurrently(rude.command(mine), ruder.command(theirs))
@@ -331,9 +324,7 @@ async def test_properties_that_nobody_can_read_cost_nobody_the_connection(world:
             await channel.basic_publish(b"{}", exchange=exchange, routing_key=key, properties=Bytes(properties))
         async with connect_broker(world.urls["rude"]) as bot:
             assert (await bot.ask({"type": "rooms", "user": bot.user}))["type"] == "room_list"
-            await bot.command(
-                {"type": "leave", "room": "nowhere", "sender": bot.user, "name": "B", "key": new_id(), "id": "i"}
-            )
+            await bot.command(member_command("leave", "nowhere", bot.user))
             assert (await bot.answer())["replies"][0]["code"] == "not_found"
 
 

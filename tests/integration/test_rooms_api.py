@@ -8,13 +8,12 @@ import httpx
 import pymongo
 import pytest
 from harness.bots import until as eventually
-from harness.broker_client import BATCH, BrokerClient
+from harness.broker_client import BrokerClient
 from harness.resilient_client import fresh_room
 from harness.rights import new_scene
 from harness.stack import Stack
 from harness.tokens import token
 from integration.conftest import Person, Place, become_known, found_by, new_person, new_place
-from warren.contract import commands as c
 from warren.contract.ids import direct_room
 from warren.contract.queries import NOTES_LIMIT
 
@@ -286,11 +285,7 @@ async def test_what_happened_between_two_messages_can_be_read_however_much(
     path = f"rooms/{place.room}"
     await bob.done("POST", f"{path}/messages", {"text": "before"})
     titles = [f"T{number}" for number in range(RENAMES)]
-    common = {"room": place.room, "sender": place.ann.id, "name": "Ann"}
-    for start in range(0, RENAMES, BATCH):
-        portion = [c.Rename(**common, id=title, key=title, title=title) for title in titles[start : start + BATCH]]
-        await broker.command(*(command.model_dump(mode="json", exclude_none=True) for command in portion))
-    assert {reply["type"] for reply in (await broker.replies(RENAMES)).values()} == {"accepted"}
+    await broker.rename(place.room, place.ann.id, "Ann", titles)
     last = (await bob.done("POST", f"{path}/messages", {"text": "after"}))["seq"]
     assert last == 3 + RENAMES + 1
 

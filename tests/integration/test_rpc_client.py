@@ -10,7 +10,6 @@ import pytest
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from harness.background import background_tasks
 from harness.broker_client import WITHIN
-from harness.stack import Stack
 from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.errors import Unroutable
 from warren.broker.publisher import Publisher
@@ -24,25 +23,6 @@ EXCHANGE = "test.asker"
 ANSWER = DirectoryPage(rooms=[], more=False)
 
 
-@pytest.fixture
-async def connection(stack: Stack) -> AsyncIterator[AbstractConnection]:
-    """Return a connection of the operator's."""
-    async with await aio_pika.connect(stack.rabbitmq.url, timeout=WITHIN) as found:
-        yield found
-
-
-@pytest.fixture
-async def came(connection: AbstractConnection) -> "asyncio.Queue[AbstractIncomingMessage]":
-    """Return the queries that come to an exchange of the test's own, which nobody answers but the test."""
-    found: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-    channel = await connection.channel()
-    await channel.declare_exchange(EXCHANGE, "direct", auto_delete=True)
-    queue = await channel.declare_queue(exclusive=True)
-    await queue.bind(EXCHANGE, QUERY_KEY)
-    await queue.consume(found.put, no_ack=True)
-    return found
-
-
 async def queue_of(connection: AbstractConnection, *keys: str) -> "asyncio.Queue[AbstractIncomingMessage]":
     """Return what comes to a queue of the test's exchange that is bound with these keys."""
     found: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
@@ -53,6 +33,12 @@ async def queue_of(connection: AbstractConnection, *keys: str) -> "asyncio.Queue
         await queue.bind(EXCHANGE, key)
     await queue.consume(found.put, no_ack=True)
     return found
+
+
+@pytest.fixture
+async def came(operator: AbstractConnection) -> "asyncio.Queue[AbstractIncomingMessage]":
+    """Return the queries that come to an exchange of the test's own, which nobody answers but the test."""
+    return await queue_of(operator, QUERY_KEY)
 
 
 @asynccontextmanager
@@ -95,26 +81,26 @@ async def answer(connection: AbstractConnection, query: AbstractIncomingMessage)
 
 @pytest.mark.parametrize("lost", ["query", "reply_queue"])
 async def test_what_got_lost_is_asked_once_more(
-    connection: AbstractConnection, came: "asyncio.Queue[AbstractIncomingMessage]", lost: str
+    operator: AbstractConnection, came: "asyncio.Queue[AbstractIncomingMessage]", lost: str
 ) -> None:
     publisher = Publisher(confirm=False)
     rpc = RpcClient(publisher, EXCHANGE)
     reply_queue = ReplyQueue(CommandClient(publisher, by_shard), rpc)
-    publishing = asyncio.create_task(publisher.serve(connection))
+    publishing = asyncio.create_task(publisher.serve(operator))
     try:
         async with asyncio.timeout(WITHIN):
-            async with served(connection, reply_queue):
+            async with served(operator, reply_queue):
                 asking = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
                 first = await came.get()
                 if lost == "query":
-                    await answer(connection, await came.get())
+                    await answer(operator, await came.get())
                     assert await asking == ANSWER
                     return
             assert rpc.reply_to is None
-            async with served(connection, reply_queue):
+            async with served(operator, reply_queue):
                 again = await came.get()
                 assert again.reply_to not in (None, first.reply_to)
-                await answer(connection, again)
+                await answer(operator, again)
                 assert await asking == ANSWER
     finally:
         publishing.cancel()
@@ -123,32 +109,32 @@ async def test_what_got_lost_is_asked_once_more(
 
 @pytest.mark.parametrize("keys", [(QUERY_KEY,), ("directory",), (QUERY_KEY, *QUERY_TYPES)])
 async def test_a_query_comes_once_whether_or_not_its_type_is_declared(
-    connection: AbstractConnection, keys: tuple[str, ...]
+    operator: AbstractConnection, keys: tuple[str, ...]
 ) -> None:
-    came = await queue_of(connection, *keys)
-    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+    came = await queue_of(operator, *keys)
+    async with asyncio.timeout(WITHIN), asking(operator) as rpc:
         for _ in range(2):
             question = asyncio.create_task(rpc.ask(Directory(), DirectoryPage))
             query = await came.get()
             assert (query.routing_key, query.headers) == ("directory", {})
-            await answer(connection, query)
+            await answer(operator, query)
             assert await question == ANSWER
         assert came.empty()
 
 
-async def test_a_query_of_another_service_comes_to_its_queue_alone(connection: AbstractConnection) -> None:
-    ours, theirs = await queue_of(connection, QUERY_KEY, *QUERY_TYPES), await queue_of(connection, "test.search")
-    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+async def test_a_query_of_another_service_comes_to_its_queue_alone(operator: AbstractConnection) -> None:
+    ours, theirs = await queue_of(operator, QUERY_KEY, *QUERY_TYPES), await queue_of(operator, "test.search")
+    async with asyncio.timeout(WITHIN), asking(operator) as rpc:
         question = asyncio.create_task(rpc.ask(Search(), DirectoryPage))
-        await answer(connection, await theirs.get())
+        await answer(operator, await theirs.get())
         assert await question == ANSWER
         assert ours.empty()
 
 
-async def test_a_query_that_no_queue_takes_is_unavailable_at_once(connection: AbstractConnection) -> None:
+async def test_a_query_that_no_queue_takes_is_unavailable_at_once(operator: AbstractConnection) -> None:
     """It is not waited for and asked again, as an answer is: the broker says so."""
-    ours = await queue_of(connection, QUERY_KEY, *QUERY_TYPES)
-    async with asyncio.timeout(WITHIN), asking(connection) as rpc:
+    ours = await queue_of(operator, QUERY_KEY, *QUERY_TYPES)
+    async with asyncio.timeout(WITHIN), asking(operator) as rpc:
         with pytest.raises(Unroutable, match=f"no queue takes what is asked as {Search().type}"):
             await rpc.ask(Search(), DirectoryPage)
         assert ours.empty()
