@@ -13,7 +13,17 @@ import pytest
 from warren.broker.definitions import TAKEOVER, definitions, password_variable, template, user_definitions
 from warren.contract.bots import bot_queue, bot_rights
 from warren.contract.ids import inbox_room
-from warren.contract.topology import EVENTS, EXCHANGES, QUEUES, bucket_binding, event_key
+from warren.contract.topology import (
+    COMMON_BUCKET,
+    EVENTS,
+    EXCHANGES,
+    QUEUES,
+    bots_only_key,
+    bucket_binding,
+    bundle_key,
+    event_key,
+    public_key,
+)
 from warren.contract.users import BROKER_USERS, GATEWAY, PERSISTENCE, BrokerUser, broker_user
 from warren_local.home import repository
 
@@ -98,9 +108,11 @@ def test_a_declaration_that_cannot_be_made_says_where_and_never_the_password() -
 def test_the_rights_to_keys_fit_the_keys_in_use(room: str) -> None:
     (writes,) = [topic.write for topic in PERSISTENCE.topics if topic.exchange == EVENTS]
     (reads,) = [topic.read for topic in GATEWAY.topics if topic.exchange == EVENTS]
-    assert re.search(writes, event_key(room))
-    for number in (0, 4_095):
+    for key in (event_key(room), public_key(room), bots_only_key(room)):
+        assert re.search(writes, key)
+    for number in (0, 4_095, COMMON_BUCKET):
         assert re.search(reads, bucket_binding(number))
+        assert re.search(writes, bundle_key(number))
 
 
 @pytest.mark.parametrize("user", [user for user in BROKER_USERS if not user.tags], ids=lambda user: user.name)

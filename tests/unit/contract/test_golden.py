@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from warren.contract import bundles as b
 from warren.contract import commands as c
 from warren.contract import events as e
 from warren.contract import frames as f
@@ -47,6 +48,7 @@ BODIES: dict[str, TypeAdapter[Any]] = {
     "commands": TypeAdapter(c.Commands),
     "replies": TypeAdapter(c.Replies),
     "events": TypeAdapter(e.Events),
+    "index": TypeAdapter(b.BundleIndex),
 }
 WITH_NULLS = ("query", "answer")
 """Kinds that are written with their empty fields; the others leave them out."""

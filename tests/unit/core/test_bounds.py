@@ -15,14 +15,19 @@ from warren.contract.commands import Send
 from warren.contract.ids import DisplayName, Key, RoomId, Text, UserId, new_id
 from warren.contract.topology import (
     BUCKETS,
+    COMMON_BUCKET,
     QUEUES,
     SHARDS,
     Queue,
     bot_commands_queue,
+    bot_key,
+    bots_only_key,
     bucket,
     bucket_binding,
+    bundle_key,
     command_queue,
     event_key,
+    public_key,
     shard,
     shard_key,
     shard_queue,
@@ -59,6 +64,9 @@ def test_names_on_the_broker_are_fixed() -> None:
     assert shard_queue(15) == "warren.commands.15"
     assert event_key("general") == "ev.1610.general"
     assert bucket_binding(12) == "ev.12.*"
+    assert (bundle_key(12), bundle_key(COMMON_BUCKET)) == ("ev.12.bundle", "ev.4098.bundle")
+    assert (public_key("general"), bot_key("echo")) == ("ev.4096.general", "ev.4097.echo")
+    assert bots_only_key("general") == "ev.4099.general"
     assert [queue.name for queue in QUEUES] == [
         *(f"warren.commands.{number:02d}" for number in range(16)),
         *(f"warren.presence.{number:02d}" for number in range(16)),

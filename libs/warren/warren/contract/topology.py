@@ -13,7 +13,11 @@ BUCKETS = 4_096
 PUBLIC_BUCKET = BUCKETS
 """Beyond the buckets of rooms: the second key of whatever happens in a public room …"""
 BOT_BUCKET = BUCKETS + 1
-"""… and that of what one bot hears, wherever it happens."""
+"""… that of what one bot hears, wherever it happens …"""
+COMMON_BUCKET = BUCKETS + 2
+"""… that of a bundle with rooms of so many buckets that every gateway takes it in …"""
+BOTS_ONLY_BUCKET = BUCKETS + 3
+"""… and that which a message to bots goes by where no other key names its room. Nothing is bound to it."""
 
 COMMANDS = "warren.commands"
 BOT_COMMANDS = "warren.bots"
@@ -96,8 +100,18 @@ def bot_key(name: str) -> str:
     return f"ev.{BOT_BUCKET}.{name}"
 
 
+def bots_only_key(room: str) -> str:
+    """Return the key of a message to the bots in a room that is not public, none of which it reaches by that key."""
+    return f"ev.{BOTS_ONLY_BUCKET}.{room}"
+
+
+def bundle_key(number: int) -> str:
+    """Return the key by which a bundle reaches whoever takes in rooms of a bucket."""
+    return f"ev.{number}.bundle"
+
+
 def bucket_binding(number: int) -> str:
-    """Return the binding that takes in all rooms of a bucket."""
+    """Return the binding that takes in all rooms of a bucket, and the bundles in which there are some."""
     return f"ev.{number}.*"
 
 
