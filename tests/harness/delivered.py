@@ -14,9 +14,10 @@ def delivered(
     user: str | None = None,
     tag: int = 1,
     headers: dict[str, Any] | None = None,
+    kind: str | None = None,
 ) -> DeliveredMessage:
-    """Return a message; `user`: whom the broker vouches for."""
-    properties = SimpleNamespace(user_id=user, headers=headers)
+    """Return a message; `user`: whom the broker vouches for; `kind`: its type."""
+    properties = SimpleNamespace(user_id=user, headers=headers, message_type=kind)
     message = SimpleNamespace(
         exchange=exchange, routing_key=key, body=body, delivery_tag=tag, header=SimpleNamespace(properties=properties)
     )

@@ -15,7 +15,8 @@ from harness.scripted_client import connect, connect_over
 from harness.stack import Stack
 from harness.transport import TransportName
 from integration.conftest import Place, new_place, seqs
-from warren.contract.topology import EVENTS, bucket, event_key
+from warren.contract.bundles import BUNDLE, BundledRun, write_bundle
+from warren.contract.topology import COMMON_BUCKET, EVENTS, bucket, bundle_key, event_key
 
 PREFETCH = 500
 """What a gateway has in hand at once and not acknowledged."""
@@ -36,6 +37,20 @@ HEADERS: dict[str, dict[str, Any]] = {
     "stored in another way": {**GOOD, "stored": "yesterday"},
 }
 Publish = Callable[..., Awaitable[None]]
+GARBAGE = {
+    "empty": b"",
+    "no index": b"\xff\x00",
+    "an index of nothing": b"{}\n",
+    "an index of other columns": b'{"epoch":"","stored":0,"rooms":["a"],"sizes":[1],"first":[],"last":[],"number":[]}\nx',
+    "an index of more than there is": write_bundle("e", 0, [BundledRun("a", b"x", 1, 1, 1)])[:-1],
+    "an index that is deep": b"[" * 50_000,
+}
+
+
+def made_up(room: str, epoch: str = "e", **place: Any) -> bytes:
+    """Return a bundle of a run that there is none of."""
+    good = BundledRun(room, BODY % room.encode(), 3, 3, 1)
+    return write_bundle(epoch, 0, [BundledRun("no-room-of-anybody", b"{}", 9, 9, 9), good._replace(**place)])
 
 
 @pytest.fixture
@@ -45,9 +60,14 @@ async def publish(stack: Stack, place: Place) -> AsyncIterator[Publish]:
         channel = await connection.channel()
         exchange = await channel.get_exchange(EVENTS, ensure=False)
 
-        async def say(headers: dict[str, Any], body: bytes | None = None, key: str = event_key(place.room)) -> None:
+        async def say(
+            headers: dict[str, Any],
+            body: bytes | None = None,
+            key: str = event_key(place.room),
+            kind: str | None = None,
+        ) -> None:
             content = BODY % place.room.encode() if body is None else body
-            await exchange.publish(aio_pika.Message(content, headers=headers), key)
+            await exchange.publish(aio_pika.Message(content, headers=headers, type=kind), key)
 
         yield say
 
@@ -59,6 +79,46 @@ async def test_one_with_strange_headers_is_passed_over(
     async with connect(gateways[0], place.bob.token) as bob:
         await bob.join(place.room, 2)
         await publish(headers)
+        head = await broker.fill(place.room, place.ann.id, ["and on"])
+        assert seqs(await bob.events(place.room, head)) == [3]
+
+
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_a_bundle_that_is_none_costs_one_message_and_the_heads_are_compared(
+    gateways: list[str], broker: BrokerClient, place: Place, publish: Publish, body: bytes
+) -> None:
+    async with connect(gateways[0], place.bob.token) as bob:
+        await bob.join(place.room, 2)
+        failures = await metric(gateways[0], "warren_failures_total", what="events")
+        await publish({}, body, bundle_key(bucket(place.room)), BUNDLE)
+        head = await broker.fill(place.room, place.ann.id, ["and on"])
+        assert seqs(await bob.events(place.room, head)) == [3]
+        assert await metric(gateways[0], "warren_failures_total", what="events") == failures + 1
+
+
+@pytest.mark.parametrize(
+    "place_in_log", [{"first": 5}, {"first": 5, "last": 4}, {"ends": ((9, "ann", "member.left"),)}]
+)
+async def test_a_run_of_a_bundle_that_makes_no_sense_costs_its_room_a_comparison(
+    gateways: list[str], broker: BrokerClient, place: Place, publish: Publish, place_in_log: dict[str, Any]
+) -> None:
+    async with connect(gateways[0], place.bob.token) as bob:
+        await bob.join(place.room, 2)
+        failures = await metric(gateways[0], "warren_failures_total", what="events")
+        await publish({}, made_up(place.room, **place_in_log), bundle_key(COMMON_BUCKET), BUNDLE)
+        head = await broker.fill(place.room, place.ann.id, ["and on"])
+        assert seqs(await bob.events(place.room, head)) == [3]
+        assert await metric(gateways[0], "warren_failures_total", what="events") == failures + 1
+
+
+async def test_a_bundle_of_a_room_that_is_not_like_that_is_read_from_the_store(
+    gateways: list[str], broker: BrokerClient, place: Place, publish: Publish
+) -> None:
+    """It is of another epoch, or of a place that the log does not reach."""
+    async with connect(gateways[0], place.bob.token) as bob:
+        epoch = (await bob.join(place.room, 2))["epoch"]
+        await publish({}, made_up(place.room), bundle_key(bucket(place.room)), BUNDLE)
+        await publish({}, made_up(place.room, epoch, first=1_000, last=1_000), bundle_key(COMMON_BUCKET), BUNDLE)
         head = await broker.fill(place.room, place.ann.id, ["and on"])
         assert seqs(await bob.events(place.room, head)) == [3]
 

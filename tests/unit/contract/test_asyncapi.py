@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from warren.contract import asyncapi, frames
+from warren.contract.bundles import BundleIndex
 from warren.contract.events import Events
 from warren_local.javascript import modules
 
@@ -53,3 +54,12 @@ def test_it_has_every_frame() -> None:
     said = {schemas[name]["properties"]["type"]["const"] for name in names}
     everything = (*get_args(frames.AnyClientFrame), *get_args(frames.ServerFrame), Events)
     assert said == {frame.model_fields["type"].annotation.__args__[0] for frame in everything}
+
+
+def test_it_says_what_a_bundle_begins_with() -> None:
+    document = asyncapi.document()
+    ((name, _),) = document["channels"]["bundles"]["messages"].items()
+    index = document["components"]["schemas"][
+        document["components"]["messages"][name]["payload"]["$ref"].rsplit("/")[-1]
+    ]
+    assert set(index["properties"]) == set(BundleIndex.model_fields)

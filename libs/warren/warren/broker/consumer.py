@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 CONSUME_TIMEOUT = 5.0
 """Seconds until a queue gives its messages: those of a node that has ended are about to be led by another one."""
+OWN_QUEUE_BYTES = 64 * 1024 * 1024
+"""What may wait in a process's own queue: a message may be as large as 128 KiB, and the node keeps them in memory."""
 CHECK_EVERY = 2.0
 """Seconds between looks at whether a queue of one's own is still there."""
 
@@ -90,12 +92,15 @@ async def close(channel: PikaChannel) -> None:
 
 
 async def declare_own_queue(connection: AbstractConnection, channel: PikaChannel, length: int) -> AbstractQueue:
-    """Declare a queue that is the connection's alone and ends with it; of more than `length` messages the oldest go."""
+    """Declare a queue that is the connection's alone and ends with it.
+
+    Of more than `length` messages, or OWN_QUEUE_BYTES of them, the oldest go.
+    """
     return await channel.declare_queue(
         own_queue(connection),
         exclusive=True,
         auto_delete=True,
-        arguments={"x-max-length": length, "x-overflow": "drop-head"},
+        arguments={"x-max-length": length, "x-max-length-bytes": OWN_QUEUE_BYTES, "x-overflow": "drop-head"},
         timeout=patience(connection),
     )
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
-from warren.contract import commands, events, frames, presence, queries
+from warren.contract import bundles, commands, events, frames, presence, queries
 from warren.contract.topology import BOT_COMMANDS, BOT_QUERIES, EVENTS, LIVE
 
 _LONG_NAME = re.compile(r"warren__contract__([a-z]+)__")
@@ -37,9 +37,25 @@ _AMQP_EVENT_HEADERS = {
 }
 
 
+_BUNDLE = (
+    "Events of many rooms, for gateways; bots get a message a room. The AMQP `type` is `bundle`. The payload is a line "
+    "of JSON, which the schema describes, and after it the runs of the rooms, one after the other. Each is the JSON of "
+    "an Events frame, as clients get it, of as many bytes as `sizes` says."
+)
+
+
 def document() -> dict[str, Any]:
     """Return the document, as JSON."""
-    models: Models = (*_CLIENT, *_SERVER, *_LIVE, commands.Commands, commands.Replies, *_BOT_QUERIES, *_ANSWERS)
+    models: Models = (
+        *_CLIENT,
+        *_SERVER,
+        bundles.BundleIndex,
+        *_LIVE,
+        commands.Commands,
+        commands.Replies,
+        *_BOT_QUERIES,
+        *_ANSWERS,
+    )
     unique = list(dict.fromkeys(models))
     refs, schemas = models_json_schema(
         [(model, "validation") for model in unique], ref_template="#/components/schemas/{model}"
@@ -90,14 +106,21 @@ def _message(model: type[BaseModel], name: str) -> dict[str, Any]:
         found["summary"] = summary
     if model is events.Events:
         found["headers"] = _AMQP_EVENT_HEADERS
+    if model is bundles.BundleIndex:
+        found |= {"contentType": "application/octet-stream", "description": _BUNDLE}
     return found
 
 
 def _channels(names: dict[type[BaseModel], str]) -> dict[str, Any]:
-    room = {"bucket": {"description": "crc32(room) mod 4096"}, "room": {"description": "The room's id."}}
+    room = {
+        "bucket": {"description": "crc32(room) mod 4096; in a message for bots alone, a number beyond these."},
+        "room": {"description": "The room's id."},
+    }
+    buckets = {"bucket": {"description": "crc32(room) mod 4096 of a room in it; 4098, if its rooms have many."}}
     return {
         "socket": _channel("/v1/ws", "gateway", names, (*_CLIENT, *_SERVER)),
         "events": _channel("ev.{bucket}.{room}", "broker", names, (events.Events,), EVENTS, "topic", room),
+        "bundles": _channel("ev.{bucket}.bundle", "broker", names, (bundles.BundleIndex,), EVENTS, "topic", buckets),
         "live": _channel("ev.{bucket}.{room}", "broker", names, _LIVE, LIVE, "topic", room),
         "commands": _channel("", "broker", names, (commands.Commands,), BOT_COMMANDS, "fanout"),
         "queries": _channel("", "broker", names, _BOT_QUERIES, BOT_QUERIES, "fanout"),
@@ -141,6 +164,7 @@ def _operations(names: dict[type[BaseModel], str]) -> dict[str, Any]:
         "speak": _operation("send", "socket", names, _CLIENT, "Frames from a client."),
         "hear": _operation("receive", "socket", names, _SERVER, "Frames to a client."),
         "follow": _operation("receive", "events", names, (events.Events,), "What was stored, from one's own queue."),
+        "take": _operation("receive", "bundles", names, (bundles.BundleIndex,), "What was stored in many rooms."),
         "show": _operation("send", "live", names, (presence.IsTyping, presence.Partial), "What does not last."),
         "command": {
             **_operation("send", "commands", names, (commands.Commands,), "What is to happen."),

@@ -17,12 +17,13 @@ class BucketQueue:
     """Consumes a topic exchange in order; what waits beyond `length` messages goes, the oldest first.
 
     `connected` is called whenever there is a new queue and it has all buckets that are wanted. Without `prefetch`
-    nothing is acknowledged. `fanout` is an exchange of which the queue gets everything.
+    nothing is acknowledged. `fanout` is an exchange of which the queue gets everything, `always` a bucket that it takes
+    in whatever is followed.
     """
 
     def __init__(
         self, exchange: str, length: int, take: Sink, connected: Callable[[], None], *, prefetch: int = 0,
-        fanout: str | None = None,
+        fanout: str | None = None, always: int | None = None,
     ) -> None:  # fmt: skip
         self._exchange = exchange
         self._length = length
@@ -30,6 +31,7 @@ class BucketQueue:
         self._connected = connected
         self._prefetch = prefetch
         self._fanout = fanout
+        self._always = always
         self._queue: AbstractQueue | None = None
         self._wanted: Counter[int] = Counter()
         """By bucket, how many rooms of it are followed."""
@@ -60,6 +62,8 @@ class BucketQueue:
             await consume(channel, queue.name, self._take, exclusive=True, no_ack=not self._prefetch)
             if self._fanout is not None:
                 await queue.bind(self._fanout, timeout=BIND_TIMEOUT)
+            if self._always is not None:
+                await queue.bind(self._exchange, bucket_binding(self._always), timeout=BIND_TIMEOUT)
             await self.bind_all()
             self._connected()
             await until_gone(channel, queue)

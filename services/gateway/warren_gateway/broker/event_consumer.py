@@ -2,24 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
-from typing import Any
 
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
 from opentelemetry.trace import Span
-from pydantic_core import from_json
 from warren.broker.consumer import Acks
 from warren.broker.tracing import TRACEPARENT, receiving
-from warren.contract.ids import INBOX, is_inbox, shown
-from warren.contract.topology import EVENTS
-from warren.supervise import contained
+from warren.contract.bundles import BundledRun
+from warren.contract.ids import shown
+from warren.contract.topology import COMMON_BUCKET, EVENTS
+from warren.supervise import contained, failed
 
 from warren_gateway import metrics
 from warren_gateway.broker.bucket_queue import BucketQueue
-from warren_gateway.delivery.batch import AccessChange, EventBatch, merge, split
+from warren_gateway.broker.event_decoder import batch_of, is_bundle, room_of, run_of, runs_of
+from warren_gateway.delivery.batch import EventBatch, merge, split
 
 LENGTH = 20_000
 """Messages that may wait for a gateway that lags; older ones go, and the gaps are filled from the store."""
@@ -41,17 +41,33 @@ class _Arrived:
     spans: list[Span] = field(default_factory=list)
     """Of those messages that are traced: they end when all readers' frames are written."""
 
+    def add(self, epoch: str, run: BundledRun) -> None:
+        """Add a run. Raises ValueError if it makes no sense."""
+        self.batches.setdefault((run.room, epoch), []).append(batch_of(run))
+
+    def note(self, message: DeliveredMessage, stored: int) -> None:
+        """Take note of a message of which something was added, and of when that was stored, in Unix milliseconds."""
+        self.stored.append(stored / 1_000)
+        headers = message.header.properties.headers
+        if headers and TRACEPARENT in headers:
+            self.spans.append(receiving(EVENTS, headers))
+
 
 class EventConsumer:
     """Consumes events in order. What is lost while the connection is, the heads show afterwards.
 
-    `lost` is called with a room of which something came that makes no sense: the store knows what it was.
+    `lost` is called with a room of which something came that makes no sense: the store knows what it was; `lost_all`
+    when nobody knows of which rooms it was, and whenever there is a new queue. `followed`: the rooms.
     """
 
-    def __init__(self, take: Take, lost: Callable[[str], None], connected: Callable[[], None]) -> None:
+    def __init__(
+        self, take: Take, lost: Callable[[str], None], lost_all: Callable[[], None], followed: Container[str]
+    ) -> None:
         self._take = take
         self._lost = lost
-        self.queue = BucketQueue(EVENTS, LENGTH, self._sink, connected, prefetch=PREFETCH)
+        self._lost_all = lost_all
+        self._followed = followed
+        self.queue = BucketQueue(EVENTS, LENGTH, self._sink, lost_all, prefetch=PREFETCH, always=COMMON_BUCKET)
         self._arrived: _Arrived | None = None
         """None as long as nothing is to be handed on, for which it is scheduled with what arrives first."""
         self._acks: Acks | None = None
@@ -67,9 +83,29 @@ class EventConsumer:
             arrived = self._arrived = _Arrived(self.queue.channel)
             asyncio.get_running_loop().call_soon(self._flush)
         arrived.tag = message.delivery_tag
-        room = (message.routing_key or "").rpartition(".")[2]
-        with contained("events", lambda: self._lost(room), room=room):
-            _add(arrived, room, message)
+        if is_bundle(message):
+            with contained("events", self._lost_all):
+                self._add_bundle(arrived, message)
+        else:
+            room = room_of(message)
+            with contained("events", lambda: self._lost(room), room=room):
+                epoch, stored, run = run_of(message)
+                arrived.add(epoch, run)
+                arrived.note(message, stored)
+
+    def _add_bundle(self, arrived: _Arrived, message: DeliveredMessage) -> None:
+        """Add the runs of rooms that are followed. Raises ValueError if the message is no bundle."""
+        index, runs = runs_of(message, self._followed)
+        followed = False
+        for run in runs:
+            followed = True
+            try:
+                arrived.add(index.epoch, run)
+            except ValueError as error:  # `contained` would cost as much as all else that is done with a run
+                failed("events", error, room=run.room)
+                self._lost(run.room)
+        if followed:
+            arrived.note(message, index.stored)
 
     def _flush(self) -> None:
         """Hand on what has arrived, and acknowledge it whatever comes of that: what is lost is read from the store."""
@@ -94,30 +130,3 @@ class EventConsumer:
         if self._acks is None or self._acks.channel is not arrived.channel:
             self._acks = Acks(arrived.channel)
         self._acks.through(arrived.tag)
-
-
-def _add(arrived: _Arrived, room: str, message: DeliveredMessage) -> None:
-    """Add a message. Raises ValueError, TypeError or KeyError if its headers are none of this version."""
-    headers: dict[str, Any] = message.header.properties.headers or {}
-    body = _renamed(room, message.body) if is_inbox(room) else message.body
-    first, last, number, stored = (int(headers[name]) for name in ("first", "last", "number", "stored"))
-    if not 1 <= first <= last:
-        raise ValueError(f"events {first} to {last}")
-    revocations, changes = _changes(headers, "ends"), _changes(headers, "standings")
-    if any(not first <= seq <= last for seq, _, _ in (*revocations, *changes)):
-        raise ValueError(f"of other events than {first} to {last}")
-    batch = EventBatch(shown(room), body, first, last, number, revocations, changes)
-    arrived.batches.setdefault((room, str(headers["epoch"])), []).append(batch)
-    arrived.stored.append(stored / 1_000)
-    if TRACEPARENT in headers:
-        arrived.spans.append(receiving(EVENTS, headers))
-
-
-def _renamed(room: str, body: bytes) -> bytes:
-    """Return the frame with the name that the inbox's owner knows it by. (The first match is the frame's own field.)"""
-    return body.replace(b'"room":"%s"' % room.encode(), b'"room":"%s"' % INBOX.encode(), 1)
-
-
-def _changes(headers: dict[str, Any], name: str) -> tuple[AccessChange, ...]:
-    found = headers.get(name)
-    return tuple((int(seq), str(user), str(kind)) for seq, user, kind in from_json(found)) if found else ()

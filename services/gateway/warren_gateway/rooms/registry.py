@@ -35,7 +35,7 @@ class RoomRegistry:
         self._rooms: dict[str, Room] = {}
         self._buffers = ReplayBuffers(replay_bytes)
         self.heads = HeadComparison(rpc, self._rooms, self._compare)
-        self.events = EventConsumer(self._take, self.heads.doubt, self.heads.doubt_all)
+        self.events = EventConsumer(self._take, self.heads.doubt, self.heads.doubt_all, self._rooms)
         self._repair = Repair(rpc, self.heads.doubt)
         self._admission = Admission(rpc, self._repair)
 
