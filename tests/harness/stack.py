@@ -90,6 +90,7 @@ class Stack:
         )  # fmt: skip
         self._heartbeat = heartbeat
         self._env = {
+            "WARREN_BUNDLE_EVENTS": "true",  # as when a roll-out is over
             "WARREN_GATEWAY_USERS": login_of(self.amqp_url("gateway")),
             "WARREN_MONGO_URL": self.mongodb.url,
             "WARREN_SECRET": SECRET,

@@ -41,7 +41,7 @@ GARBAGE = {
     "empty": b"",
     "no index": b"\xff\x00",
     "an index of nothing": b"{}\n",
-    "an index of other columns": b'{"epoch":"","stored":0,"rooms":["a"],"sizes":[1],"first":[],"last":[],"number":[]}\nx',
+    "other columns": b'{"epoch":"","stored":0,"rooms":["a"],"sizes":[1],"first":[1],"last":[],"number":[]}\n',
     "an index of more than there is": write_bundle("e", 0, [BundledRun("a", b"x", 1, 1, 1)])[:-1],
     "an index that is deep": b"[" * 50_000,
 }

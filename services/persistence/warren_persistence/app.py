@@ -26,6 +26,7 @@ from warren_persistence.commands.batch import Trust
 from warren_persistence.commands.delivery_queue import PREFETCH, DeliveryQueue
 from warren_persistence.config import Settings
 from warren_persistence.projections.follower import ProjectionFollower
+from warren_persistence.publishing.event_messages import EventMessages
 from warren_persistence.publishing.events import TRY_WITHIN, UNCONFIRMED, EventPublisher
 from warren_persistence.publishing.notifications import NotificationOutbox
 from warren_persistence.publishing.outcomes import OutcomePublisher
@@ -72,7 +73,8 @@ class Persistence:
         trust = Trust(gateways, own=login_of(self._settings.amqp_url))
         notifications = NotificationOutbox(self._store, confirmed)
         everything = self._settings.reading_everything
-        outcomes = OutcomePublisher(EventPublisher(fan_out, epoch, everything), confirmed, unconfirmed, replica)
+        messages = EventMessages(epoch, everything, bundled=self._settings.bundle_events)
+        outcomes = OutcomePublisher(EventPublisher(fan_out, messages), confirmed, unconfirmed, replica)
         follower = ProjectionFollower(self._store.projector)
         writer = Writer(
             self._store, delivery_queue, outcomes, notifications, follower, trust, self._settings.rooms_per_person

@@ -15,6 +15,8 @@ class Settings(ServiceSettings):
     """Comma-separated broker users that speak for anybody, because they have checked a token."""
     read_everything: str = ""
     """Comma-separated names of bots that are sent what is said in every room, direct and private ones included."""
+    bundle_events: bool = False
+    """Whether events of many rooms go out in one message, which gateways of versions before do not understand."""
     rooms_per_person: int = Field(default=1_000, ge=1)
     """How many rooms somebody may be a member of."""
 

@@ -24,7 +24,8 @@ DEAD = Counter("warren_dead_letters_total", "Commands that could not be processe
 EVENTS = Counter(
     "warren_event_messages_total",
     "Messages of events, by what became of them: `confirmed` by the broker; `refused` by a queue of a node that is "
-    "down; `lost`: nobody knows; `dropped` unpublished, as too many others wait. Who missed one reads the store.",
+    "down; `lost`: nobody knows; `dropped` unpublished, as too many others wait. Who missed one reads the store. "
+    "`unheard`: it was for bots, and no bot has its room.",
     ["outcome"],
 )
 BACKLOG = Gauge("warren_inbox_deliveries", "AMQP messages delivered and waiting for the writer.")
@@ -44,5 +45,5 @@ QUERIES = Counter("warren_queries_total", "Queries answered, by type and outcome
 # Prometheus counts no increase from nothing to one, and alerts look at these.
 for index in ("key", "seq"):
     CONFLICTS.labels(index)
-for outcome in ("confirmed", "refused", "lost", "dropped"):
+for outcome in ("confirmed", "refused", "lost", "dropped", "unheard"):
     EVENTS.labels(outcome)

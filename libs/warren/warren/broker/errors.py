@@ -69,7 +69,7 @@ def loss(error: BaseException) -> Unavailable | None:
     if isinstance(error, Unavailable):
         return error
     if isinstance(error, PublishError):
-        return Unroutable(repr(error))
+        return Unroutable(f"no queue is bound: {error.frame!r}")  # without the message, which is somebody's
     if isinstance(error, DeliveryError):
         return Nacked(repr(error))
     if isinstance(error, TimeoutError):

@@ -19,11 +19,11 @@ from warren.contract.wire import Wire
 BUNDLE = "bundle"
 """The AMQP `type` of such a message; one of a single run has none."""
 BUNDLE_BYTES = 64 * 1024
-"""The most bytes of runs in one: half of what one frame of AMQP takes, so that an index fits in, too."""
+"""The most bytes of events in one. With what is around them, and the index, it is less than twice as large."""
 BUNDLE_RUNS = 256
 """The most runs in one."""
 BUNDLED_RUN_BYTES = 8 * 1024
-"""The most bytes of a run in one: a larger one is dearer to pass over than a message of its own."""
+"""The most bytes of a run's events in one: to pass over a larger one costs as much as another message."""
 
 RunChange = tuple[int, int, str, str]
 """An event that changes what somebody may do: its run's place, its seq, the user (everybody: ``""``), its type."""

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from warren.contract.bundles import BUNDLE, BundledRun, BundleIndex, read_bundle
 from warren.contract.ids import INBOX, is_inbox, shown
 
-from warren_gateway.delivery.batch import EventBatch, AccessChange
+from warren_gateway.delivery.batch import AccessChange, EventBatch
 
 
 def is_bundle(message: DeliveredMessage) -> bool:

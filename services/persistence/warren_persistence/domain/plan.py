@@ -145,12 +145,24 @@ def merged(commands: Iterable[RoomCommand], plans: Mapping[str, Plan]) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Events of one room without a gap: what one AMQP message carries. `number`: messages up to the last."""
+    """Events of one room without a gap: what goes out together. `number`: messages up to the last."""
 
     room: str
     events: list[LogEvent]
     number: int
     copies: tuple[str, ...] = ()
+    """The routing keys by which bots hear it."""
+    texts: tuple[bytes, ...] = ()
+    """The events as JSON: each is encoded once, whatever carries it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes its events take."""
+        return sum(map(len, self.texts))
+
+    def frame(self, room: str) -> bytes:
+        """Return the run as a client frame, with the room by this name (`warren.contract.events.Events`)."""
+        return b'{"type":"events","room":"%b","events":[%b]}' % (room.encode(), b",".join(self.texts))
 
 
 def runs(
@@ -168,25 +180,26 @@ def runs(
         by_room.setdefault(room, {})[event.seq] = (event, number)
     found: list[Run] = []
     for room, entries in by_room.items():
-        sizes = {seq: len(event.model_dump_json(exclude_none=True)) + 1 for seq, (event, _) in entries.items()}
+        texts = {seq: event.model_dump_json(exclude_none=True).encode() for seq, (event, _) in entries.items()}
         keys = {seq: copies.get((room, seq), ()) for seq in entries}
-        for seqs in _contiguous(sizes, keys, limit, most):
-            found.append(Run(room, [entries[seq][0] for seq in seqs], entries[seqs[-1]][1], keys[seqs[0]]))
+        for seqs in _contiguous(texts, keys, limit, most):
+            run = [entries[seq][0] for seq in seqs]
+            found.append(Run(room, run, entries[seqs[-1]][1], keys[seqs[0]], tuple(texts[seq] for seq in seqs)))
     return found
 
 
 def _contiguous(
-    sizes: Mapping[int, int], keys: Mapping[int, tuple[str, ...]], limit: int, most: int
+    texts: Mapping[int, bytes], keys: Mapping[int, tuple[str, ...]], limit: int, most: int
 ) -> list[list[int]]:
     groups: list[list[int]] = []
     left = 0
-    for seq in sorted(sizes):
-        last = groups[-1] if groups else []
+    for seq in sorted(texts):
+        last, size = groups[-1] if groups else [], len(texts[seq]) + 1  # and a comma
         goes_on = bool(last) and seq == last[-1] + 1 and keys[seq] == keys[last[-1]]
-        if goes_on and len(last) < limit and sizes[seq] <= left:
+        if goes_on and len(last) < limit and size <= left:
             last.append(seq)
         else:
             groups.append([seq])
             left = most
-        left -= sizes[seq]
+        left -= size
     return groups

@@ -8,23 +8,19 @@ must arrive waits for confirms elsewhere: commands, notices, dead letters.
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from opentelemetry.trace import Span
-from pydantic_core import to_json
-from warren.broker.errors import Nacked, Unavailable
+from warren.broker.errors import Nacked, Unavailable, Unroutable
 from warren.broker.publisher import PERSISTENT, Publisher
 from warren.broker.tracing import speaking_for
-from warren.contract.events import AnyEvent, Events
-from warren.contract.ids import is_inbox
-from warren.contract.topology import EVENTS, bot_key, event_key
+from warren.contract.topology import EVENTS
 from warren.supervise import Tasks
 from warren.throttle import LogThrottle
 
 from warren_persistence import metrics
 from warren_persistence.domain.plan import Run
+from warren_persistence.publishing.event_messages import EventMessage, EventMessages
 
 log = logging.getLogger(__name__)
 
@@ -45,22 +41,20 @@ UNCONFIRMED_BYTES = 16 * 1024 * 1024
 
 
 class EventPublisher:
-    """Publishes events, one contiguous run of one room a message. `publisher`'s window has to be UNCONFIRMED wide."""
+    """Publishes what `messages` makes of runs. `publisher`'s window has to be UNCONFIRMED wide."""
 
-    def __init__(self, publisher: Publisher, epoch: str, everything: frozenset[str] = frozenset()) -> None:
-        """`everything`: the names of bots that the operator lets read all rooms."""
+    def __init__(self, publisher: Publisher, messages: EventMessages) -> None:
         self._publisher = publisher
-        self._epoch = epoch
-        self._reading = everything
+        self._messages = messages
         self._tasks = Tasks("events")
-        self._messages = 0
+        self._unconfirmed = 0
         self._bytes = 0
         self._overdue: set[asyncio.Task[None]] = set()
         self._throttle = LogThrottle()
 
     def publish(self, sends: Iterable[Run], spans: Mapping[LogPosition, Span]) -> list[asyncio.Task[None]]:
         """Begin to publish these, in order; `spans`: in whose name."""
-        begun = (self._begin(run, spans) for run in sends)
+        begun = (self._begin(message, spans) for message in self._messages.of(sends))
         return [task for task in begun if task is not None]
 
     async def confirmed(self, begun: Sequence[asyncio.Task[None]]) -> None:
@@ -71,29 +65,30 @@ class EventPublisher:
                 self._overdue.add(task)
                 task.add_done_callback(self._overdue.discard)
 
-    def _begin(self, run: Run, spans: Mapping[LogPosition, Span]) -> asyncio.Task[None] | None:
-        body = Events(room=run.room, events=run.events).model_dump_json(exclude_none=True).encode()
-        if self._messages >= UNCONFIRMED or self._bytes + len(body) > UNCONFIRMED_BYTES:
+    def _begin(self, message: EventMessage, spans: Mapping[LogPosition, Span]) -> asyncio.Task[None] | None:
+        if self._unconfirmed >= UNCONFIRMED or self._bytes + len(message.body) > UNCONFIRMED_BYTES:
             self._count("dropped", "too many are not confirmed")
             return None
-        places = [(run.room, event.seq) for event in run.events]
-        found = [spans[place] for place in places if place in spans]
-        self._messages += 1
-        self._bytes += len(body)
-        task = self._tasks.start(self._publish(run, body, found))
-        task.add_done_callback(lambda _: self._forget(body))
+        found = [spans[position] for position in _positions(message) if position in spans] if spans else []
+        self._unconfirmed += 1
+        self._bytes += len(message.body)
+        task = self._tasks.start(self._publish(message, found))
+        task.add_done_callback(lambda _: self._forget(message))
         return task
 
-    def _forget(self, body: bytes) -> None:
-        self._messages -= 1
-        self._bytes -= len(body)
+    def _forget(self, message: EventMessage) -> None:
+        self._unconfirmed -= 1
+        self._bytes -= len(message.body)
 
-    async def _publish(self, run: Run, body: bytes, spans: Sequence[Span]) -> None:
+    async def _publish(self, message: EventMessage, spans: Sequence[Span]) -> None:
         outcome, why = "lost", ""
         for _ in range(TRIES):
             try:
                 with speaking_for(spans):
-                    await self._send(run, body)
+                    await self._send(message)
+            except Unroutable:
+                outcome = "unheard"
+                self._messages.unbound.add(message.keys)
             except Nacked as error:  # by one queue: the others have it
                 outcome, why = "refused", str(error)
             except Unavailable as error:
@@ -106,39 +101,22 @@ class EventPublisher:
 
     def _count(self, outcome: str, why: str) -> None:
         metrics.EVENTS.labels(outcome).inc()
-        if outcome != "confirmed":
+        if outcome not in ("confirmed", "unheard"):
             self._throttle.warn(log, outcome, "events not confirmed", outcome=outcome, error=why)
 
-    async def _send(self, run: Run, body: bytes) -> None:
+    async def _send(self, message: EventMessage) -> None:
+        key, *others = message.keys
         await self._publisher.publish(
             EVENTS,
-            event_key(run.room),
-            body,
+            key,
+            message.body,
+            mandatory=message.for_bots,
             delivery_mode=PERSISTENT,
-            headers=self._headers(run),
-            content_type="application/json",
+            headers={**message.headers, "BCC": others} if others else message.headers,  # the broker takes it off
+            content_type="application/json" if message.kind is None else "application/octet-stream",
+            message_type=message.kind,
         )
 
-    def _headers(self, run: Run) -> dict[str, Any]:
-        headers: dict[str, Any] = {
-            "first": run.events[0].seq,
-            "last": run.events[-1].seq,
-            "number": run.number,
-            "epoch": self._epoch,
-            "stored": time.time_ns() // 1_000_000,
-        }
-        if copies := [*run.copies, *self._everything(run.room)]:
-            headers["BCC"] = copies  # the broker takes it off
-        for header, flag in (("ends", "ends_reading"), ("standings", "changes_access")):
-            if found := [[event.seq, _whose(event), event.type] for event in run.events if getattr(event, flag)]:
-                headers[header] = to_json(found).decode()
-        return headers
 
-    def _everything(self, room: str) -> list[str]:
-        """Return the keys of the bots that read everything: whatever people say to each other, so no inboxes."""
-        return [] if is_inbox(room) else [bot_key(name) for name in sorted(self._reading)]
-
-
-def _whose(event: AnyEvent) -> str:
-    """Return whom an event changes something for; everybody has no id."""
-    return getattr(event, "user", "")
+def _positions(message: EventMessage) -> Iterator[LogPosition]:
+    return ((run.room, event.seq) for run in message.runs for event in run.events)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from warren.contract.codes import Code
 from warren.contract.commands import COMMAND, Accepted, Ban, CreateRoom, Join, Leave, Mute, Refused, Remove, Send
-from warren.contract.events import MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
+from warren.contract.events import Events, MemberJoined, Message, NewRoomKind, RoomCreated, RoomKind
 from warren.contract.topology import bot_key, public_key
 from warren_persistence.domain.content import content_of_command, content_of_event
 from warren_persistence.domain.decide import RoomCommand, apply, decide, event_of
@@ -236,6 +236,9 @@ def test_runs_are_contiguous_complete_and_short(entries: list[tuple[str, int]], 
         assert len(seqs) <= limit
         assert len(seqs) == 1 or sum(len(event.model_dump_json(exclude_none=True)) for event in run.events) <= most
         assert run.number == seqs[-1] * 10
+        frame = Events.model_validate_json(run.frame(run.room))
+        assert run.frame(run.room).decode() == frame.model_dump_json(exclude_none=True)
+        assert (frame.room, frame.events) == (run.room, run.events)
     for name in {name for name, _ in entries}:
         firsts = [run.events[0].seq for run in found if run.room == name]
         assert firsts == sorted(firsts)
