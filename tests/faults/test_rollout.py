@@ -6,7 +6,7 @@ long messages took is what these tests print: pytest -rP shows it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,6 +42,8 @@ PROXY = 460
 ENDINGS = ("exit code 0", "signal SIGTERM")
 """Uvicorn, when all is done, ends by the signal that it was told to end by; a replica that hangs gets another one."""
 SHARES = (0.5, 0.99, 0.999, 1.0)
+BY_ROOM, BUNDLED = ({"WARREN_BUNDLE_EVENTS": given} for given in ("false", "true"))
+"""The forms in which persistence writes events."""
 WITHIN = 120.0
 """Seconds for a step; a bound, not an expectation."""
 
@@ -76,6 +78,15 @@ async def end(*services: Service) -> None:
         assert service.ending in ENDINGS, service.log
 
 
+async def restart(services: Sequence[Service], env: dict[str, str], pool: ClientPool) -> None:
+    """Start these anew, one after the other, with other settings."""
+    for service in services:
+        await end(service)
+        service.env |= env
+        await begin(service, within=WITHIN)
+        await pool.everyone_says(1)
+
+
 @pytest.fixture(scope="module")
 def drain(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"WARREN_DRAIN_SECONDS": LONG_DRAIN if request.config.getoption("--long") else DRAIN}
@@ -100,6 +111,14 @@ async def test_a_service_is_replaced_under_load(stack: Stack, kind: str, clients
                     await pool.everyone_says(1)
 
 
+async def test_events_take_their_other_form_and_back_under_load(stack: Stack, clients: int) -> None:
+    """A message a room, as versions before wrote it, beside bundles, and each alone."""
+    with proxied(stack.home / "proxy", stack.base + PROXY, stack.gateways) as url:
+        async with chat(stack, url, clients) as pool:
+            for form in (BY_ROOM, BUNDLED):
+                await restart(stack.persistence, form, pool)
+
+
 async def test_an_older_version_is_replaced_under_load(
     home: Path, drain: dict[str, str], clients: int, request: pytest.FixtureRequest
 ) -> None:
@@ -107,7 +126,7 @@ async def test_an_older_version_is_replaced_under_load(
     older = request.config.getoption("--older")
     if older is None:
         pytest.skip("no older version to upgrade from: --older=PATH")
-    stack = Stack(home / "upgrade", BASE_PORT + 4_000, presence=2, env=drain)
+    stack = Stack(home / "upgrade", BASE_PORT + 4_000, presence=2, env={**drain, **BY_ROOM})
     new = stack.services[0].command[0]
     for service in stack.services:
         service.command[0] = str(older.absolute() / ".venv" / "bin" / "python")
@@ -118,6 +137,7 @@ async def test_an_older_version_is_replaced_under_load(
                 service.command[0] = new
                 await begin(service, within=WITHIN)
                 await pool.everyone_says(1)
+            await restart(stack.persistence, BUNDLED, pool)
 
 
 @pytest.fixture(params=["RabbitMQ of this machine", "RabbitMQ 4"])

@@ -77,6 +77,7 @@ def environment(service: str, ports: Ports, replicas: Mapping[str, int], endpoin
                 "WARREN_AMQP_URL": endpoints.amqp_urls[service],
                 "WARREN_MONGO_URL": endpoints.mongo_url,
                 "WARREN_GATEWAY_USERS": login_of(endpoints.amqp_urls["gateway"]),
+                "WARREN_BUNDLE_EVENTS": "true",  # all gateways are of this version
             }
         case "presence":
             return {"WARREN_AMQP_URL": endpoints.amqp_urls[service], "WARREN_MONGO_URL": endpoints.mongo_url}
