@@ -11,13 +11,15 @@ from fuzz.mutate import encoded, mutated, nasty
 from fuzz.publisher import Publisher
 from fuzz.schema_values import SchemaValues
 from fuzz.target import Case, shortened
-from warren.contract import commands, events, presence, queries
+from warren.contract import bundles, commands, events, presence, queries
 from warren.contract.bots import is_bot
+from warren.contract.bundles import BUNDLE
 from warren.contract.ids import ROOM_PATTERN
 from warren.contract.topology import (
     BOT_COMMANDS,
     BOT_QUERIES,
     COMMANDS,
+    COMMON_BUCKET,
     CONTROL,
     EVENTS,
     LIVE,
@@ -25,6 +27,8 @@ from warren.contract.topology import (
     QUERIES,
     QUERY_KEY,
     SHARDS,
+    bucket,
+    bundle_key,
     event_key,
     shard,
     shard_key,
@@ -32,6 +36,8 @@ from warren.contract.topology import (
 
 WRONG_PROPERTY = 0.25
 """How often a property or header is wrong or missing."""
+BUNDLED = 3
+"""Runs in a bundle."""
 ASTRAY = 0.1
 """How often it goes to another shard or room than its body says."""
 
@@ -43,7 +49,7 @@ class _Kind:
     to: str | None
     shape: SchemaValues
     answers: str | None = None
-    """The message type, of what goes to a reply queue."""
+    """The message type: of what goes to a reply queue, and of bundles."""
 
 
 _COMMANDS = SchemaValues.of(commands.Commands)
@@ -53,6 +59,7 @@ _SHOWN = SchemaValues.of(presence.IsTyping | presence.Partial)
 _CONTROL = SchemaValues.of(presence.AnyControl)
 _SHARD = SchemaValues.of(presence.AnyShardMessage)
 _EVENTS = SchemaValues.of(events.Events)
+_INDEX = SchemaValues.of(bundles.BundleIndex)
 KINDS: Mapping[str, tuple[_Kind, ...]] = {
     "bot": (
         _Kind(BOT_COMMANDS, _COMMANDS), _Kind(BOT_COMMANDS, _COMMANDS), _Kind(BOT_QUERIES, _QUERIES),
@@ -64,7 +71,7 @@ KINDS: Mapping[str, tuple[_Kind, ...]] = {
         _Kind(CONTROL, _CONTROL), _Kind(PRESENCE, _SHARD), _Kind(EVENTS, _EVENTS),
     ),
     "persistence": (
-        _Kind(EVENTS, _EVENTS), _Kind(EVENTS, _EVENTS), _Kind(COMMANDS, _COMMANDS),
+        _Kind(EVENTS, _EVENTS), _Kind(EVENTS, _EVENTS), _Kind(EVENTS, _INDEX, BUNDLE), _Kind(COMMANDS, _COMMANDS),
         _Kind(None, SchemaValues.of(commands.Replies), "replies"),
         _Kind(None, SchemaValues.of(queries.Answer), "answer"),
     ),
@@ -114,6 +121,9 @@ class Broker:
         who = rng.choice(list(KINDS))
         kind = rng.choice(KINDS[who])
         value = mutated(_meant(kind.shape.value(rng), self._mouths[who].user, rng), rng)
+        if kind.answers == BUNDLE:
+            body = b"\n".join((encoded(value, rng), b"".join(_run(room) for room in ROOMS[:BUNDLED])))
+            return _Message(who, kind.to, _key(kind, value, rng), body, self._properties(who, kind, value, rng))
         body = encoded(value, rng) if rng.random() > 0.01 else encoded(value, rng) * rng.choice((100, 1_000))
         return _Message(who, kind.to, _key(kind, value, rng), body, self._properties(who, kind, value, rng))
 
@@ -152,11 +162,25 @@ _WRONG: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
+def _run(room: str) -> bytes:
+    return b'{"type":"events","room":"%b","events":[]}' % room.encode()
+
+
+def _index(value: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Have the columns agree with each other, and with the runs that come after them."""
+    rooms = ROOMS[:BUNDLED]
+    first = [rng.choice((1, 3, 40, 2**31, 2**53 - 5)) for _ in rooms]
+    columns = {"rooms": list(rooms), "sizes": [len(_run(room)) for room in rooms], "first": first, "last": first}
+    return {**value, **columns, "number": [1] * BUNDLED}
+
+
 def _meant(value: Any, user: str, rng: random.Random) -> Any:
     """Have a bot speak as itself, more often than not: in others' names nothing of it is looked at."""
     if is_bot(user) and rng.random() < 0.8:
         for one in value.get("commands", [value]):
             one |= {name: user for name in ("sender", "user") if name == "sender" or "commands" not in value}
+    if "sizes" in value:
+        return _index(value, rng)
     if "events" in value:
         value["room"] = rng.choice(ROOMS)
         first = rng.choice((1, 3, 40, 2**31, 2**53 - 5))
@@ -179,6 +203,8 @@ def _key(kind: _Kind, value: Any, rng: random.Random) -> str:
         case "warren.presence":
             number = value.get("shard") if isinstance(value, dict) else None
             return shard_key(number if isinstance(number, int) and 0 <= number < SHARDS else 0)
+        case "warren.events" if kind.answers == BUNDLE:
+            return bundle_key(rng.choice((bucket(room), COMMON_BUCKET)))
         case "warren.events" | "warren.live":
             return event_key(room)
     return ""

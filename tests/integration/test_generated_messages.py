@@ -23,6 +23,7 @@ from harness.stack import Stack
 from harness.tokens import token
 from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import ValidationError
+from warren.contract.bundles import BUNDLE, BundledRun, write_bundle
 from warren.contract.commands import COMMAND
 from warren.contract.ids import new_id
 from warren.contract.topology import (
@@ -36,6 +37,8 @@ from warren.contract.topology import (
     PRESENCE,
     QUERIES,
     QUERY_KEY,
+    bucket,
+    bundle_key,
     event_key,
     shard,
     shard_key,
@@ -84,8 +87,11 @@ class World:
 
 
 def is_contained(line: dict[str, Any]) -> bool:
-    """Whether a gateway could not read what claims to be events, and read from the store what they were."""
-    return (line["message"], line.get("room")) == ("events failed", HOSTILE)
+    """Whether a gateway could not read what claims to be events, and read from the store what they were.
+
+    Of a bundle nobody may know which rooms it was about.
+    """
+    return (line["message"], line.get("room", HOSTILE)) == ("events failed", HOSTILE)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +250,12 @@ EVENT = st.fixed_dictionaries({
 RUN = st.fixed_dictionaries(
     {"type": st.just("events"), "room": st.just(HOSTILE), "events": st.lists(EVENT | JSON, max_size=3)}
 )
+INDEX = st.fixed_dictionaries({
+    "epoch": st.just("e"), "stored": st.just(0), "rooms": st.lists(st.just(HOSTILE), min_size=1, max_size=2),
+    "sizes": st.lists(SEQS, min_size=1, max_size=2), "first": st.lists(SEQS, min_size=1, max_size=2),
+    "last": st.lists(SEQS, min_size=1, max_size=2), "number": st.lists(SEQS, min_size=1, max_size=2),
+    "ends": st.just([]) | JSON,
+})  # fmt: skip
 NAMES = ["first", "last", "number", "epoch", "stored", "ends", "standings", "publisher", "traceparent", "term"]
 HEADERS = st.dictionaries(
     st.sampled_from(NAMES),
@@ -258,6 +270,15 @@ GOOD_HEADERS = st.fixed_dictionaries({
 
 def bodies(good: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[bytes]:
     return (good | mutated(good)).map(lambda value: json.dumps(value).encode()) | INVALID
+
+
+def bundles() -> st.SearchStrategy[bytes]:
+    """Return bundles: of an index and runs that have little to do with each other, and whole ones of runs like any."""
+    runs = st.builds(
+        BundledRun, st.just(HOSTILE), bodies(RUN).filter(bool), st.integers(1, 9), st.integers(1, 9), st.integers(0, 9)
+    )
+    whole = st.lists(runs, max_size=3).map(lambda found: write_bundle("e", 0, found))
+    return whole | st.tuples(bodies(INDEX), bodies(RUN)).map(b"\n".join)
 
 
 Sent = tuple[str, str, str, bytes, dict[str, Any]]
@@ -277,6 +298,7 @@ MESSAGES = st.one_of(
     sent("presence", LIVE, event_key(HOSTILE), bodies(LIVES)),
     sent("presence", CONTROL, "", bodies(CONTROLS)),
     sent("persistence", EVENTS, event_key(HOSTILE), bodies(RUN)),
+    sent("persistence", EVENTS, bundle_key(bucket(HOSTILE)), bundles()),
     sent("rude", BOT_COMMANDS, "", INVALID),
     sent("rude", BOT_QUERIES, "", bodies(QUERY)),
     sent("rude", LIVE, event_key(HOSTILE), bodies(LIVES)),
@@ -293,7 +315,9 @@ async def _send(world: World, messages: list[Sent]) -> None:
     async with watched(world), channels(world) as found:
         for user, exchange, key, body, headers in messages:
             target = await found[user].get_exchange(exchange, ensure=False)
-            await target.publish(aio_pika.Message(body, headers=headers, user_id=login(user)), key, timeout=WITHIN)
+            kind = BUNDLE if key.endswith(".bundle") else None
+            message = aio_pika.Message(body, headers=headers, user_id=login(user), type=kind)
+            await target.publish(message, key, timeout=WITHIN)
 
 
 def login(user: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from pydantic import ValidationError
 from warren.contract.bundles import BundledRun, read_bundle, write_bundle
 from warren.contract.ids import ROOM_PATTERN
 
@@ -98,3 +99,12 @@ def test_what_makes_no_sense_is_refused_as_a_whole(wrong: Any) -> None:
     assert read_bundle(line + b"\n" + runs, ())
     with pytest.raises(ValueError):  # noqa: PT011
         read_bundle(wrong(line, runs), ())
+
+
+def test_an_index_that_is_full_of_mistakes_costs_no_list_of_them() -> None:
+    wrong = ["x"] * 10_000
+    columns = dict.fromkeys(("sizes", "first", "last", "number", "ends", "standings"), wrong)
+    line = json.dumps({"epoch": "e", "stored": 0, "rooms": [0] * 10_000, **columns}).encode()
+    with pytest.raises(ValidationError) as found:
+        read_bundle(line + b"\n", ())
+    assert found.value.error_count() <= len(columns) + 1

@@ -9,9 +9,9 @@ not follow, and hands on the bytes of the rest.
 
 from collections.abc import Container, Iterator, Sequence
 from itertools import accumulate
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from warren.contract.ids import Cursor, Seq
 from warren.contract.wire import Wire
@@ -25,6 +25,9 @@ BUNDLE_RUNS = 256
 BUNDLED_RUN_BYTES = 8 * 1024
 """The most bytes of a run's events in one: to pass over a larger one costs as much as another message."""
 
+T = TypeVar("T")
+Column = Annotated[list[T], FailFast()]
+"""One value a run. What is wrong is said of the first: a list of all would cost the more, the worse an index is."""
 RunChange = tuple[int, int, str, str]
 """An event that changes what somebody may do: its run's place, its seq, the user (everybody: ``""``), its type."""
 
@@ -35,16 +38,16 @@ class BundleIndex(Wire):
     epoch: str
     stored: int
     """When, in Unix milliseconds."""
-    rooms: list[str]
-    sizes: list[Annotated[int, Field(gt=0)]]
+    rooms: Column[str]
+    sizes: Column[Annotated[int, Field(gt=0)]]
     """In bytes."""
-    first: list[Seq]
-    last: list[Seq]
-    number: list[Cursor]
+    first: Column[Seq]
+    last: Column[Seq]
+    number: Column[Cursor]
     """The room's messages up to `last`."""
-    ends: tuple[RunChange, ...] = ()
+    ends: Annotated[tuple[RunChange, ...], FailFast()] = ()
     """The events that end somebody's reading."""
-    standings: tuple[RunChange, ...] = ()
+    standings: Annotated[tuple[RunChange, ...], FailFast()] = ()
     """The events that change what somebody who may read may do."""
 
     @model_validator(mode="after")
