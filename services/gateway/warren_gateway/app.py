@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     rotation = Rotation(lambda: None if peers is None else peers.excused)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(supervised.run(), name=supervised.name) for supervised in connections]
         if gateway.key_set is not None:
             tasks.append(asyncio.create_task(gateway.key_set.run(), name="keys"))
@@ -65,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.registry.compare_heads(settings.heads_seconds), name="heads"))
         tasks.append(asyncio.create_task(gateway.presence.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
+        _warm(app)
         _freeze()
         room, title = settings.landing_room, settings.landing_title
         async with background(*tasks), default_room(gateway.command_client, room, title):
@@ -83,13 +84,13 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"metrics": False, "logs": False, "operation_spans": False, "exclude": _untraced},
     )
     app.state.gateway = gateway
+    app.include_router(ws.router)  # first: routes are looked through in this order
     app.include_router(health_router(checks, rotation))
     app.include_router(http.router)
     app.include_router(http.no_guests if gateway.guests is None else http.guests)
     app.include_router(rooms.router)
     app.include_router(people.router)
     app.include_router(direct.router)
-    app.include_router(ws.router)
     app.include_router(sse.router)
     app.include_router(poll.router)
     app.include_router(files.router)
@@ -109,6 +110,16 @@ async def _until(checks: Checks) -> None:
 def _untraced(scope: MutableMapping[str, Any]) -> bool:
     """Whether a request is no part of a trace: connections that last, each of whose commands is one; and probes."""
     return scope["type"] == "websocket" or scope["path"] in UNTRACED
+
+
+def _warm(app: FastAPI) -> None:
+    """Have all routes made.
+
+    FastAPI makes those of a router when somebody asks for the first time, which would hold everybody up for a tenth of
+    a second.
+    """
+    for route in app.routes:
+        route.matches({"type": "websocket", "path": "/", "headers": []})
 
 
 def _freeze() -> None:
