@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from warren.contract.frames import FRAME_LIMIT
 from warren_gateway.http.listener import Listener
-from warren_gateway.transports.websocket_protocol import Socket
+from warren_gateway.transports.websocket_handshake import Handshake
 
 WITHIN = 30.0
 """Seconds to start; a bound, not an expectation."""
@@ -20,7 +20,7 @@ async def served(
 ) -> AsyncIterator[str]:
     """Serve an app as a gateway serves its own; yields its URL. `keep`: seconds for an idle connection."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", http=Listener, ws=Socket,
+        app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", http=Listener, ws=Handshake,
         ws_max_size=FRAME_LIMIT, ws_per_message_deflate=False, ws_ping_interval=None, timeout_graceful_shutdown=1,
         timeout_keep_alive=keep,
     )  # fmt: skip

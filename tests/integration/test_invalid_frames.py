@@ -357,7 +357,7 @@ BELOW: dict[str, tuple[bytes, int]] = {
     "invalid UTF-8": (frame(b'{"type":"ping\xff"}'), 1007),
     "a surrogate in UTF-8": (frame(b'{"type":"\xed\xa0\x80"}'), 1007),
     "UTF-8 that breaks off": (frame(b"\xf0\x9f\x90"), 1007),
-    "invalid UTF-8, and a close behind it": (frame(b"\xff") + frame(b"\x03\xe8", CLOSE), 1000),
+    "invalid UTF-8, and a close behind it": (frame(b"\xff") + frame(b"\x03\xe8", CLOSE), 1007),
     "an opcode that does not exist": (frame(b"x", 0x5), 1002),
     "a continuation of nothing": (frame(b"x", CONTINUATION), 1002),
     "a frame without a mask": (b"\x81\x02{}", 1002),

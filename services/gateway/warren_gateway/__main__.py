@@ -7,6 +7,7 @@ from warren.ops.settings import read_settings
 from warren_gateway.app import create_app
 from warren_gateway.config import Settings
 from warren_gateway.http.listener import Listener
+from warren_gateway.transports.websocket_handshake import Handshake
 from warren_gateway.transports.websocket_protocol import Socket
 
 SHUTDOWN_WITHIN = 5
@@ -29,7 +30,7 @@ def main() -> None:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
-        ws=Socket,
+        ws=Handshake,
         ws_max_size=FRAME_LIMIT,
         ws_per_message_deflate=False,  # frames are encoded once for all connections, compression is by connection
         ws_ping_interval=None,  # the protocol has pings of its own, which JavaScript can send

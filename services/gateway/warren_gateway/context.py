@@ -26,6 +26,7 @@ from warren_gateway.config import Settings
 from warren_gateway.connections.connection import Connection
 from warren_gateway.connections.limits import AddressLimits, ConnectionLimits, PersonLimits
 from warren_gateway.connections.protocol import ClientProtocol
+from warren_gateway.delivery.coalescing import WriteCoalescer
 from warren_gateway.delivery.cooperative import cooperatively
 from warren_gateway.delivery.subscriber import TRANSPORTS, Transport
 from warren_gateway.health.condition import Commands, ObservedRpcClient, Outcomes
@@ -67,6 +68,7 @@ class AppContext:
         # A name for this process, not for the replica: what its last life announced is none of this one's.
         self.presence = PresenceClient(f"{settings.replica}/{secrets.token_hex(4)}")
         self.registry = RoomRegistry(self.rpc, self.presence, settings.replay_bytes)
+        self.coalescer = WriteCoalescer()
         self._connections: dict[Connection, None] = {}
         """In the order they came, which is the order in which they are sent away."""
         self._gone = asyncio.Event()
@@ -86,19 +88,24 @@ class AppContext:
         )
 
     @contextmanager
-    def serving(
-        self,
-        transport: Transport,
-        address: str,
-        *,
-        one_way: bool = False,
-        grace: float = 0.0,
-        frame_bucket: Bucket | None = None,
-    ) -> Iterator[Connection]:
-        """Serve a client over this transport for as long as the context lasts.
+    def serving(self, transport: Transport, address: str, *, grace: float = 0.0) -> Iterator[Connection]:
+        """Serve a client that cannot speak over its transport, for as long as the context lasts.
 
-        `one_way`: it cannot speak there. `grace`: seconds for which others see its person here afterwards.
-        `frame_bucket`: what the transport takes from for each frame that the client does not see.
+        `grace`: seconds for which others see its person here afterwards.
+        """
+        connection = self.open(transport, address, one_way=True)
+        try:
+            yield connection
+        finally:
+            self.close(connection, grace)
+
+    def open(
+        self, transport: Transport, address: str, *, one_way: bool = False, frame_bucket: Bucket | None = None
+    ) -> Connection:
+        """Serve a client over this transport until `close`.
+
+        `one_way`: it cannot speak there. `frame_bucket`: what the transport takes from for each frame that the client
+        does not see.
         """
         protocol = ClientProtocol(self.limits, self.people, time.monotonic(), one_way, frame_bucket)
         connection = Connection(
@@ -107,13 +114,14 @@ class AppContext:
         self._connections[connection] = None
         if self._closed:
             connection.dismiss()
-        try:
-            yield connection
-        finally:
-            del self._connections[connection]
-            connection.close(grace)
-            if not self._connections:
-                self._gone.set()
+        return connection
+
+    def close(self, connection: Connection, grace: float = 0.0) -> None:
+        """Let go of a client; others see its person here for `grace` more seconds."""
+        del self._connections[connection]
+        connection.close(grace)
+        if not self._connections:
+            self._gone.set()
 
     async def drain(self) -> None:
         """Send all clients away, some every half a second; who comes after that is sent away at once."""

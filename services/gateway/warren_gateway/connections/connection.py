@@ -1,5 +1,6 @@
 """One client, over any transport: frames and a room's batches come in, commands and the transport's frames go out."""
 
+import asyncio
 import logging
 import random
 import time
@@ -72,17 +73,17 @@ class Connection:
 
     # What the transport calls
 
-    async def receive(self, data: str | None) -> None:
-        """Take a frame; None is a binary one."""
+    def receive(self, data: str | None) -> "asyncio.Task[None] | None":
+        """Take a frame; None is a binary one. Never raises. Returns what the next frame has to wait for, if any."""
         try:
             metrics.FRAMES_IN.inc()
             if data is None:
                 self._protocol.receive_binary()
             elif (token := self._protocol.receive(data, time.monotonic())) is not None:
-                # Waited for here, so that what was sent after the token is taken up after it.
-                await self._verify(token)
+                return self._take_token(token)
         except Exception as error:
             self.fail(error)
+        return None
 
     def admit(self, user: User) -> bool:
         """Take note of who it is; False if they have too many connections."""
@@ -218,6 +219,13 @@ class Connection:
         """Take note whether anybody is at the device."""
         self._presence.report(self, status)
 
+    def _take_token(self, token: str) -> "asyncio.Task[None] | None":
+        """Take note whose it is; returns a task that finds that out, if nobody can say at once."""
+        if (user := self._auth.recognise(token)) is None:
+            return self._tasks.start(self._verify(token))
+        self._verified(user)
+        return None
+
     async def _verify(self, token: str) -> None:
         try:
             user = await self._auth.authenticate(token, self._address)
@@ -226,9 +234,12 @@ class Connection:
         except NotNow as error:
             self._protocol.rejected(str(error), error.code, error.wait)
         else:
-            self._protocol.verified(user, time.time())
-            if self._protocol.user is not None:
-                self._presence.open(self, self._protocol.user.name)
+            self._verified(user)
+
+    def _verified(self, user: User) -> None:
+        self._protocol.verified(user, time.time())
+        if self._protocol.user is not None:
+            self._presence.open(self, self._protocol.user.name)
 
     @_guarded
     def _answered(self, frame: CommandFrame, answer: Accepted | Refused) -> None:

@@ -6,7 +6,8 @@ Pure ASGI, with the answers made beforehand. The limits of people and connection
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from warren.contract.codes import Code
@@ -59,6 +60,28 @@ FAILURES = Refusal("failures", 429, Code.TOO_MANY, "too many bad tokens came fro
 ORIGIN = Refusal("origin", 403, Code.FORBIDDEN, "pages of this origin may not connect here")
 OVER_LIMIT_WAIT = 30.0
 """Seconds after which an address with too many open connections may try again."""
+
+
+PLACE = "warren.place"
+"""Where the ASGI scope of a handshake carries its place, under `extensions`."""
+
+
+class Place:
+    """A place among the connections of an address, which whoever is let in may keep beyond the request."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
+        self._kept = False
+
+    def keep(self) -> Callable[[], None]:
+        """Keep it, and return what gives it back."""
+        self._kept = True
+        return self._leave
+
+    def done(self) -> None:
+        """Give it back, unless it was kept."""
+        if not self._kept:
+            self._leave()
 
 
 class RefusalDelay:
@@ -152,10 +175,12 @@ class RateLimitMiddleware:
         if not self._limits.connections.enter(address):
             await self._refuse(CONNECTIONS, scope, receive, send, OVER_LIMIT_WAIT)
             return
+        place = Place(partial(self._limits.connections.leave, address))
+        scope["extensions"][PLACE] = place
         try:
             await self._app(scope, receive, send)
         finally:
-            self._limits.connections.leave(address)
+            place.done()
 
     def _unknown(self, authorization: bytes | None) -> bool:
         """Whether there is a token, and none that is known to be good."""

@@ -102,7 +102,7 @@ async def poll(body: PollRequest, user: LongLivedUser, context: Context, request
     cursors = cursors_of(body.cursors, user, context)
     presence = {room: cursor.presence for room, cursor in body.cursors.items() if cursor.presence is not None}
     answer = PollTransport(cursors, presence, context.presence.known)
-    with context.serving(answer, address_of(request.scope), one_way=True, grace=GRACE) as connection:
+    with context.serving(answer, address_of(request.scope), grace=GRACE) as connection:
         connection.admit(user)
         connection.follow(cursors.joins, body.status)
 

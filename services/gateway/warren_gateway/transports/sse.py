@@ -57,7 +57,7 @@ class EventStream(Response):
         stream = SseTransport(listener, self._cursors, self._context.settings.outbox_bytes, abort_later)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         stream.begin()
-        with self._context.serving(stream, address_of(scope), one_way=True) as connection:
+        with self._context.serving(stream, address_of(scope)) as connection:
             connection.admit(self._user)
             connection.follow(self._cursors.joins, self._status)
             with disconnect_watched(receive, stream.gone):

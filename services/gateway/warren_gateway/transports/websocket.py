@@ -1,4 +1,4 @@
-"""`GET /v1/ws`: a WebSocket comes in, and its frames go out to a connection."""
+"""`GET /v1/ws`: a handshake comes in, and a socket with its connection is what comes of it."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -6,24 +6,36 @@ from starlette.websockets import WebSocket
 from warren.contract.codes import Code
 from warren.contract.frames import SUBPROTOCOL
 
-from warren_gateway.connections.connection import Connection
 from warren_gateway.connections.limits import address_of
 from warren_gateway.context import AppContext
 from warren_gateway.http.errors import problem_response
-from warren_gateway.transports.websocket_protocol import EXTENSION, Socket
+from warren_gateway.http.rate_limits import PLACE, Place
+from warren_gateway.transports.websocket_handshake import EXTENSION, Handshake
 
 router = APIRouter()
 
 
 @router.websocket("/v1/ws")
 async def ws(websocket: WebSocket) -> None:
-    """Serve one client; docs/protocol.md describes the frames."""
+    """Let one client in; docs/protocol.md describes the frames. Its connection stays when this has returned."""
     gateway: AppContext = websocket.app.state.gateway
-    socket: Socket = websocket.scope["extensions"][EXTENSION]
+    handshake: Handshake = websocket.scope["extensions"][EXTENSION]
+    place: Place = websocket.scope["extensions"][PLACE]
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    with gateway.serving(socket, address_of(websocket.scope), frame_bucket=socket.frame_bucket) as connection:
-        await _run(websocket, connection)
+    if (handed_over := handshake.hand_over(gateway.coalescer)) is None:
+        return
+    socket, early = handed_over
+    connection = gateway.open(socket, address_of(websocket.scope), frame_bucket=socket.frame_bucket)
+    leave = place.keep()
+
+    def ended() -> None:
+        try:
+            gateway.close(connection)
+        finally:
+            leave()
+
+    socket.serve(connection, ended, early)
 
 
 @router.get("/v1/ws", include_in_schema=False)
@@ -31,11 +43,3 @@ async def no_upgrade() -> Response:
     """Tell whoever looks for the reason: a proxy on the way does not pass WebSockets on."""
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
     return problem_response(426, Code.INVALID, "this is a WebSocket: the request came without its upgrade", upgrade)
-
-
-async def _run(websocket: WebSocket, connection: Connection) -> None:
-    while True:
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        await connection.receive(message.get("text"))

@@ -89,7 +89,7 @@ async def test_a_join_that_fails_is_answered_and_may_be_tried_again() -> None:
     one = client(transport, registry)
     for _ in range(2):
         transport.sent.clear()
-        await one.receive(JOIN)
+        one.receive(JOIN)
         async with asyncio.timeout(10):
             await one.joins_done()
         (error,) = transport.sent
@@ -123,7 +123,7 @@ async def test_a_frame_that_makes_it_fail_closes_its_own_connection() -> None:
     transport = RecordingTransport()
     one = client(transport, BrokenRegistry())
     transport.broken = True
-    await one.receive('{"type":"ping"}')
+    one.receive('{"type":"ping"}')
     assert transport.ended == [Close.FAILED]
 
 
