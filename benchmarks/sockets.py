@@ -1,8 +1,8 @@
 """What a WebSocket costs its gateway: `./dev bench sockets`.
 
-Processor time for a connection with its hello and join, one after the other; memory of one that then only stays;
-processor time for a ping and its pong; and for each delivery of messages to one room, one message at a time. What the
-gateway takes at rest is taken off. The connections stay between the parts, as people do.
+Processor time for a connection with its hello and join, one after the other and many at once; memory of one that then
+only stays; processor time for a ping and its pong; and for each delivery of messages to one room, one message at a
+time. What the gateway takes at rest is taken off. The connections stay between the parts, as people do.
 """
 
 import argparse
@@ -39,7 +39,9 @@ WITHIN = 60.0
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sockets", type=int, default=500, help="connections")
+    parser.add_argument(
+        "--sockets", type=int, default=300, help="connections made one after the other, and as many at once"
+    )
     parser.add_argument("--messages", type=int, default=200, help="messages, each to all of them")
     options = parser.parse_args()
     uvloop.run(bench(options.sockets, options.messages))
@@ -48,17 +50,18 @@ def main() -> None:
 async def bench(sockets: int, messages: int) -> None:
     """Measure one gateway, beside one writer."""
     async with running_stack(1, 1) as stack:
-        room, users = fresh_room("sockets"), [f"m{number}" for number in range(sockets + BEFORE)]
+        room, users = fresh_room("sockets"), [f"m{number}" for number in range(2 * sockets + BEFORE)]
         await fill(stack.gateways[0].url, room, users)
         gateway = Gateway(stack)
         await gateway.settle()
-        print(f"{sockets} WebSockets in one room, of one gateway", flush=True)
+        print(f"{len(users)} WebSockets in one room, of one gateway", flush=True)
         readers = [Reader(room, user) for user in users]
         try:
-            await one_after_the_other(gateway, readers[:BEFORE])
-            resident = gateway.resident
-            show("connect, hello and join, us", await one_after_the_other(gateway, readers[BEFORE:]) / sockets * 1e6)
-            show("resident, KiB", (gateway.resident - resident) / sockets / 1024)
+            await connect(gateway, readers[:BEFORE], 1)
+            resident, middle = gateway.resident, BEFORE + sockets
+            show("connect, hello and join, us", await connect(gateway, readers[BEFORE:middle], 1) / sockets * 1e6)
+            show("the same, many at once, us", await connect(gateway, readers[middle:], AT_ONCE) / sockets * 1e6)
+            show("resident, KiB", (gateway.resident - resident) / sockets / 2 / 1024)
             show("ping and pong, us", await ping(gateway, readers) / PINGS / len(readers) * 1e6)
             written, count = gateway.writes, messages * len(readers)
             show("a delivery, us", await deliver(gateway, readers, messages) / count * 1e6)
@@ -162,12 +165,16 @@ class Reader(WSListener):
                 self._done()
 
 
-async def one_after_the_other(gateway: Gateway, readers: Sequence[Reader]) -> float:
-    """Connect each when the one before it has joined; return the gateway's CPU seconds."""
+async def connect(gateway: Gateway, readers: Sequence[Reader], at_once: int) -> float:
+    """Connect them, so many at once at most, until all have joined; return the gateway's CPU seconds."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(reader: Reader) -> None:
+        async with slots:
+            await reader.connect(gateway.url)
 
     async def run() -> None:
-        for reader in readers:
-            await reader.connect(gateway.url)
+        await asyncio.gather(*map(one, readers))
 
     return await gateway.measure(asyncio.create_task(run()))
 

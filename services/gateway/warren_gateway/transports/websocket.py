@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.websockets import WebSocket
-from warren.contract.codes import Code
+from warren.contract.codes import Close, Code
 from warren.contract.frames import SUBPROTOCOL
+from warren.supervise import contained
 
 from warren_gateway.connections.limits import address_of
 from warren_gateway.context import AppContext
@@ -26,16 +27,17 @@ async def ws(websocket: WebSocket) -> None:
     if (handed_over := handshake.hand_over(gateway.coalescer)) is None:
         return
     socket, early = handed_over
-    connection = gateway.open(socket, address_of(websocket.scope), frame_bucket=socket.frame_bucket)
-    leave = place.keep()
+    with contained("connection", lambda: socket.end(Close.FAILED, "something went wrong here")):
+        connection = gateway.open(socket, address_of(websocket.scope), frame_bucket=socket.frame_bucket)
+        leave = place.keep()
 
-    def ended() -> None:
-        try:
-            gateway.close(connection)
-        finally:
-            leave()
+        def ended() -> None:
+            try:
+                gateway.close(connection)
+            finally:
+                leave()
 
-    socket.serve(connection, ended, early)
+        socket.serve(connection, ended, early)
 
 
 @router.get("/v1/ws", include_in_schema=False)
