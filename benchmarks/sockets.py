@@ -121,7 +121,7 @@ class Reader(WSListener):
         self._transport: WSTransport | None = None
         self._awaited = b""
         self._missing = 0
-        self._done: Callable[[], None] = lambda: None
+        self._done: Callable[[], object] = lambda: None
 
     async def connect(self, url: str) -> None:
         """Connect, say hello and join; return when that is done."""
@@ -135,7 +135,7 @@ class Reader(WSListener):
         """Return what is done when so many frames have come that begin like this."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited, self._missing = opening, number
-        self._done = lambda: future.set_result(None)
+        self._done = lambda: future.done() or future.set_result(None)
         return future
 
     def send(self, frame: bytes) -> None:

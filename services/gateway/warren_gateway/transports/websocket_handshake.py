@@ -32,7 +32,10 @@ class Handshake(WebSocketsSansIOProtocol):
     with a connection, and no frame goes through a queue.
     """
 
-    _early = b""
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        self._early = bytearray()
 
     def data_received(self, data: bytes) -> None:
         """Take the request; what comes after it is for the socket, within a bound."""
@@ -66,4 +69,4 @@ class Handshake(WebSocketsSansIOProtocol):
         self.connections.discard(self)
         self.transport.set_protocol(socket)
         self.transport = _HandedOver()
-        return socket, self._early
+        return socket, bytes(self._early)

@@ -287,7 +287,7 @@ async def test_what_comes_before_the_handshake_is_answered_is_taken_first(app: A
     await writer.drain()
     handshake = await app.begun.get()
     writer.write(frame(b"hello") + frame(b"join")[:3])
-    await until(lambda: handshake._early != b"")
+    await until(lambda: len(handshake._early) > 0)
     app.accepts.set()
     await app.served.get()
     writer.write(frame(b"join")[3:])
