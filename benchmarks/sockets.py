@@ -135,7 +135,12 @@ class Reader(WSListener):
         """Return what is done when so many frames have come that begin like this."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited, self._missing = opening, number
-        self._done = lambda: future.done() or future.set_result(None)
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self._done = done
         return future
 
     def send(self, frame: bytes) -> None:
