@@ -21,7 +21,8 @@ class TcpProxy:
         self._accepted = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._over = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["TcpProxy"]:
@@ -32,8 +33,10 @@ class TcpProxy:
             yield self
         finally:
             server.close()
-            for task in self._serving:
+            self._over = True
+            for task, writer in tuple(self._serving.items()):
                 task.cancel()
+                writer.transport.abort()  # a task that is cancelled before it has begun closes nothing
             await asyncio.gather(*self._serving, return_exceptions=True)
 
     def stall(self) -> None:
@@ -50,12 +53,15 @@ class TcpProxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, self._accepted = self._accepted, self._accepted + 1
+        if self._over:  # it came at the last moment
+            writer.transport.abort()
+            return
         if number in self._hang_ups:
             writer.close()
             return
         task = asyncio.create_task(self._serve(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        self._serving[task] = writer
+        task.add_done_callback(self._serving.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):

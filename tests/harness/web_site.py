@@ -26,7 +26,7 @@ class WebSite:
             server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ")[1].decode().partition("?")[0]
             text = self.pages.get(path)
@@ -36,4 +36,3 @@ class WebSite:
             fields = f"Content-Type: {kind}; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close"
             writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body)
             await writer.drain()
-        writer.close()
