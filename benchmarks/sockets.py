@@ -121,7 +121,7 @@ class Reader(WSListener):
         self._transport: WSTransport | None = None
         self._awaited = b""
         self._missing = 0
-        self._done: Callable[[], object] = lambda: None
+        self._done: Callable[[], None] = lambda: None
 
     async def connect(self, url: str) -> None:
         """Connect, say hello and join; return when that is done."""
@@ -137,7 +137,7 @@ class Reader(WSListener):
         self._awaited, self._missing = opening, number
 
         def done() -> None:
-            if not future.done():
+            if not future.done():  # it may have been given up
                 future.set_result(None)
 
         self._done = done

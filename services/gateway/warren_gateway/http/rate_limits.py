@@ -176,7 +176,7 @@ class RateLimitMiddleware:
             await self._refuse(CONNECTIONS, scope, receive, send, OVER_LIMIT_WAIT)
             return
         place = Place(partial(self._limits.connections.leave, address))
-        scope["extensions"][PLACE] = place
+        scope.setdefault("extensions", {})[PLACE] = place
         try:
             await self._app(scope, receive, send)
         finally:

@@ -92,7 +92,7 @@ async def app() -> App:
 
 @pytest.fixture
 async def gateway(app: App) -> AsyncIterator[str]:
-    async with served(app) as url, asyncio.timeout(WITHIN):
+    async with served(app) as url:
         yield url
 
 
@@ -102,7 +102,8 @@ async def connected(app: App, gateway: str) -> AsyncIterator[tuple[RawClient, So
     try:
         socket = await app.served.get()
         assert app.transport is not None
-        yield client, socket, app.transport
+        async with asyncio.timeout(WITHIN):
+            yield client, socket, app.transport
     finally:
         client.abort()
 
@@ -116,9 +117,10 @@ async def read_texts(client: RawClient, number: int) -> list[bytes]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has no event; the fixture has the bound."""
-    while not holds():  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    """Wait for what has no event."""
+    async with asyncio.timeout(WITHIN):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def turn() -> None:
