@@ -62,18 +62,17 @@ class EventMessages:
         found: list[EventMessage] = []
         for group in together(runs) if self._bundled else ([run] for run in runs):
             if len(group) == 1:
-                found.append(self._for_everybody(group[0], stored))
+                keys = (event_key(group[0].room), *self._copies(group[0]))
+                found.append(self._single(group[0], keys, stored))
             else:
                 found.append(_bundle(self._epoch, group, stored))
-                found += [self._for_bots(run, keys, stored) for run in group if (keys := self._bots_keys(run))]
+                found += [
+                    self._single(run, keys, stored, for_bots=True) for run in group if (keys := self._bots_keys(run))
+                ]
         return found
 
-    def _for_everybody(self, run: Run, stored: int) -> EventMessage:
-        keys = (event_key(run.room), *self._copies(run))
-        return EventMessage(keys, run.frame(run.room), (run,), self._headers(run, stored))
-
-    def _for_bots(self, run: Run, keys: tuple[str, ...], stored: int) -> EventMessage:
-        return EventMessage(keys, run.frame(run.room), (run,), self._headers(run, stored), for_bots=True)
+    def _single(self, run: Run, keys: tuple[str, ...], stored: int, *, for_bots: bool = False) -> EventMessage:
+        return EventMessage(keys, run.frame(run.room), (run,), self._headers(run, stored), for_bots=for_bots)
 
     def _bots_keys(self, run: Run) -> tuple[str, ...]:
         """Return the keys by which bots may hear a run, of which the first names its room; none if nobody would."""
