@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -59,12 +60,19 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "CONSUME_TIMEOUT", PATIENCE)
 
 
-@pytest.mark.parametrize("what", WATCHES)
-async def test_who_stood_still_goes_on(what: str) -> None:
+@asynccontextmanager
+async def watched(what: str) -> AsyncIterator[tuple[FakeBroker, type[Frame], "asyncio.Task[None]"]]:
+    """Watch a peer; yields it, what it is asked, and the task that asks."""
     watch, question = WATCHES[what]
     async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
         connection = await connect(peer.url, "test", WITHIN)
-        watching = asyncio.create_task(watch(connection))
+        yield peer, question, asyncio.create_task(watch(connection))
+        drop(connection)
+
+
+@pytest.mark.parametrize("what", WATCHES)
+async def test_who_stood_still_goes_on(what: str) -> None:
+    async with watched(what) as (peer, question, watching):
         for number in range(1, TIMES + 1):
             await peer.visited(1, asked=number * 5, kind=question)
             for _ in range(TURNS if what in ANSWERED else 0):
@@ -74,17 +82,12 @@ async def test_who_stood_still_goes_on(what: str) -> None:
         assert not watching.done(), watching.exception()
         watching.cancel()
         await asyncio.wait({watching})
-        drop(connection)
 
 
 @pytest.mark.parametrize("what", WATCHES)
 async def test_who_is_not_answered_is_not_patient_for_ever(what: str) -> None:
-    watch, question = WATCHES[what]
-    async with asyncio.timeout(WITHIN), FakeBroker().running() as peer:
-        connection = await connect(peer.url, "test", WITHIN)
-        watching = asyncio.create_task(watch(connection))
+    async with watched(what) as (peer, question, watching):
         await peer.visited(1, asked=5, kind=question)
         peer.confirms, peer.deaf = False, {question}
         with pytest.raises(Unresponsive), translated():
             await watching
-        drop(connection)
