@@ -45,14 +45,13 @@ class OutcomePublisher:
 
         Returns whether the deliveries may be acknowledged.
         """
+        _count(batch, plan)  # first: whoever has an answer finds it counted
         sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
         answered = _answered(batch, plan)
         events = self._events.publish(sends, _spans(answered))
         if not await self._answer(batch, answered):
             return False
         await self._events.confirmed(events)
-        _count(plan)
-        _count_refused(batch)
         if log.isEnabledFor(logging.DEBUG):
             _trace(sends)
         return True
@@ -131,17 +130,14 @@ def _poison(batch: Batch) -> Iterable[tuple[Poison, int]]:
     return ((poison, part.delivery.lease.shard) for part in batch.parts for poison in part.poison)
 
 
-def _count(plan: Plan) -> None:
+def _count(batch: Batch, plan: Plan) -> None:
     refused = sum(isinstance(answer, Refused) for answer in plan.answers)
     metrics.COMMANDS.labels("stored").inc(len(plan.new))
     metrics.COMMANDS.labels("refused").inc(refused)
     metrics.COMMANDS.labels("known").inc(len(plan.answers) - refused - len(plan.new))
-
-
-def _count_refused(batch: Batch) -> None:
     for part in batch.parts:
-        for refused in part.refused:
-            metrics.BOTS_REFUSED.labels(part.publisher or "", refused.code).inc()
+        for refusal in part.refused:
+            metrics.BOTS_REFUSED.labels(part.publisher or "", refusal.code).inc()
 
 
 def _trace(sends: Iterable[Run]) -> None:
