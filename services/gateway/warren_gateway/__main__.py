@@ -1,13 +1,13 @@
 """`python -m warren_gateway`."""
 
-from warren.contract.frames import FRAME_LIMIT
+from functools import partial
+
 from warren.ops.serve import serve
 from warren.ops.settings import read_settings
 
 from warren_gateway.app import create_app
 from warren_gateway.config import Settings
 from warren_gateway.http.listener import Listener
-from warren_gateway.transports.websocket_handshake import Handshake
 from warren_gateway.transports.websocket_protocol import Socket
 
 SHUTDOWN_WITHIN = 5
@@ -26,14 +26,11 @@ def main() -> None:
         app,
         app.state.gateway.drain,
         app.state.gateway.gone,
-        http=Listener,
+        http=partial(Listener, upgrades=app.state.handshakes),
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
-        ws=Handshake,
-        ws_max_size=FRAME_LIMIT,
-        ws_per_message_deflate=False,  # frames are encoded once for all connections, compression is by connection
-        ws_ping_interval=None,  # the protocol has pings of its own, which JavaScript can send
+        ws="none",  # the listener has connections taken over by sockets of our own
         timeout_graceful_shutdown=SHUTDOWN_WITHIN,
     )
 

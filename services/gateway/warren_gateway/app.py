@@ -25,7 +25,7 @@ from warren_gateway.http import errors as problems
 from warren_gateway.http.bodies import body_limit
 from warren_gateway.http.middleware import QUERY_FIELDS, BodyLimit, CloseOnDrain, HeadLimit, SecurityHeaders
 from warren_gateway.http.origins import Cors, RefusedOrigins
-from warren_gateway.http.rate_limits import Preflights, RateLimitMiddleware, RefusalDelay
+from warren_gateway.http.rate_limits import HandshakeLimits, Preflights, RateLimitMiddleware, RefusalDelay
 from warren_gateway.rooms.default_room import default_room
 from warren_gateway.routes import direct_rooms as direct
 from warren_gateway.routes import messages as http
@@ -34,6 +34,7 @@ from warren_gateway.routes import static as files
 from warren_gateway.transports import polling as poll
 from warren_gateway.transports import sse
 from warren_gateway.transports import websocket as ws
+from warren_gateway.transports.websocket_handshake import Handshakes
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(poll.router)
     app.include_router(files.router)
     problems.install(app)
-    _add_middleware(app, gateway)
+    refused_origins = RefusedOrigins(settings.origins)
+    _add_middleware(app, gateway, refused_origins)
+    app.state.handshakes = _handshakes(gateway, refused_origins)
     return app
 
 
@@ -108,8 +111,8 @@ async def _until(checks: Checks) -> None:
 
 
 def _untraced(scope: MutableMapping[str, Any]) -> bool:
-    """Whether a request is no part of a trace: connections that last, each of whose commands is one; and probes."""
-    return scope["type"] == "websocket" or scope["path"] in UNTRACED
+    """Whether a request is no part of a trace: those that last, each of whose commands is one; and probes."""
+    return scope["path"] in UNTRACED
 
 
 def _warm(app: FastAPI) -> None:
@@ -132,20 +135,17 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _add_middleware(app: FastAPI, gateway: AppContext) -> None:
+def _handshakes(gateway: AppContext, refused_origins: RefusedOrigins) -> Handshakes:
+    limits = HandshakeLimits(gateway.addresses, gateway.settings.allowed_origins, refused_origins)
+    return Handshakes(limits, gateway.coalescer, ws.serving(gateway), gateway.settings.trusted_proxies)
+
+
+def _add_middleware(app: FastAPI, gateway: AppContext, refused_origins: RefusedOrigins) -> None:
     """Add what every request passes, innermost first. CORS is around the refusals, so that pages can read them."""
     origins = gateway.settings.allowed_origins
-    refused_origins = RefusedOrigins(gateway.settings.origins)
     app.add_middleware(BodyLimit, limit=body_limit)
     addresses, refuse = gateway.addresses, RefusalDelay()
-    app.add_middleware(
-        RateLimitMiddleware,
-        addresses=addresses,
-        auth=gateway.auth,
-        origins=origins,
-        refused_origins=refused_origins,
-        refuse=refuse,
-    )
+    app.add_middleware(RateLimitMiddleware, addresses=addresses, auth=gateway.auth, refuse=refuse)
     app.add_middleware(Cors, origins=origins, refused_origins=refused_origins)
     app.add_middleware(Preflights, addresses=addresses, refuse=refuse)
     app.add_middleware(HeadLimit, fields=gateway.settings.rooms_per_connection + QUERY_FIELDS)

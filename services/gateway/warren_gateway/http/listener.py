@@ -5,9 +5,12 @@ And what answers that take long need: a way to be rid of a peer that does not re
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_LIMIT = 16 * 1024
@@ -57,8 +60,19 @@ class Deadline:
         self._handle = self._loop.call_soon(self._end)  # … and this when it has
 
 
+TakeOver = Callable[[asyncio.Transport, set[Any], bytes], None]
+"""Takes a connection over, given its transport, the set of protocols that are told when the server stops, and what has
+come behind the request's head."""
+Upgrades = Callable[[Scope], TakeOver | None]
+"""Returns what takes a request's connection over, which is called in the same turn of the loop; None if it is a request
+like any other. The scope has no path yet, but the request's target as `raw_path`."""
+
+
 class Listener(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, with a bound on what comes before it is a request."""
+    """Uvicorn's HTTP protocol, with a bound on what comes before it is a request.
+
+    `upgrades`: who takes connections over from it. ASGI hears nothing of those.
+    """
 
     _silent: ClassVar[dict["Listener", None]] = {}
     """In the order they came."""
@@ -70,6 +84,14 @@ class Listener(HttpToolsProtocol):
     _deadline: Deadline | None = None
     """Of the head, or of the body."""
     _serving: RequestResponseCycle | None = None
+    _take_over: TakeOver | None = None
+    """Set when the connection is about to be taken over."""
+    _head_end: int | None = None
+    """Where the request's head ended whose connection is to be taken over now, in the piece that was read last."""
+
+    def __init__(self, *args: Any, upgrades: Upgrades, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._upgrades = upgrades
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head.
@@ -103,6 +125,9 @@ class Listener(HttpToolsProtocol):
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
+        if self._take_over is not None and self._head_end is not None:
+            self._hand_over(self._take_over, data[self._head_end :])
+            return
         if self._in_head and self._head > HEAD_LIMIT and not self.transport.is_closing():
             self.transport.write(_REFUSAL)
             self.transport.close()
@@ -125,9 +150,11 @@ class Listener(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """End the head."""
-        self._in_head, self._in_body = False, not self.parser.should_upgrade()
+        self._in_head = False
         self._silent.pop(self, None)
         self._is_done()
+        self._take_over = self._upgrades(cast(Scope, self.scope)) if self._is_upgrade() else None
+        self._in_body = self._take_over is None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -144,6 +171,12 @@ class Listener(HttpToolsProtocol):
         self._is_done()
         if self._pieces <= PIECES:
             super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Take note of where the head ends: that is said by what uvicorn has caught from the parser."""
+        caught = sys.exception()
+        if isinstance(caught, httptools.HttpParserUpgrade):
+            self._head_end = caught.args[0]
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what was kept for as long as it may be, unless the next request has come."""
@@ -167,6 +200,24 @@ class Listener(HttpToolsProtocol):
     def abort(self) -> None:
         """Close the connection, whether the peer has read what was written or not."""
         self.transport.abort()
+
+    def _is_upgrade(self) -> bool:
+        """Whether another protocol is asked for, by a request without a body and when no answer is under way."""
+        if not self.parser.should_upgrade() or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        self.scope["raw_path"] = self.url
+        return self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+
+    def _hand_over(self, take_over: TakeOver, early: bytes) -> None:
+        self.connections.discard(self)
+        self.scope = self.parser = None  # type: ignore[assignment]  # they refer to this, which would stay
+        take_over(self.transport, self.connections, early)
+
+    def _should_upgrade(self) -> bool:
+        return self._take_over is not None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: it was answered like any other request."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._serving = cycle

@@ -96,8 +96,8 @@ class HeadLimit:
         self._fields = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request or WebSocket."""
-        if scope["type"] not in ("http", "websocket"):
+        """Handle one request."""
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif len(scope["headers"]) > HEADERS:
             await problem_response(431, Code.INVALID, f"more than {HEADERS} headers")(scope, receive, send)

@@ -1,13 +1,13 @@
 """Refuses before routing, where it costs least: addresses that ask too much, and pages that may not connect.
 
-Pure ASGI, with the answers made beforehand. The limits of people and connections come later, where somebody is known.
+Requests pass the middleware; handshakes are asked about by the listener, before there is an ASGI request. The answers
+are made beforehand. The limits of people and connections come later, where somebody is known.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from warren.contract.codes import Code
@@ -44,13 +44,14 @@ class Refusal:
             (b"content-length", str(len(self._body)).encode()),
         ]
 
-    async def __call__(self, scope: Scope, send: Send, wait: float | None = None) -> None:
-        """Answer a request, or a handshake in place of the upgrade."""
+    async def __call__(self, send: Send, wait: float | None = None) -> None:
+        """Answer a request."""
         retry = [] if wait is None else [(b"retry-after", str(seconds(wait)).encode())]
-        kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-        start: Message = {"type": f"{kind}.start", "status": self._status, "headers": [*self._headers, *retry]}
+        start: Message = {
+            "type": "http.response.start", "status": self._status, "headers": [*self._headers, *retry]
+        }  # fmt: skip
         await send(start)
-        await send({"type": f"{kind}.body", "body": self._body})
+        await send({"type": "http.response.body", "body": self._body})
 
 
 REQUESTS = Refusal("requests", 429, Code.TOO_MANY, "too many requests from this address")
@@ -62,26 +63,37 @@ OVER_LIMIT_WAIT = 30.0
 """Seconds after which an address with too many open connections may try again."""
 
 
-PLACE = "warren.place"
-"""Where the ASGI scope of a handshake carries its place, under `extensions`."""
+Refused = tuple[Refusal, float | None]
+"""Why something is refused, and the seconds after which it may be tried again, if that helps."""
+REFUSED = "warren.refused"
+"""Where the ASGI scope of a handshake that is refused carries this, under `extensions`."""
 
 
-class Place:
-    """A place among the connections of an address, which whoever is let in may keep beyond the request."""
+class HandshakeLimits:
+    """Lets WebSockets through, within the limits of their address, if their pages may connect."""
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave = leave
-        self._kept = False
+    def __init__(self, addresses: AddressLimits, origins: Collection[str], refused_origins: RefusedOrigins) -> None:
+        self._limits = addresses
+        self._origins = None if "*" in origins else frozenset(origin.encode() for origin in origins)
+        self._refused_origins = refused_origins
 
-    def keep(self) -> Callable[[], None]:
-        """Keep it, and return what gives it back."""
-        self._kept = True
-        return self._leave
+    def enter(self, address: str, origin: bytes | None) -> Refused | None:
+        """Take a place among the address's connections, or return why there is none.
 
-    def done(self) -> None:
-        """Give it back, unless it was kept."""
-        if not self._kept:
-            self._leave()
+        `origin`: None from what is not a browser.
+        """
+        if wait := self._limits.connects.take(address, time.monotonic()):
+            return CONNECTS, wait
+        if origin is not None and self._origins is not None and origin not in self._origins:
+            self._refused_origins.refused(origin.decode("latin-1"))
+            return ORIGIN, None
+        if not self._limits.connections.enter(address):
+            return CONNECTIONS, OVER_LIMIT_WAIT
+        return None
+
+    def leave(self, address: str) -> None:
+        """Give the place back."""
+        self._limits.connections.leave(address)
 
 
 class RefusalDelay:
@@ -94,7 +106,7 @@ class RefusalDelay:
         """Refuse this. `wait`: the seconds after which it may be tried again."""
         metrics.REFUSED.labels(refusal.reason).inc()  # also those who will not wait for their answer
         if self._delayed >= DELAYED or await self._is_awaited(receive):
-            await refusal(scope, send, wait)
+            await refusal(send, wait)
 
     async def _is_awaited(self, receive: Receive) -> bool:
         """Hold the answer back; False if nobody waits for it any more."""
@@ -122,7 +134,7 @@ class Preflights:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request or WebSocket."""
+        """Handle one request."""
         if scope["type"] == "http" and is_preflight(scope):
             wait = self._limits.requests.take(address_of(scope), time.monotonic())
             if wait:
@@ -132,27 +144,22 @@ class Preflights:
 
 
 class RateLimitMiddleware:
-    """Lets requests and handshakes through to the app, within the limits of their address."""
+    """Lets requests through to the app, within the limits of their address."""
 
-    def __init__(
-        self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, origins: Collection[str],
-        refused_origins: RefusedOrigins, refuse: RefusalDelay,
-    ) -> None:  # fmt: skip
+    def __init__(self, app: ASGIApp, addresses: AddressLimits, auth: Authenticator, refuse: RefusalDelay) -> None:
         self._app = app
-        self._refused_origins = refused_origins
         self._limits = addresses
         self._auth = auth
         self._refuse = refuse
-        self._origins = None if "*" in origins else frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request or WebSocket."""
-        if scope["type"] == "http" and scope["path"] not in EXEMPT:
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
+        elif (refused := scope.get("extensions", {}).get(REFUSED)) is not None:
+            await self._refuse_handshake(refused, scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         address, now = address_of(scope), time.monotonic()
@@ -175,12 +182,10 @@ class RateLimitMiddleware:
         if not self._limits.connections.enter(address):
             await self._refuse(CONNECTIONS, scope, receive, send, OVER_LIMIT_WAIT)
             return
-        place = Place(partial(self._limits.connections.leave, address))
-        scope.setdefault("extensions", {})[PLACE] = place
         try:
             await self._app(scope, receive, send)
         finally:
-            place.done()
+            self._limits.connections.leave(address)
 
     def _unknown(self, authorization: bytes | None) -> bool:
         """Whether there is a token, and none that is known to be good."""
@@ -188,17 +193,12 @@ class RateLimitMiddleware:
             return False
         return self._auth.known(authorization.decode("latin-1").partition(" ")[2].strip()) is None
 
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wait = self._limits.connects.take(address_of(scope), time.monotonic())
-        if wait:
-            await self._refuse(CONNECTS, scope, receive, send, wait)
-            return
-        origin = _header(scope, b"origin")  # what is not a browser sends none
-        if origin is not None and self._origins is not None and origin not in self._origins:
-            self._refused_origins.refused(origin.decode("latin-1"))
-            await ORIGIN(scope, send)
-            return
-        await self._connect(scope, receive, send)
+    async def _refuse_handshake(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal, wait = refused
+        if wait is None:
+            await refusal(send)
+        else:
+            await self._refuse(refusal, scope, receive, send, wait)
 
 
 def is_preflight(scope: Scope) -> bool:

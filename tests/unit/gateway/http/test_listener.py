@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import warren_gateway.http.listener as listener_module
@@ -12,13 +12,9 @@ from harness.raw_clients import CLOSE, CONTINUATION, PING, RawClient, frame, raw
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
 from warren.rates import Rate
-from warren_gateway.delivery.coalescing import WriteCoalescer
 from warren_gateway.http.listener import EXTENSION, HEADERS, PIECES, Listener
 from warren_gateway.transports import websocket_handshake
-from warren_gateway.transports.websocket_handshake import EXTENSION as HANDSHAKE
-from warren_gateway.transports.websocket_handshake import Handshake
 from warren_gateway.transports.websocket_protocol import Socket
 
 PONG = 0xA
@@ -33,27 +29,18 @@ class App:
         self.ended = asyncio.Event()
         self.bodies: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.messages = 0
-        self.accepts = asyncio.Event()
-        self.accepts.set()
         self.asked = asyncio.Event()
         self.listener: Listener | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._websocket(WebSocket(scope, receive, send))
-        else:
-            await self._http(Request(scope, receive), scope, receive, send)
+        await self._http(Request(scope, receive), scope, receive, send)
 
-    async def _websocket(self, websocket: WebSocket) -> None:
-        await self.accepts.wait()
-        try:
-            await websocket.accept()
-        except WebSocketDisconnect:
-            return
-        handshake: Handshake = websocket.scope["extensions"][HANDSHAKE]
-        if (handed_over := handshake.hand_over(WriteCoalescer())) is not None:
-            socket, early = handed_over
-            socket.serve(self, self.ended.set, early)
+    def serve(self, socket: Socket, address: str, ended: Callable[[], None], early: bytes) -> None:
+        def over() -> None:
+            ended()
+            self.ended.set()
+
+        socket.serve(self, over, early)
 
     def receive(self, data: str | None) -> None:
         self.messages += 1
@@ -76,7 +63,7 @@ def app() -> App:
 
 @pytest.fixture
 async def gateway(app: App) -> AsyncIterator[str]:
-    async with served(app) as url:
+    async with served(app, app.serve) as url:
         yield url
 
 
@@ -148,24 +135,6 @@ async def test_frames_of_all_kinds_are_taken_from_one_bucket(
     assert app.messages <= 5
 
 
-async def test_who_floods_before_the_handshake_is_answered_is_dropped(app: App, gateway: str) -> None:
-    app.accepts.clear()
-    async with request(gateway, handshake()) as (reader, writer), asyncio.timeout(WITHIN):
-        with suppress(OSError):
-            while not reader.at_eof():  # what comes with the handshake is not looked at
-                writer.write(frame(b"", PING) * 1_000)
-                await writer.drain()
-                await asyncio.sleep(0)
-    app.accepts.set()
-
-
-def handshake() -> bytes:
-    return (
-        b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-
-
 async def test_a_close_is_found_behind_little_and_not_behind_a_flood(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a peer had sent before it heard of the end is looked through for its answer, up to a bound on frames."""
     monkeypatch.setattr(Socket, "frames_rate", Rate(0.001, 2))
@@ -177,7 +146,7 @@ async def test_a_close_is_found_behind_little_and_not_behind_a_flood(app: App, m
             super().connection_lost(exc)
 
     monkeypatch.setattr(websocket_handshake, "Socket", Watched)
-    async with served(app) as gateway:
+    async with served(app, app.serve) as gateway:
         for pings, ends in ((100, True), (10_000, False)):
             async with connected(gateway) as client:
                 await client.push(frame(b"", PING) * 3)

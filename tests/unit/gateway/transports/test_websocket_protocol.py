@@ -9,20 +9,18 @@ import pytest
 from harness.in_process_gateway import served
 from harness.raw_clients import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_connect, raw_open
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 from warren.contract.codes import Close
 from warren.contract.frames import Left
 from warren_gateway.delivery.batch import Frame
 from warren_gateway.delivery.coalescing import WriteCoalescer
 from warren_gateway.transports import websocket_protocol
-from warren_gateway.transports.websocket_handshake import EXTENSION, Handshake
 from warren_gateway.transports.websocket_protocol import GATHER_BYTES, Socket
 
 PONG = 0xA
 WITHIN = 30.0
 """Seconds; a bound, not an expectation."""
 HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
@@ -54,23 +52,15 @@ class App:
         self.heard: list[str | None] = []
         self.ended = 0
         self.over = asyncio.Event()
-        self.accepts = asyncio.Event()
-        self.accepts.set()
-        self.begun: asyncio.Queue[Handshake] = asyncio.Queue()
         self.served: asyncio.Queue[Socket] = asyncio.Queue()
         self.transport: CountingTransport | None = None
         self.answers: Callable[[str | None], None] = lambda _: None
         self.holds: Callable[[str | None], asyncio.Task[None] | None] = lambda _: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        websocket = WebSocket(scope, receive, send)
-        handshake: Handshake = scope["extensions"][EXTENSION]
-        self.begun.put_nowait(handshake)
-        await self.accepts.wait()
-        await websocket.accept()
-        if (handed_over := handshake.hand_over(WriteCoalescer())) is None:
-            return
-        socket, early = handed_over
+        raise AssertionError("a request, where there is to be none")
+
+    def serve(self, socket: Socket, address: str, ended: Callable[[], None], early: bytes) -> None:
         socket.transport = self.transport = CountingTransport(socket.transport)
         self.served.put_nowait(socket)
         socket.serve(self, self._end, early)
@@ -92,7 +82,7 @@ async def app() -> App:
 
 @pytest.fixture
 async def gateway(app: App) -> AsyncIterator[str]:
-    async with served(app) as url:
+    async with served(app, app.serve) as url:
         yield url
 
 
@@ -282,15 +272,9 @@ async def test_what_comes_behind_a_token_waits_for_it_and_no_more_is_read(app: A
         assert await flooding
 
 
-async def test_what_comes_before_the_handshake_is_answered_is_taken_first(app: App, gateway: str) -> None:
-    app.accepts.clear()
+async def test_what_comes_behind_the_handshake_in_one_piece_is_taken_first(app: App, gateway: str) -> None:
     reader, writer = await raw_open(gateway)
-    writer.write(HANDSHAKE)
-    await writer.drain()
-    handshake = await app.begun.get()
-    writer.write(frame(b"hello") + frame(b"join")[:3])
-    await until(lambda: len(handshake._early) > 0)
-    app.accepts.set()
+    writer.write(HANDSHAKE + frame(b"hello") + frame(b"join")[:3])
     await app.served.get()
     writer.write(frame(b"join")[3:])
     await until(lambda: len(app.heard) == 2)
