@@ -109,6 +109,14 @@ class FrameReader:
             raise FrameError(PROTOCOL_ERROR, "a fragment out of place")
 
 
+def text_of(payload: bytes) -> str:
+    """Return what a text message says. Raises FrameError."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(NOT_UTF8, "not UTF-8") from error
+
+
 def check_close(payload: bytes) -> None:
     """Raise FrameError unless this is what a close frame may say."""
     try:

@@ -13,8 +13,9 @@ from warren.contract.codes import Close
 from warren.contract.frames import Left
 from warren_gateway.delivery.batch import Frame
 from warren_gateway.delivery.coalescing import WriteCoalescer
-from warren_gateway.transports import websocket_protocol
-from warren_gateway.transports.websocket_protocol import GATHER_BYTES, Socket
+from warren_gateway.transports import websocket_messages
+from warren_gateway.transports.websocket_protocol import Socket
+from warren_gateway.transports.websocket_writer import GATHER_BYTES
 
 PONG = 0xA
 WITHIN = 30.0
@@ -294,7 +295,7 @@ async def test_a_message_in_pieces_is_one_and_of_one_kind(app: App, gateway: str
 
 
 async def test_so_many_pieces_are_too_many(app: App, gateway: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_protocol, "FRAGMENTS", 10)
+    monkeypatch.setattr(websocket_messages, "FRAGMENTS", 10)
     async with connected(app, gateway) as (client, _, _):
         await client.push(frame(b"", fin=False) + frame(b"", CONTINUATION, fin=False) * 9 + frame(b"", CONTINUATION))
         await client.push(frame(b"", fin=False) + frame(b"", CONTINUATION, fin=False) * 10)
