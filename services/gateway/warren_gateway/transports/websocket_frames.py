@@ -128,8 +128,9 @@ def check_close(payload: bytes) -> None:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """Return a close frame; `reason` has at most 123 bytes."""
-    return frame(CLOSE, code.to_bytes(2) + reason.encode())
+    """Return a close frame, with as much of the reason as it holds."""
+    said = reason.encode()[: _CONTROL_LENGTH - 2].decode(errors="ignore")  # no part of a character
+    return frame(CLOSE, code.to_bytes(2) + said.encode())
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

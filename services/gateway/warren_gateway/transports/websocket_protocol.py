@@ -25,6 +25,8 @@ ON_THE_WAY = 64 * 1024
 FRAME_PRICE = 32
 """… and for how many of them each frame counts besides: there could be thousands of empty ones. A burst of small frames
 that a client may still have sent has to fit, or it never hears why it ended."""
+LINGER_BYTES = 4 * 1024 * 1024
+"""What is read after that and means nothing: a peer that is still sending reads why it ended when it has sent."""
 
 
 class Receiver(Protocol):
@@ -74,6 +76,7 @@ class Socket(SocketWriter):
     def data_received(self, data: bytes) -> None:
         """Take what has come; while something is waited for it is kept, and no more is read."""
         if self._is_deaf:
+            self._linger(len(data))
             return
         self._reader.feed(data)
         if self._waited_for is None:
@@ -81,6 +84,10 @@ class Socket(SocketWriter):
         elif not self._reading_paused:
             self._reading_paused = True
             self.transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """End: the transport closes itself, as soon as the peer has read what waits for it."""
+        self._expect_the_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
@@ -111,8 +118,7 @@ class Socket(SocketWriter):
             case ws.BINARY:
                 self._receive(None)
             case ws.CLOSE:
-                ws.check_close(payload)
-                self._close(ws.frame(ws.CLOSE, payload))
+                self._answer_close(payload)
             case _:
                 if self._may_go_on() and opcode == ws.PING:
                     self.write(ws.frame(ws.PONG, payload))
@@ -123,9 +129,11 @@ class Socket(SocketWriter):
             self._waited_for = task
             task.add_done_callback(self._go_on)
 
-    def _go_on(self, _: "asyncio.Task[None]") -> None:
+    def _go_on(self, waited_for: "asyncio.Task[None]") -> None:
         """Take up what has come meanwhile."""
         self._waited_for = None
+        if waited_for.cancelled():  # and nobody knows whose the rest is
+            self.end(Close.FAILED, "something went wrong here")
         self._read()
         if self._waited_for is None:
             self._resume_reading()
@@ -180,25 +188,34 @@ class Socket(SocketWriter):
         if not self.transport.is_closing():
             self.transport.write_eof()
 
+    def _linger(self, size: int) -> None:
+        """Pass over so many bytes: to close with anything unread resets the connection under the peer's last words."""
+        self._on_the_way -= size
+        if self._on_the_way < -LINGER_BYTES:
+            self.transport.abort()
+
     def _fail(self, error: ws.FrameError) -> None:
         """End because the peer breaks the protocol: nothing that it says can be understood from here on."""
-        self._reader.clear()
-        if self.closing:
-            self._ignore()
-        else:
-            metrics.CLOSED.labels(error.code).inc()
-            self._close(ws.close_frame(error.code, error.reason))
-
-    def _close(self, frame: bytes) -> None:
-        """Say the last frame, and close without an answer: there is none to come."""
         if not self.gone:
-            self._say_last(frame)
-            self.transport.close()
+            metrics.CLOSED.labels(error.code).inc()
+            self._say_last(ws.close_frame(error.code, error.reason))
+        self._ignore()
+
+    def _answer_close(self, payload: bytes) -> None:
+        """Close as the peer does, which says nothing more."""
+        ws.check_close(payload)
+        self._say_last(ws.frame(ws.CLOSE, payload))
+        self.transport.close()
 
     def _say_last(self, frame: bytes) -> None:
         self.write_last(frame)
-        # A peer that leaves its buffer full is not waited for without end.
-        self._close_timer = asyncio.get_running_loop().call_later(CLOSE_GRACE, self.transport.abort)
+        self._expect_the_end()
+
+    def _expect_the_end(self) -> None:
+        """Wait for the peer no longer than this: it may leave its buffer full, or never answer."""
+        self.stop_writing()
+        if self._close_timer is None:
+            self._close_timer = asyncio.get_running_loop().call_later(CLOSE_GRACE, self.transport.abort)
         self._over()
 
     def _over(self) -> None:

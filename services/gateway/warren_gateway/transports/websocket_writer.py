@@ -11,6 +11,7 @@ from typing import Any
 
 from warren.contract.codes import Close
 from warren.contract.frames import ServerFrame
+from warren.supervise import failed
 
 from warren_gateway import metrics
 from warren_gateway.delivery.batch import Frame
@@ -84,17 +85,19 @@ class SocketWriter(asyncio.Protocol):
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write what was gathered. Never raises: whoever calls has others to see to."""
         if self._gathered is None:
             return
         gathered, self._gathered, self._gathered_bytes = self._gathered, None, 0
-        if not self.transport.is_closing():
+        try:
             self.transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+        except Exception as error:
+            failed("connection", error)
+            self.transport.abort()  # nobody knows what the peer has
 
     def write_last(self, frame: bytes) -> None:
-        """Write this behind what was gathered, in one write; nothing follows it."""
+        """Write this behind what was gathered, in one write; `stop_writing` is to follow."""
         self.transport.write(b"".join((*(self._gathered or ()), frame)))
-        self.stop_writing()
 
     def stop_writing(self) -> None:
         """Write nothing more, and let go of what was gathered."""

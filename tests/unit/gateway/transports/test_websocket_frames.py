@@ -200,3 +200,12 @@ def test_what_is_written_is_what_the_library_writes(length: int) -> None:
     payload = b"x" * length
     assert ws.frame(ws.TEXT, payload) == Frame(ws.TEXT, payload).serialize(mask=False)  # type: ignore[arg-type]
     assert ws.close_frame(4_001, "going") == ws.frame(ws.CLOSE, b"\x0f\xa1going")
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 123, "x" * 124, "é" * 62, "é" * 100])
+def test_a_close_is_one_however_long_its_reason(reason: str) -> None:
+    written = ws.close_frame(4_503, reason)
+    assert written[0] == 0x80 | CLOSE
+    assert written[1] == len(written) - 2 <= 125
+    ws.check_close(written[2:])
+    assert reason.startswith(written[4:].decode())

@@ -13,8 +13,8 @@ from warren.contract.codes import Close
 from warren.contract.frames import Left
 from warren_gateway.delivery.batch import Frame
 from warren_gateway.delivery.coalescing import WriteCoalescer
-from warren_gateway.transports import websocket_messages
-from warren_gateway.transports.websocket_protocol import Socket
+from warren_gateway.transports import websocket_messages, websocket_protocol
+from warren_gateway.transports.websocket_protocol import LINGER_BYTES, Socket
 from warren_gateway.transports.websocket_writer import GATHER_BYTES
 
 PONG = 0xA
@@ -301,3 +301,60 @@ async def test_so_many_pieces_are_too_many(app: App, gateway: str, monkeypatch: 
         await client.push(frame(b"", fin=False) + frame(b"", CONTINUATION, fin=False) * 10)
         assert (await client.read_frame())[1][:2] == int(Close.BAD_FRAME).to_bytes(2)
         assert app.heard == [""]
+
+
+async def test_what_comes_behind_a_token_that_nobody_verified_is_not_taken(app: App, gateway: str) -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    app.holds = lambda said: asyncio.create_task(cancelled()) if said == "token" else None
+    async with connected(app, gateway) as (client, _, _):
+        await client.push(frame(b"token") + frame(b"1"))
+        assert await client.close_code() == Close.FAILED
+        assert app.heard == ["token"]
+
+
+async def test_who_is_still_sending_hears_why_it_ends(app: App, gateway: str) -> None:
+    """A connection that is closed with something unread is reset, and the peer's writing fails before it reads."""
+    async with connected(app, gateway) as (client, _, _):
+        assert await client.push(frame(b"x" * (LINGER_BYTES // 2)))
+        assert await client.close_code() == 1009
+        assert await client.reader.read() == b""
+
+
+async def test_who_sends_on_for_ever_after_the_end_is_cut(
+    app: App, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_protocol, "CLOSE_GRACE", 1_000.0)
+    async with connected(app, gateway) as (client, _, _):
+        while await client.push(frame(b"", PING) * 1_000):
+            pass
+
+
+async def test_a_peer_that_ends_without_reading_is_let_go(
+    app: App, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits in its buffer holds a transport open that is closing, for as long as the peer is there."""
+    monkeypatch.setattr(websocket_protocol, "CLOSE_GRACE", 0.1)
+    async with connected(app, gateway) as (client, socket, _):
+        client.stop_reading()
+        while socket._writable is None:
+            socket.broadcast(text(b"x" * 60_000))
+            await turn()
+        client.writer.write_eof()
+        await app.over.wait()
+        await until(lambda: socket not in socket._open_sockets)
+
+
+async def test_a_transport_that_fails_costs_its_own_connection_alone(app: App, gateway: str) -> None:
+    def fail(_: bytes) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    coalescer = WriteCoalescer()
+    async with connected(app, gateway) as one, connected(app, gateway) as other:
+        for _, socket, _ in (one, other):
+            socket._coalescer = coalescer
+            socket.broadcast(text(b"x"))
+        one[2].write = fail  # type: ignore[assignment, method-assign]
+        assert await other[0].read_frame() == (TEXT, b"x")
+        assert await one[0].close_code() is None
