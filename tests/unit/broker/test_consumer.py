@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from aio_pika.abc import AbstractChannel as PikaChannel
 from aiormq.abc import AbstractChannel
-from warren.broker.consumer import Acks, close
+from warren.broker.consumer import ACK_TOGETHER, ACK_WITHIN, Acks, close
 
 
 class Congested:
@@ -37,16 +37,41 @@ class Congested:
 async def test_one_at_a_time_and_each_delivery_once() -> None:
     channel = Congested()
     acks = Acks(cast(AbstractChannel, channel))
-    for tag in range(1, 6):
+    for tag in range(1, ACK_TOGETHER + 1):
         acks.through(tag)
     await channel.flow()
-    assert channel.acked[-1] == 5
-    acks.through(6)
+    assert channel.acked == [ACK_TOGETHER]
+    acks.through(2 * ACK_TOGETHER)
     await asyncio.sleep(0)
-    acks.through(9)
-    acks.through(8)
+    acks.through(2 * ACK_TOGETHER + 3)
+    acks.through(2 * ACK_TOGETHER + 2)
     await channel.flow()
-    assert channel.acked[-1] == 9
+    assert channel.acked[1:] == [2 * ACK_TOGETHER, 2 * ACK_TOGETHER + 3]
+
+
+async def test_few_wait_for_more_or_for_a_moment() -> None:
+    channel = Congested()
+    acks = Acks(cast(AbstractChannel, channel))
+    for tag in range(1, ACK_TOGETHER):
+        acks.through(tag)
+    await channel.flow()
+    assert channel.acked == []
+    while not channel.acked:
+        await asyncio.sleep(ACK_WITHIN / 10)
+        await channel.flow()
+    assert channel.acked == [ACK_TOGETHER - 1]
+
+
+async def test_what_is_due_is_acknowledged_before_the_channel_is_closed() -> None:
+    channel = Congested()
+    acks = Acks(cast(AbstractChannel, channel))
+    acks.through(1)
+    flushed = asyncio.create_task(acks.flush())
+    await channel.flow()
+    await flushed
+    assert channel.acked == [1]
+    await acks.flush()  # nothing is due
+    assert channel.acked == [1]
 
 
 async def test_a_closed_channel_is_left_alone() -> None:

@@ -28,6 +28,13 @@ OWN_QUEUE_BYTES = 64 * 1024 * 1024
 CHECK_EVERY = 2.0
 """Seconds between looks at whether a queue of one's own is still there."""
 
+ACK_TOGETHER = 8
+"""Deliveries that are acknowledged at once, as one: half the smallest prefetch of those that acknowledge so."""
+ACK_WITHIN = 0.1
+"""Seconds after which fewer are, too."""
+FLUSH_WITHIN = 1.0
+"""Seconds for what is due to be said before a channel is closed; without that it is delivered again."""
+
 ENDED = "a consumer was ended by the broker"
 Sink = Callable[[DeliveredMessage], None]
 
@@ -159,19 +166,36 @@ async def consume(
 class Acks:
     """Acknowledges a channel's deliveries in order, for those who cannot wait for the socket.
 
-    One at a time: of two that wait for the socket, the later may get through first, and the broker closes a channel on
-    which a delivery is acknowledged that already is.
+    One acknowledgement at a time: of two that wait for the socket, the later may get through first, and the broker
+    closes a channel on which a delivery is acknowledged that already is. One for several deliveries: to a quorum queue
+    each is a command of its log, as costly as a message.
     """
 
     def __init__(self, channel: AbstractChannel) -> None:
         self.channel = channel
         self._due = 0
         self._done = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def through(self, tag: int) -> None:
         """Acknowledge every delivery up to `tag`, soon; what is lost with the channel is delivered again."""
         self._due = max(self._due, tag)
+        if self._due - self._done >= ACK_TOGETHER:
+            self._start()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(ACK_WITHIN, self._start)
+
+    async def flush(self) -> None:
+        """Acknowledge what is due now; for whoever is about to close the channel."""
+        self._start()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=FLUSH_WITHIN)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._acknowledge())
 

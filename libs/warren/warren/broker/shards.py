@@ -131,5 +131,6 @@ class Shards:
             opened.set()
             await lease.over(channel.closed())
         finally:
+            await lease.acks.flush()
             # Closing, not cancelling the consumer: the unacked deliveries go back before the next one starts.
             await close(channel)
