@@ -1,8 +1,10 @@
 """Commands come in, AMQP messages go out to the writer's shards: many in one whenever they are there already.
 
-A command whose route is idle goes at once. While a message is unanswered, what comes gathers and goes together as soon
-as the answer is there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up
-sooner, and a message costs the broker the same with fifty commands in it as with one.
+While nothing is unanswered, a command goes at once. While something is, what comes gathers and goes together as soon as
+the answers are there (Nagle's algorithm, with the writer's answer as acknowledgement): the writer would not take it up
+sooner, and a message costs the broker the same with fifty commands in it as with one. A route waits for its own answers
+for as long as that keeps its commands in order, and for those of all routes for a moment only: a writer commits what it
+has of all its shards together, so commands of many rooms that come a little apart had better come together, too.
 """
 
 import asyncio
@@ -35,6 +37,8 @@ PENDING_LIMIT = 20_000
 GATHER_WITHIN = 0.2
 """Seconds after which the next message takes the same route even though the last is unanswered: the durable queue, not
 this process, is where commands wait out an absence of the writer."""
+ROUND_WITHIN = 0.01
+"""Seconds for which a command waits for the answers of other routes. By as much one shard's trouble holds up others."""
 MESSAGE_LIMIT = 40
 """Commands in one AMQP message."""
 MESSAGE_BYTES = 256 * 1024
@@ -96,6 +100,11 @@ class CommandClient:
         self._pending: dict[str, _Pending] = {}
         self._waiting: defaultdict[Route, list[_Pending]] = defaultdict(list)
         self._senders: dict[Route, asyncio.Task[None]] = {}
+        self._unanswered = 0
+        """Messages whose route waits for their answers."""
+        self._lull = asyncio.Event()
+        """Set while a message may go at once."""
+        self._lull.set()
         self.reply_to: str | None = None
         """The reply queue that answers come to; None while there is none."""
 
@@ -168,9 +177,33 @@ class CommandClient:
         """Publish what waits to take this route, one message at a time so that their order holds."""
         try:
             while self._waiting[route]:
-                await self._send_batch(route)
+                await self._begin_round()
+                try:
+                    await self._send_batch(route)
+                finally:
+                    self._end_round()
         finally:
             del self._senders[route]
+
+    async def _begin_round(self) -> None:
+        """Wait until all is answered, but not for long."""
+        if not self._lull.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ROUND_WITHIN):
+                    await self._lull.wait()
+        self._unanswered += 1
+        # Only then: what came in the same turn of the loop, or waited for the same answers, goes in the same round.
+        asyncio.get_running_loop().call_soon(self._update_lull)
+
+    def _end_round(self) -> None:
+        self._unanswered -= 1
+        self._update_lull()
+
+    def _update_lull(self) -> None:
+        if self._unanswered:
+            self._lull.clear()
+        else:
+            self._lull.set()
 
     async def _send_batch(self, route: Route) -> None:
         found = _first_of(self._waiting[route])

@@ -15,6 +15,9 @@ PREFETCH = 16
 """AMQP messages delivered and not yet acked, a shard: what bounds the writer's memory. A gateway has one or two
 unanswered at a time."""
 
+STILL_TURNS = 8
+"""Turns of the event loop without a delivery, after which none is on its way through aiormq."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -49,6 +52,17 @@ class DeliveryQueue:
                     return delivery
             self._filled.clear()
             await self._filled.wait()
+
+    async def settle(self, limit: int) -> None:
+        """Return when no more have come for some turns of the event loop, or so many wait.
+
+        What one read of the socket has brought, aiormq delivers bit by bit, turn by turn.
+        """
+        waiting, still = len(self._waiting), 0
+        while still < STILL_TURNS and waiting < limit:
+            await asyncio.sleep(0)
+            still = still + 1 if len(self._waiting) == waiting else 0
+            waiting = len(self._waiting)
 
     def take_now(self) -> Delivery | None:
         """Return the next live delivery if one waits."""

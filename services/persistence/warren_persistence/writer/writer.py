@@ -151,7 +151,9 @@ class Writer:
         self._cache.forget_shard(shard)
 
     async def _take(self) -> Batch:
-        batch = Batch([decode(await self._delivery_queue.take(), self._trust)])
+        first = await self._delivery_queue.take()
+        await self._delivery_queue.settle(BATCH_LIMIT)
+        batch = Batch([decode(first, self._trust)])
         size = len(batch.parts[0].commands)
         while size < BATCH_LIMIT and (delivery := self._delivery_queue.take_now()) is not None:
             batch.parts.append(decode(delivery, self._trust))
