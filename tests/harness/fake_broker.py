@@ -13,6 +13,8 @@ from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.common import FieldTable
 
+from harness.listening import stop_listening
+
 Fault = Literal["refuses", "closes", "resets", "is silent", "says garbage", "says what is no answer", "speaks HTTP"]
 HONEST = 10_000
 """Answers, which is for ever."""
@@ -65,7 +67,7 @@ class FakeBroker:
         try:
             yield self
         finally:
-            server.close()
+            await stop_listening(server)
             self._over = True
             for writer in tuple(self._writers):
                 writer.transport.abort()

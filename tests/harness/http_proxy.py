@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
+from harness.listening import stop_listening
+
 Kind = Literal["websocket", "sse", "polling", "request"]
 """What a connection is for; `request` is everything that is short."""
 HEAD_LIMIT = 64 * 1024
@@ -43,7 +45,7 @@ class HttpProxy:
         try:
             yield self
         finally:
-            server.close()
+            await stop_listening(server)
             self._flowing.set()
             self.cut()
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from harness.concurrency import run_concurrently
+from harness.listening import stop_listening
 
 PIECE = 64 * 1024
 
@@ -32,7 +33,7 @@ class TcpProxy:
         try:
             yield self
         finally:
-            server.close()
+            await stop_listening(server)
             self._over = True
             for task, writer in tuple(self._serving.items()):
                 task.cancel()

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from harness.listening import stop_listening
+
 TYPES = {"html": "text/html", "js": "text/javascript", "json": "application/json"}
 
 
@@ -23,7 +25,7 @@ class WebSite:
         try:
             yield self
         finally:
-            server.close()
+            await stop_listening(server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 from harness.concurrency import run_concurrently
 from harness.fake_broker import FakeBroker, Fault
+from harness.listening import stop_listening
 from warren.ops import mongo
 from warren.ops.mongo import StoreUnavailable
 from warren_gateway.auth import keys as jwks
@@ -75,8 +76,11 @@ async def answering(*pieces: bytes, last: bytes) -> AsyncIterator[str]:
             await writer.wait_closed()
         over.set_result(None)
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        await stop_listening(server)
         await run_concurrently(*ended)
 
 
@@ -90,11 +94,11 @@ async def test_a_gateway_that_answers_for_ever_delays_no_other() -> None:
         asyncio.timeout(WITHIN),
     ):
         peers = Peers([endless, in_its_head, troubled], 1, lambda: True)
-        open_dead_letters = asyncio.create_task(peers.run())
+        asking = asyncio.create_task(peers.run())
         while not peers.excused:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        open_dead_letters.cancel()
-        await asyncio.wait({open_dead_letters})
+        asking.cancel()
+        await asyncio.wait({asking})
 
 
 async def test_keys_that_are_none_leave_those_that_are_known() -> None:
