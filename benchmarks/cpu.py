@@ -1,5 +1,6 @@
 """CPU seconds of processes, from the operating system's own accounting."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ import psutil
 
 def cpu_seconds(pid: int) -> float:
     """Return user and system seconds of a process, without its children."""
+    if sys.platform == "linux":
+        return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3): in nanoseconds, and not in hundredths
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
