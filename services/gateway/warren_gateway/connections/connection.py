@@ -60,6 +60,7 @@ class Connection:
         registry: RoomRegistry, presence: PresenceClient, command_client: CommandClient,
     ) -> None:  # fmt: skip
         self.transport = transport
+        self._broadcast = transport.broadcast
         self._protocol = protocol
         protocol.handler = self
         self._address = address
@@ -164,10 +165,12 @@ class Connection:
         """Pass on that the subscription has to be asked for again."""
         self.send(error_frame("join", Code.UNAVAILABLE, NOT_NOW, room=room))
 
-    @_guarded
     def broadcast(self, batch: EventBatch) -> None:
         """Send events."""
-        self.transport.broadcast(batch)
+        try:  # guarded by hand: the wrapper would cost as much as all that is done here for each of a room's readers
+            self._broadcast(batch)
+        except Exception as error:
+            self.fail(error)
 
     @_guarded
     def broadcast_ephemeral(self, frame: Frame) -> None:

@@ -18,18 +18,18 @@ class WriteCoalescer:
 
     def __init__(self) -> None:
         self._gathering: list[Flushable] = []
-        self.frames = 0
-        """Frames of this turn, counted in one go: a counter takes a lock each time."""
+        self.further = 0
+        """Frames of this turn, but for the first of each; counted in one go: a counter takes a lock each time."""
 
     def add(self, one: Flushable) -> None:
-        """Flush this at the end of the turn."""
+        """Flush this at the end of the turn: its first frame is there."""
         if not self._gathering:
             asyncio.get_running_loop().call_soon(self._flush)
         self._gathering.append(one)
 
     def _flush(self) -> None:
         gathering, self._gathering = self._gathering, []
-        metrics.FRAMES_OUT.inc(self.frames)
-        self.frames = 0
+        metrics.FRAMES_OUT.inc(len(gathering) + self.further)
+        self.further = 0
         for one in gathering:
             one.flush()

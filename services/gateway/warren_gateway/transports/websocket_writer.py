@@ -67,28 +67,31 @@ class SocketWriter(asyncio.Protocol):
 
         An ack and its event are one system call then, which costs more than all else that is done to send them.
         """
-        if self.gone:
+        if self.closing:
             return
-        gathered = self._gathered_bytes + len(frame)
-        if self.transport.get_write_buffer_size() + gathered > self.outbox_bytes:
+        if self._writable is not None and self._is_too_much(frame):
             metrics.SLOW.inc()
             self.end(Close.SLOW_CONSUMER, "too slow in reading")
-            return
-        self._gathered_bytes = gathered
-        self._coalescer.frames += 1
-        if self._gathered is None:
-            self._gathered = [frame]
+        elif self._gathered is None:
+            self._gathered, self._gathered_bytes = [frame], len(frame)
             self._coalescer.add(self)
         else:
             self._gathered.append(frame)
-        if gathered > GATHER_BYTES:
-            self.flush()
+            self._gathered_bytes += len(frame)
+            self._coalescer.further += 1
+            if self._gathered_bytes > GATHER_BYTES:
+                self.flush()
+
+    def _is_too_much(self, frame: bytes) -> bool:
+        """Whether more than the bound would wait. Nobody need ask before the transport says that writing must pause."""
+        waiting: int = self.transport.get_write_buffer_size() + self._gathered_bytes
+        return waiting + len(frame) > self.outbox_bytes
 
     def flush(self) -> None:
         """Write what was gathered. Never raises: whoever calls has others to see to."""
-        if self._gathered is None:
-            return
         gathered, self._gathered, self._gathered_bytes = self._gathered, None, 0
+        if gathered is None:
+            return
         try:
             self.transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
         except Exception as error:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from harness.in_process_gateway import served
 from harness.raw_clients import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_connect, raw_open
+from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 from warren.contract.codes import Close
 from warren.contract.frames import Left
@@ -221,11 +222,43 @@ async def test_the_bound_is_judged_at_each_frame_also_within_a_turn(
     monkeypatch.setattr(Socket, "outbox_bytes", 3_000)
     async with connected(app, gateway) as (client, socket, transport):
         transport.waiting = 1_000
+        socket.pause_writing()
         for number in range(3):
             socket.broadcast(text(b"%d" % number * 990))
         assert socket.gone
         assert [len(payload) for payload in await read_texts(client, 2)] == [990, 990]
         assert (await client.read_frame())[1][:2] == int(Close.SLOW_CONSUMER).to_bytes(2)
+
+
+async def test_a_reader_who_stops_is_cut_at_the_bound_and_not_before(
+    app: App, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is looked at when the loop has said that writing must pause, which must be before the bound."""
+    monkeypatch.setattr(Socket, "outbox_bytes", 300_000)
+    async with connected(app, gateway) as (client, socket, transport):
+        client.stop_reading()
+        waiting = 0
+        while not socket.gone:
+            waiting = transport.get_write_buffer_size()
+            assert waiting <= Socket.outbox_bytes
+            socket.broadcast(text(b"x" * 10_000))
+            await turn()
+        assert waiting > Socket.outbox_bytes - 20_000
+        client.go_on_reading()
+        assert await client.close_code() == Close.SLOW_CONSUMER
+
+
+async def test_every_frame_counts_once_however_it_was_gathered(app: App, gateway: str) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("warren_frames_sent_total") or 0.0
+
+    async with connected(app, gateway) as one, connected(app, gateway) as other:
+        before = counted()
+        for number in (1, 2, 3):
+            for _, socket, _ in (one, other):
+                socket.broadcast(text(b"x" * (GATHER_BYTES // 2) * number))
+        await turn()
+        assert counted() == before + 6
 
 
 async def test_what_is_gathered_is_bounded(app: App, gateway: str) -> None:
