@@ -5,8 +5,11 @@ from typing import Any, cast
 from zlib import crc32
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from warren.broker.backoff import raise_if_cancelled
 from warren.broker.consumer import open_in_time
@@ -43,6 +46,8 @@ class Publisher:
         self._count = channels
         self._channels: list[Channel] = []
         self._login: str | None = None
+        self._waiting = 0
+        """Publishes that wait for something; who comes later does not overtake them."""
 
     async def serve(self, connection: AbstractConnection) -> None:
         """Publish on channels of this connection until one of them closes, then raise Unavailable."""
@@ -75,9 +80,35 @@ class Publisher:
         Unavailable.
         """
         with translated(), sending(exchange, key, properties) as traced:
+            described = Basic.Properties(user_id=self._login, **traced)
+            if not self._put(exchange, key, body, described):
+                await self._wait_and_publish(exchange, key, body, mandatory, described)
+
+    def _put(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> bool:
+        """Give a message to the connection's writer; False if there is something to wait for, if only its confirm.
+
+        What waits for nothing needs no timeout, lock or task's turn, which are most of what a lone message costs.
+        """
+        if self._confirm or self._waiting or not self._channels:
+            return False
+        channel = self._channels[lane(exchange, key, len(self._channels))]
+        if channel.is_closed or channel.write_queue.full() or not 0 < len(body) < channel.max_content_size:
+            return False
+        header = ContentHeader(properties=properties, body_size=len(body))
+        frames = (Basic.Publish(exchange=exchange, routing_key=key), header, ContentBody(body))
+        channel.write_queue.put_nowait(ChannelFrame.marshall(channel.number, frames))
+        return True
+
+    async def _wait_and_publish(
+        self, exchange: str, key: str, body: bytes, mandatory: bool, properties: Basic.Properties
+    ) -> None:
+        self._waiting += 1
+        try:
             async with asyncio.timeout(self._timeout), self._window:
                 await self._attached.wait()
-                await self._publish(exchange, key, body, mandatory, Basic.Properties(**traced))
+                await self._publish(exchange, key, body, mandatory, properties)
+        finally:
+            self._waiting -= 1
 
     async def _publish(
         self, exchange: str, key: str, body: bytes, mandatory: bool, properties: Basic.Properties
@@ -85,7 +116,7 @@ class Publisher:
         if not self._channels:
             raise ConnectionError("channel lost")
         channel = self._channels[lane(exchange, key, len(self._channels))]
-        properties.user_id = self._login
+        properties.user_id = self._login  # who that is may have become known only now
         await channel.basic_publish(
             body, exchange=exchange, routing_key=key, properties=properties, mandatory=mandatory, wait=False
         )

@@ -86,13 +86,7 @@ class RpcClient:
         correlation = new_id()
         future = self._pending[correlation] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(TIMEOUT):
-                body = query.model_dump_json().encode()
-                await self._ask_once(query.type, body, correlation, future)
-                if not future.done():
-                    await self._opened.wait()
-                    await self._publish(query.type, body, correlation, TIMEOUT - AGAIN_AFTER)
-                body = await future
+            body = await self._ask(query.type, query.model_dump_json().encode(), correlation, future)
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
         finally:
@@ -104,16 +98,20 @@ class RpcClient:
             raise QueryDenied(answer)
         return answer
 
-    async def _ask_once(self, kind: str, body: bytes, correlation: str, future: asyncio.Future[bytes]) -> None:
-        """Ask and wait for the answer, unless it takes longer than AGAIN_AFTER. Raises Unroutable."""
+    async def _ask(self, kind: str, body: bytes, correlation: str, future: asyncio.Future[bytes]) -> bytes:
+        """Ask, and once more if no answer comes. Raises TimeoutError, Unroutable or Unavailable."""
         try:
             async with asyncio.timeout(AGAIN_AFTER):
                 await self._publish(kind, body, correlation, AGAIN_AFTER)
-                await asyncio.wait([future])
+                return await asyncio.shield(future)
         except Unroutable:
             raise
         except (TimeoutError, Unavailable):
             log.debug("asked again", extra={"query": kind})
+        async with asyncio.timeout(TIMEOUT - AGAIN_AFTER):
+            await self._opened.wait()
+            await self._publish(kind, body, correlation, TIMEOUT - AGAIN_AFTER)
+            return await future
 
     async def _publish(self, kind: str, body: bytes, correlation: str, within: float) -> None:
         """Publish by the type, and by the old key as well if persistence's queue may not be bound with the type yet."""

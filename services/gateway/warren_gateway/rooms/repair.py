@@ -44,6 +44,8 @@ class Repair:
     async def reach(self, room: Room, head: int) -> None:
         """Wait until the replica has come up to what the store is known to have. Raises Unavailable."""
         room.replica.note(head)
+        if (room.replica.head or 0) >= head:
+            return
         try:
             async with asyncio.timeout(REACH_WITHIN):
                 while (room.replica.head or 0) < head:
