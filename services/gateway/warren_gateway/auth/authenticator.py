@@ -8,7 +8,7 @@ import secrets
 import time
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import jwt
@@ -55,6 +55,9 @@ class Keys(Protocol):
     async def find(self, algorithm: str, kid: str | None) -> Key | None:
         """Return the key that such a token must be signed with."""
 
+    def at_hand(self, algorithm: str, kid: str | None) -> Key | None:
+        """Return the same if it is known."""
+
     def again(self, kid: str | None) -> float:
         """Return the seconds until a key that was not found is looked for again; 0 if there is no sense in that."""
 
@@ -68,6 +71,10 @@ class Secret:
         self._secret = secret
 
     async def find(self, algorithm: str, kid: str | None) -> Key | None:
+        """Return the secret."""
+        return self._secret
+
+    def at_hand(self, algorithm: str, kid: str | None) -> Key | None:
         """Return the secret."""
         return self._secret
 
@@ -103,9 +110,23 @@ class Authenticator:
         """
         if (user := self.recognise(token)) is not None:
             return user
-        user = await self._authenticate(token, address)
-        self._signed_in(user)
-        return user
+        with self._taken_note_of(address):
+            user = await self.verify(token)
+        return self._accept(token, user)
+
+    def authenticate_now(self, token: str, address: str) -> User | None:
+        """Return the same, or None if the key has to be looked for first. Raises TokenRefused or NotNow.
+
+        For a hello, which there is one of: many such tokens at once would hold everybody up.
+        """
+        if (user := self.recognise(token)) is not None:
+            return user
+        with self._taken_note_of(address):
+            key = self._keys.at_hand(*read_header(token, self._rules))
+            if key is None:
+                return None
+            user = self._check(token, key)
+        return self._accept(token, user)
 
     def recognise(self, token: str) -> User | None:
         """Return whose token it is, who comes with it now, if that is known without looking into it."""
@@ -114,12 +135,14 @@ class Authenticator:
             self._signed_in(user)
         return user
 
-    async def _authenticate(self, token: str, address: str) -> User:
+    @contextlib.contextmanager
+    def _taken_note_of(self, address: str) -> Iterator[None]:
+        """Take note of what is refused meanwhile. Raises NotNow if there was too much of that."""
         wait = self._failures.wait(address, time.monotonic())
         if wait:
             raise NotNow(wait, too_many=True)
         try:
-            user = await self.verify(token)
+            yield
         except TokenRefused as refused:
             metrics.TOKENS_REFUSED.labels(refused.reason).inc()
             self._log_refusal(refused, address)
@@ -130,7 +153,10 @@ class Authenticator:
                 self._log_refusal(error.__cause__, address)
             self._failures.take(address, time.monotonic())  # anybody can make up a key's id
             raise
+
+    def _accept(self, token: str, user: User) -> User:
         self._remember(token, user)
+        self._signed_in(user)
         return user
 
     def _log_refusal(self, refused: TokenRefused, address: str) -> None:
@@ -149,6 +175,9 @@ class Authenticator:
             if wait := self._keys.again(kid):
                 raise NotNow(wait, too_many=False) from refused
             raise refused
+        return self._check(token, key)
+
+    def _check(self, token: str, key: Key) -> User:
         try:
             return check(token, key, self._rules)
         except TokenRefused:

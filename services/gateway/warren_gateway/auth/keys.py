@@ -64,10 +64,13 @@ class KeySet:
 
     async def find(self, algorithm: str, kid: str | None) -> jwt.PyJWK | None:
         """Return the key; one that is not known is looked for at the source, if nobody just has."""
-        fitting = self._fitting(algorithm, kid)
-        if not fitting:
+        if not self._fitting(algorithm, kid):
             await self._read_for_unknown()
-            fitting = self._fitting(algorithm, kid)
+        return self.at_hand(algorithm, kid)
+
+    def at_hand(self, algorithm: str, kid: str | None) -> jwt.PyJWK | None:
+        """Return the key if it is known."""
+        fitting = self._fitting(algorithm, kid)
         # Without an id there must be no choice: trying one key after the other would multiply what a bad token costs.
         return fitting[0] if fitting and (kid is not None or len(fitting) == 1) else None
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
@@ -224,20 +225,28 @@ class Connection:
 
     def _take_token(self, token: str) -> "asyncio.Task[None] | None":
         """Take note whose it is; returns a task that finds that out, if nobody can say at once."""
-        if (user := self._auth.recognise(token)) is None:
+        if self._protocol.user is not None:
             return self._tasks.start(self._verify(token))
-        self._verified(user)
+        with self._rejecting():
+            user = self._auth.authenticate_now(token, self._address)
+            if user is None:
+                return self._tasks.start(self._verify(token))
+            self._verified(user)
         return None
 
     async def _verify(self, token: str) -> None:
+        with self._rejecting():
+            self._verified(await self._auth.authenticate(token, self._address))
+
+    @contextmanager
+    def _rejecting(self) -> Iterator[None]:
+        """Have the protocol hear of a token that is not good."""
         try:
-            user = await self._auth.authenticate(token, self._address)
+            yield
         except TokenRefused as error:
             self._protocol.rejected(str(error))
         except NotNow as error:
             self._protocol.rejected(str(error), error.code, error.wait)
-        else:
-            self._verified(user)
 
     def _verified(self, user: User) -> None:
         self._protocol.verified(user, time.time())

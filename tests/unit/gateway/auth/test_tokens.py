@@ -426,6 +426,28 @@ async def test_an_address_with_too_many_bad_tokens_is_not_listened_to_but_for_wh
     assert (await auth.authenticate(new, "1")).id == "bob"  # known by now
 
 
+async def test_a_hello_is_judged_at_once_as_any_token_is() -> None:
+    auth, known = authenticator(), token("ann")
+    assert auth.authenticate_now(known, "1") == await auth.authenticate(known, "1")
+    for _ in range(3):
+        with pytest.raises(TokenRefused):
+            auth.authenticate_now("bad", "1")
+    for late in (token("bob"), "bad"):
+        with pytest.raises(NotNow):
+            auth.authenticate_now(late, "1")
+    assert auth.authenticate_now(known, "1") is not None
+
+
+async def test_a_hello_whose_key_has_to_be_looked_for_is_neither_good_nor_refused_yet(server: KeyServer) -> None:
+    server.publish(KEYS["ES256"])
+    auth = Authenticator(KeySet(server.url, ASYMMETRIC, 600, Clock()), ISSUED, Buckets(Rate(0.001, 1)))
+    good = KEYS["ES256"].token("ann")
+    assert auth.authenticate_now(good, "1") is None
+    assert (await auth.authenticate(good, "1")).id == "ann"
+    other = KEYS["ES256"].token("bob")
+    assert auth.authenticate_now(other, "1") == await auth.authenticate(other, "1")
+
+
 async def test_what_is_remembered_ends_with_the_token() -> None:
     auth = authenticator()
     short = token("ann", expires_in=1)

@@ -1,16 +1,20 @@
-"""Exceptions that nobody foresaw, where no real server can be made to cause one: they cost one connection at most."""
+"""A connection without its servers: what it takes at once, and exceptions that nobody foresaw, which cost it alone."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import pytest
+from harness.stack import SECRET
+from harness.tokens import token
 from warren.broker.command_client import CommandClient, by_shard
 from warren.broker.publisher import Publisher
 from warren.contract.codes import Close
 from warren.contract.frames import Error, Joined, Left, ServerFrame
-from warren.rates import Rate
-from warren_gateway.auth.tokens import User
+from warren.rates import Buckets, Rate
+from warren_gateway.auth.authenticator import Authenticator, Secret
+from warren_gateway.auth.tokens import SYMMETRIC, Rules, User
 from warren_gateway.connections.connection import Connection
 from warren_gateway.connections.limits import ConnectionLimits, PersonLimits
 from warren_gateway.connections.protocol import ClientProtocol
@@ -80,6 +84,16 @@ def client(transport: RecordingTransport, registry: RoomRegistry) -> Connection:
     return found
 
 
+def stranger(transport: RecordingTransport) -> Connection:
+    """Return the connection of somebody who has not said hello."""
+    people = PersonLimits(messages=PLENTY, changes=PLENTY, reads=PLENTY, joins=PLENTY, typing=PLENTY, connections=10)
+    auth = Authenticator(Secret(SECRET), Rules(SYMMETRIC, "warren-guest", "warren"), Buckets(PLENTY))
+    commands = CommandClient(Publisher(confirm=False), by_shard)
+    protocol = ClientProtocol(LIMITS, people, time.monotonic())
+    presence = PresenceClient("test/1")
+    return Connection(transport, protocol, "127.0.0.1", auth, BrokenRegistry(), presence, commands)
+
+
 def batch() -> EventBatch:
     return pack("general", [{"seq": 1, "type": "message", "text": "x"}], 1)
 
@@ -135,3 +149,22 @@ async def test_what_fails_when_it_goes_keeps_nothing_of_the_rest() -> None:
     one = client(RecordingTransport(), StuckRegistry())
     one.close()
     assert len(one._protocol.people.connections) == 0
+
+
+async def test_a_hello_waits_for_nothing_and_a_token_after_it_for_its_turn() -> None:
+    """There may be hundreds of those in what is read at once, and each of them would be checked before anybody else's
+    frames."""
+    transport = RecordingTransport()
+    one = stranger(transport)
+    assert one.receive(json.dumps({"type": "hello", "token": token("ann")})) is None
+    assert [frame.type for frame in transport.sent] == ["welcome"]
+    checking = one.receive(json.dumps({"type": "auth", "token": token("ann", expires_in=60)}))
+    assert checking is not None
+    await checking
+    assert [frame.type for frame in transport.sent] == ["welcome", "renewed"]
+
+
+async def test_a_bad_hello_is_the_end_at_once() -> None:
+    transport = RecordingTransport()
+    assert stranger(transport).receive('{"type":"hello","token":"bad"}') is None
+    assert transport.ended == [Close.TOKEN_REFUSED]
