@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from warren.broker.errors import until_lost
 from warren.broker.nodes import Nodes
 from warren.broker.supervised_connection import SupervisedConnection
 from warren.contract.topology import PRESENCE, shard_key
+from warren.ops.garbage_collection import tune_garbage_collection
 from warren.ops.health import Checks, health_router
 from warren.ops.serve import background
 
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         tasks.append(asyncio.create_task(gateway.presence.run(), name="presence"))
         tasks.append(asyncio.create_task(gateway.sign_ins.run(), name="sign-ins"))
         _warm(app)
-        _freeze()
+        tune_garbage_collection()
         room, title = settings.landing_room, settings.landing_title
         async with background(*tasks), default_room(gateway.command_client, room, title):
             await _until(checks)
@@ -123,16 +123,6 @@ def _warm(app: FastAPI) -> None:
     """
     for route in app.routes:
         route.matches({"type": "websocket", "path": "/", "headers": []})
-
-
-def _freeze() -> None:
-    """Take what is there for good out of garbage collection.
-
-    A full collection would look through all of it and hold everybody up meanwhile, for tenths of a second; a flood of
-    requests makes enough garbage to have it happen several times a second.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _handshakes(gateway: AppContext, refused_origins: RefusedOrigins) -> Handshakes:

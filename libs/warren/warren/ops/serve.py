@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from warren.ops.garbage_collection import tune_garbage_collection
 from warren.ops.health import Checks, health_router
 from warren.ops.lag import LagProbe
 from warren.ops.logs import configure_logs
@@ -44,6 +45,7 @@ def health_app(work: Work) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with work() as checks:
             app.include_router(health_router(checks))
+            tune_garbage_collection()
             yield
 
     return FastAPI(lifespan=lifespan, openapi_url=None)
