@@ -66,8 +66,10 @@ def unknown_field(found: Mapping[Any, Any], model: type[BaseModel]) -> str | Non
 
     To be asked before the model, which would make an error of each.
     """
-    known = model.model_fields
-    return next((shown(str(name)) for name in found if name not in known), None)
+    known = model.__pydantic_fields__
+    if found.keys() <= known.keys():
+        return None
+    return next(shown(str(name)) for name in found if name not in known)
 
 
 def first_error(error: ValidationError) -> str:

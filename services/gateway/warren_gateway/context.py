@@ -173,7 +173,7 @@ class AppContext:
 
     def _observe(self, answer: Accepted | Refused, seconds: float) -> None:
         metrics.ACK.observe(seconds)
-        metrics.COMMANDS.labels(answer.code if isinstance(answer, Refused) else "stored").inc()
+        metrics.commands_answered(answer.code if isinstance(answer, Refused) else "stored").inc()
         self.storing.note(answer, seconds)
 
 

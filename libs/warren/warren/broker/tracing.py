@@ -18,9 +18,9 @@ TRACEPARENT = "traceparent"
 _tracer = trace.get_tracer("warren")
 
 
-def begin(name: str, **attributes: str) -> Span:
-    """Begin the span of a command; whoever gets its answer ends it, with `finish`."""
-    return _tracer.start_span(name, kind=SpanKind.SERVER, attributes={f"warren.{k}": v for k, v in attributes.items()})
+def begin(name: str, *, command: str) -> Span:
+    """Begin the span of the command of this id; whoever gets its answer ends it, with `finish`."""
+    return _tracer.start_span(name, kind=SpanKind.SERVER, attributes={"warren.command": command})
 
 
 def finish(span: Span, outcome: str, *, failed: bool) -> None:

@@ -1,6 +1,6 @@
 """Identifiers: their syntax, and how they are made."""
 
-import secrets
+import os
 import time
 from hashlib import sha256
 from typing import Annotated
@@ -41,7 +41,7 @@ DisplayName = Annotated[
 
 def new_id() -> str:
     """Return 32 hex digits: unique, and rising with time (microseconds first) so that logs sort by it."""
-    return f"{time.time_ns() // 1_000:014x}{secrets.token_hex(9)}"
+    return f"{time.time_ns() // 1_000:014x}{os.urandom(9).hex()}"  # as good as `secrets`, at half its price
 
 
 MYSELF = "me"

@@ -113,10 +113,13 @@ class EventConsumer:
         if arrived is None:
             return
         for (room, epoch), batches in arrived.batches.items():
-            with contained("events", lambda room=room: self._lost(room), room=room):  # type: ignore[misc]
+            try:  # likewise: there may be a hundred rooms
                 for batch in merge(shown(room), batches):
                     for piece in split(batch):
                         self._take(room, epoch, piece)
+            except Exception as error:
+                failed("events", error, room=room)
+                self._lost(room)
         now = time.time()
         for stored in arrived.stored:
             metrics.DELIVERY.observe(max(0.0, now - stored))

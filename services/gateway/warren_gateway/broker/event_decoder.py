@@ -47,7 +47,8 @@ def batch_of(run: BundledRun) -> EventBatch:
     """Return a run as a batch. Raises ValueError if its place makes no sense."""
     if not 1 <= run.first <= run.last:
         raise ValueError(f"events {run.first} to {run.last}")
-    if any(not run.first <= seq <= run.last for seq, _, _ in (*run.ends, *run.standings)):
+    changes = run.ends + run.standings
+    if changes and any(not run.first <= seq <= run.last for seq, _, _ in changes):
         raise ValueError(f"of other events than {run.first} to {run.last}")
     return EventBatch(shown(run.room), run.body, run.first, run.last, run.number, run.ends, run.standings)
 
