@@ -1,7 +1,8 @@
 """How measurements are printed: each system's own, and Warren beside its peers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks.load import Result
 from benchmarks.system import LOAD
@@ -28,12 +29,19 @@ class Figures:
 
 ROWS: dict[str, Callable[[Figures], float]] = {
     "500 in flight: messages/s": lambda figures: figures.fast.rate,
-    "1 in flight: ack p50, ms": lambda figures: figures.slow.ack(0.5),
-    "1 in flight: ack p99, ms": lambda figures: figures.slow.ack(0.99),
+    "50 in flight: messages/s": lambda figures: figures.middle.rate,
     "50 in flight: ack p50, ms": lambda figures: figures.middle.ack(0.5),
     "50 in flight: ack p99, ms": lambda figures: figures.middle.ack(0.99),
+    "1 in flight: ack p50, ms": lambda figures: figures.slow.ack(0.5),
+    "1 in flight: ack p99, ms": lambda figures: figures.slow.ack(0.99),
     "CPU a message (no load), us": lambda figures: figures.served,
 }
+RATE, MIDDLE_ACK, LONE_ACK, CPU = (
+    "500 in flight: messages/s", "50 in flight: ack p50, ms", "1 in flight: ack p50, ms", "CPU a message (no load), us"
+)  # fmt: skip
+"""The rows that have bars."""
+Medians = Mapping[str, float]
+"""Of the runs of one system, by row."""
 
 
 QUIET = 0.1
@@ -50,21 +58,27 @@ def report_cpu(figures: Figures) -> None:
     print(f"  Of the machine, {figures.others:.0%} went to other processes meanwhile.", flush=True)
 
 
-def compare(figures: Sequence[Figures]) -> None:
-    """Print the first system beside the others, with the ratio first/other for each."""
-    first, *others = figures
-    if not others:
-        return
-    if max(each.others for each in figures) > QUIET:
+def medians(runs: Sequence[Figures]) -> Medians:
+    """Return the medians of several runs of one system."""
+    return {what: median(map(value, runs)) for what, value in ROWS.items()}
+
+
+def compare(figures: Mapping[str, Sequence[Figures]], peers: Collection[str]) -> None:
+    """Print the medians of all systems side by side, with the ratio to each peer for every one that is none."""
+    if max(each.others for runs in figures.values() for each in runs) > QUIET:
         print("\nThe machine was not quiet: rates and latencies below compare badly; CPU a message does better.")
-    print("\nWarren/peer: above 1 Warren is faster in the first row; below 1 it is quicker or thriftier in the others.")
-    print(" " * 28 + f"{first.name:>10}" + "".join(f"{other.name:>18}{'ratio':>7}" for other in others))
-    for what, value in ROWS.items():
-        cells = (f"{value(other):18.1f}{value(first) / value(other):7.2f}" for other in others)
-        print(f"{what:28}{value(first):10.1f}{''.join(cells)}")
+    found = {name: medians(runs) for name, runs in figures.items()}
+    print(f"\nMedians of {min(map(len, figures.values()))}; in brackets the ratio to {', '.join(peers) or 'nobody'}")
+    print(" " * 28 + "".join(f"{name:>26}" for name in found))
+    for what in ROWS:
+        cells = []
+        for name, row in found.items():
+            ratios = "" if name in peers else " ".join(f"{row[what] / found[peer][what]:.2f}" for peer in peers)
+            cells.append(f"{row[what]:.1f}" + (f" ({ratios})" if ratios else ""))
+        print(f"{what:28}" + "".join(f"{cell:>26}" for cell in cells))
 
 
-def verdict(what: str, value: float, relation: str, bar: float, unit: str) -> None:
+def verdict(what: str, value: float, relation: str, bar: float, unit: str = "") -> None:
     """Print a figure beside its bar."""
     reached = value >= bar if relation == ">=" else value <= bar
-    print(f"  warren, {what}: {value:.1f} {unit} (bar {relation} {bar:g}): {'reached' if reached else 'NOT REACHED'}")
+    print(f"  {what}: {value:.2f} {unit} (bar {relation} {bar:g}): {'reached' if reached else 'NOT REACHED'}")
