@@ -126,14 +126,11 @@ class Forwarder:
                 metrics.BOTS_REFUSED.labels(sender.user, one.code).inc()
         for wait in backoff():
             try:
-                await asyncio.gather(
-                    *(
-                        self._outcomes.reply(sender.reply_queue, found)
-                        for sender, found in answers.items()
-                        if sender.reply_queue
-                    ),
-                    *(self._outcomes.dead_letter(one, BOT_QUEUE, BOT_COMMANDS, "") for one in poison),
-                )
+                for sender, found in answers.items():
+                    if sender.reply_queue:
+                        await self._outcomes.reply(sender.reply_queue, found)
+                for one in poison:
+                    await self._outcomes.dead_letter(one, BOT_QUEUE, BOT_COMMANDS, "")
             except Unavailable as error:
                 log.warning("outcomes of bots not published", extra={"error": str(error)})
                 if not any(delivery.lease.live for delivery in deliveries):

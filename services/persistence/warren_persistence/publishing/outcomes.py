@@ -1,6 +1,5 @@
 """Tells what became of a batch: answers to who asked, poison to the dead letters; events by `event_publisher`."""
 
-import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -59,13 +58,10 @@ class OutcomePublisher:
     async def _answer(self, batch: Batch, answered: Answered) -> bool:
         for wait in backoff():
             try:
-                await asyncio.gather(
-                    *(self.reply(to, replies) for to, replies in _replies(answered).items()),
-                    *(
-                        self.dead_letter(poison, shard_queue(shard), COMMANDS, shard_key(shard))
-                        for poison, shard in _poison(batch)
-                    ),
-                )
+                for to, replies in _replies(answered).items():
+                    await self.reply(to, replies)
+                for poison, shard in _poison(batch):
+                    await self.dead_letter(poison, shard_queue(shard), COMMANDS, shard_key(shard))
             except Unavailable as error:
                 log.warning("outcomes not published", extra={"error": str(error)})
                 batch.drop_dead()
