@@ -121,9 +121,9 @@ class Forwarder:
         """Answer what was not forwarded, until the broker has that; return whether deliveries may be acknowledged."""
         answers = _answers(messages, left)
         poison = [one for message in messages for one in message.poison] + list(_unanswered(left))
-        for sender, refused in answers.items():  # first: whoever has an answer finds it counted
-            for one in refused:
-                metrics.BOTS_REFUSED.labels(sender.user, one.code).inc()
+        for sender, found in answers.items():  # first: whoever has an answer finds it counted
+            for refused in found:
+                metrics.BOTS_REFUSED.labels(sender.user, refused.code).inc()
         for wait in backoff():
             try:
                 for sender, found in answers.items():
