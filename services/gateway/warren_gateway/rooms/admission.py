@@ -1,5 +1,6 @@
 """Puts subscriptions in force: a join with its cursor comes in, `joined` and the missed events go out."""
 
+import asyncio
 import logging
 
 from warren.broker.errors import Unavailable
@@ -19,6 +20,11 @@ log = logging.getLogger(__name__)
 
 ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's was revoked meanwhile."""
+ASKING = 256
+"""Questions at the store at once, more than it works on. All others wait here: if thousands come at once, each would
+be answered, for some of them after they have given up, and they would ask again."""
+ASK_WITHIN = 15.0
+"""Seconds to wait for one's turn to ask."""
 REPLAY_BYTES = 256 * 1024
 """What is replayed at once; the rest when the client has read that."""
 
@@ -33,10 +39,19 @@ class Admission:
     def __init__(self, rpc: RpcClient, repair: Repair) -> None:
         self._rpc = rpc
         self._repair = repair
+        self._asking = asyncio.Semaphore(ASKING)
 
     async def ask(self, name: str, user: str) -> Access:
         """Ask the store what somebody is in a room. Raises QueryDenied or Unavailable."""
-        return await self._rpc.ask(RoomAccess(room=name, user=user), Access)
+        try:
+            async with asyncio.timeout(ASK_WITHIN):
+                await self._asking.acquire()
+        except TimeoutError as error:
+            raise Unavailable("too many come at once") from error
+        try:
+            return await self._rpc.ask(RoomAccess(room=name, user=user), Access)
+        finally:
+            self._asking.release()
 
     async def ask_current(self, room: Room, user: str) -> Access:
         """Ask until no revocation has overtaken the answer. Raises QueryDenied or Unavailable."""
@@ -101,7 +116,7 @@ class Admission:
             batches = room.replica.replay(since, REPLAY_BYTES)
             if batches is None:
                 # The store may be ahead of the replica; a reader must not be, or it would be shown those again.
-                found = await self._repair.read(room, since)
+                found = await self._repair.read_together(room, since)
                 batches = [
                     cut(batch, room.replica.head or 0) for batch in found if batch.first <= (room.replica.head or 0)
                 ]

@@ -17,7 +17,7 @@ from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.access import may_write
 from warren_gateway.rooms.admission import Admission
 from warren_gateway.rooms.heads import HeadComparison
-from warren_gateway.rooms.repair import Repair
+from warren_gateway.rooms.repair import Repair, retrieve
 from warren_gateway.rooms.replica import ReplayBuffers, RoomReplica
 from warren_gateway.rooms.room import Room
 from warren_gateway.rooms.subscription import Subscription
@@ -161,7 +161,7 @@ class RoomRegistry:
         loading = room.loading
         if loading is None or loading.done():
             loading = room.loading = asyncio.create_task(self._load(room))
-            loading.add_done_callback(_retrieve)  # they may all have gone who waited for it
+            loading.add_done_callback(retrieve)  # they may all have gone who waited for it
         await asyncio.shield(loading)
 
     async def _load(self, room: Room) -> None:
@@ -196,9 +196,3 @@ class RoomRegistry:
         self._buffers.forget(room.replica)
         room.replace(RoomReplica(room.name, self._buffers), epoch, head.head, head.number)
         self._admission.readmit(room)
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Take note of how a task ended that nobody may wait for."""
-    if not task.cancelled():
-        task.exception()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
@@ -67,6 +68,25 @@ class Repair:
         number = max((event["number"] for event in answer.events if "number" in event), default=room.replica.number)
         return packs(shown(room.name), answer.events, number)
 
+    async def read_together(self, room: Room, after: int) -> list[EventBatch]:
+        """Do the same for all who miss the same at the time; who comes next finds it in the replica.
+
+        All members of a room come back at once when their gateway has died.
+        """
+        reading = room.reading.get(after)
+        if reading is None:
+            reading = room.reading[after] = asyncio.create_task(self._read_back(room, after))
+            reading.add_done_callback(retrieve)  # they may all have gone who waited for it
+        return await asyncio.shield(reading)
+
+    async def _read_back(self, room: Room, after: int) -> list[EventBatch]:
+        try:
+            found = await self.read(room, after)
+            room.replica.extend_back(found)
+            return found
+        finally:
+            del room.reading[after]
+
     async def _run(self, room: Room) -> None:
         waits = backoff()
         tries = 0
@@ -86,3 +106,9 @@ class Repair:
 def is_over(task: asyncio.Task[None] | None) -> bool:
     """Whether a task has ended, or never began."""
     return task is None or task.done()
+
+
+def retrieve(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended that nobody may wait for."""
+    if not task.cancelled():
+        task.exception()

@@ -6,8 +6,9 @@ replica's promise is that what `offer` returns is gap-free, in order, and each s
 
 import sys
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
-from warren_gateway.delivery.batch import EventBatch, trim, weight
+from warren_gateway.delivery.batch import EventBatch, cut, trim, weight
 
 RING_EVENTS = 512
 """Events kept for those who resume; who was away for longer is served from the store."""
@@ -129,6 +130,19 @@ class RoomReplica:
                 if limit <= 0:
                     break
         return found
+
+    def extend_back(self, batches: Sequence[EventBatch]) -> None:
+        """Keep what was read of what goes before the ring, if it reaches up to it and fits: others come who miss it."""
+        start = self._ring[0].first if self._ring else (self.head or 0) + 1
+        before = [cut(batch, start - 1) for batch in batches if batch.first < start]
+        size = sum(map(weight, before))
+        if not before or before[-1].last != start - 1:
+            return
+        if self._ring_bytes + size > RING_BYTES or (self.head or 0) - before[0].first >= RING_EVENTS:
+            return
+        self._buffers.used(self)
+        self._ring.extendleft(reversed(before))
+        self._resize(size)
 
     def _wait(self, batch: EventBatch) -> None:
         """Keep a batch until what is before it is there."""

@@ -36,6 +36,8 @@ class Room:
         self.given_up = False
         self.loading: asyncio.Task[None] | None = None
         self.repairing: asyncio.Task[None] | None = None
+        self.reading: dict[int, asyncio.Task[list[EventBatch]]] = {}
+        """What is being read for replays, by the seq after which it begins."""
         self.readmitting: asyncio.Task[None] | None = None
         self.moved = asyncio.Event()
         """Set and replaced when the head moves, a repair gives up or the room is given up."""

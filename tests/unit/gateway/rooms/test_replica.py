@@ -284,3 +284,41 @@ def test_a_batch_is_encoded_once_for_all_its_readers() -> None:
     one = batch(1, 1)
     assert one.encoded(encode) is one.encoded(encode)
     assert calls == [one]
+
+
+@property_test
+@given(st.lists(SPANS, max_size=12), st.integers(0, 70), st.lists(st.integers(1, 9), max_size=5), st.integers(0, 90))
+def test_a_ring_that_is_extended_back_has_no_gap_and_replays_what_follows(
+    read: list[tuple[int, int]], head: int, arriving: list[int], since: int
+) -> None:
+    replica = loaded(head)
+    for number, (first, last) in enumerate(read):
+        known = replica.head or 0
+        if first <= (last := min(last, known)):
+            middle = (first + last) // 2
+            replica.extend_back([batch(first, middle), *([batch(middle + 1, last)] if middle < last else [])])
+        for length in arriving[number : number + 1]:
+            replica.offer(batch(known + 1, known + length))
+    found = replica.replay(since, 10**9)
+    if found is not None:
+        assert seqs(found) == list(range(since + 1, (replica.head or 0) + 1))
+
+
+def test_what_is_read_reaches_those_who_come_next() -> None:
+    replica = loaded(20)
+    assert replica.replay(5, 10**9) is None
+    replica.extend_back([batch(6, 12), batch(13, 20)])
+    assert seqs(replica.replay(5, 10**9) or []) == list(range(6, 21))
+    replica.extend_back([batch(3, 9)])  # overlaps
+    assert seqs(replica.replay(2, 10**9) or []) == list(range(3, 21))
+    replica.extend_back([batch(1, 1)])  # does not reach up to it
+    assert replica.replay(0, 10**9) is None
+
+
+@pytest.mark.parametrize(("last", "size"), [(RING_EVENTS + 1, 1), (20, RING_BYTES // 20)])
+def test_a_ring_is_not_extended_beyond_its_bounds(last: int, size: int) -> None:
+    replica = loaded(last)
+    replica.extend_back([batch(first, first, size) for first in range(1, last + 1)])
+    assert replica.replay(0, 10**9) is None
+    replica.offer(batch(last + 1, last + 1))
+    assert seqs(replica.replay(last, 10**9) or []) == [last + 1]

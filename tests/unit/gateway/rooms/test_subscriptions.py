@@ -1,10 +1,12 @@
 """Who gets which events of a room, from the join to the end of the subscription; the store answers as it is told."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
 from harness.recorded_protocol import RecordingSubscriber
 from pydantic import BaseModel
+from warren.broker.errors import Unavailable
 from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.codes import Code
 from warren.contract.frames import Joined, Left
@@ -12,6 +14,7 @@ from warren.contract.ids import inbox_room
 from warren.contract.queries import Access, Denied, EventRange, Head, Heads, HeadsAnswer, Range, RoomAccess
 from warren_gateway.delivery.batch import EventBatch, pack
 from warren_gateway.presence.client import PresenceClient
+from warren_gateway.rooms.admission import ASKING
 from warren_gateway.rooms.registry import RoomRegistry
 from warren_gateway.rooms.subscription import Subscription
 
@@ -27,8 +30,22 @@ class Store:
         self.denied: set[str] = set()
         self.member = True
         self.asked = 0
+        self.ranges = 0
+        self.away = False
+        self.under_way = self.most_under_way = 0
 
-    async def ask(self, query: BaseModel, _: type[BaseModel]) -> BaseModel:
+    async def ask(self, query: BaseModel, kind: type[BaseModel]) -> BaseModel:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(0)
+            return self.answer(query)
+        finally:
+            self.under_way -= 1
+
+    def answer(self, query: BaseModel) -> BaseModel:
+        if self.away:
+            raise Unavailable("no answer in time")
         match query:
             case Heads():
                 return HeadsAnswer(epoch=self.epoch, heads={ROOM: Head(head=self.head, number=self.head)})
@@ -41,6 +58,7 @@ class Store:
                     member=self.member,
                 )  # fmt: skip
             case EventRange(after=after):
+                self.ranges += 1
                 events = [message(seq) for seq in range(after + 1, self.head + 1)]
                 return Range(epoch=self.epoch, events=events, head=self.head)
         raise AssertionError(query)
@@ -101,6 +119,47 @@ async def test_who_joins_gets_what_comes_then_and_who_names_a_cursor_what_they_m
     assert resumed.events == [2, 3, 4]
     assert isinstance(resumed.sent[0], Joined)
     assert (resumed.sent[0].head, resumed.sent[0].reset) == (3, False)
+
+
+async def test_who_comes_back_at_once_has_the_store_asked_once_for_what_they_missed(scene: Scene) -> None:
+    scene.store.head = 5
+    back = await asyncio.gather(*(scene.join(f"u{number}", since=2) for number in range(10)))
+    later = [await scene.join("late", since=2), await scene.join("later", since=4)]
+    assert [found.events for found, _ in (*back, *later)] == [[3, 4, 5]] * 11 + [[5]]
+    assert scene.store.ranges == 1
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_what_comes_while_the_missed_is_read_follows_it_and_is_shown_once(scene: Scene, turns: int) -> None:
+    scene.store.head = 3
+    await scene.join("ann")
+    returning = asyncio.gather(*(scene.join(user, since=1) for user in ("bob", "carol")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    scene.arrives(message(4))
+    back = [*await returning, await scene.join("dave", since=1)]
+    scene.arrives(message(5))
+    assert [found.events for found, _ in back] == [[2, 3, 4, 5]] * 3
+
+
+async def test_a_read_that_fails_does_so_for_all_who_share_it_and_for_nobody_after(scene: Scene) -> None:
+    scene.store.head = 3
+    room = (await scene.join("ann"), scene.registry._rooms[ROOM])[1]
+    scene.store.away = True
+    together = [scene.registry._repair.read_together(room, 1) for _ in range(3)]
+    found = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in found] == [Unavailable] * 3
+    scene.store.away = False
+    bob, _ = await scene.join("bob", since=1)
+    assert bob.events == [2, 3]
+
+
+async def test_however_many_come_at_once_the_store_is_asked_so_much_at_once_and_all_are_let_in(scene: Scene) -> None:
+    scene.store.head = 1
+    found = await asyncio.gather(*(scene.join(f"u{number}") for number in range(3 * ASKING)))
+    assert all(subscription.active for _, subscription in found)
+    assert scene.store.asked == 3 * ASKING
+    assert scene.store.most_under_way <= ASKING + 1  # and the room's head
 
 
 @pytest.mark.parametrize(("since", "epoch"), [(9, None), (1, "another")])
