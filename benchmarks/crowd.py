@@ -9,8 +9,9 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -67,8 +68,10 @@ class Crowd:
         self.readers: dict[str, list[Person]] = {}
         self.live = 0
         """Subscriptions that are in force and lack nothing."""
+        self.failed = 0
+        """Tries to connect again that failed."""
         self.refused = 0
-        """Tries to come back that failed."""
+        """Joins that were refused for now."""
         self.elsewhere: dict[str, str] = {}
         """Where who loses a connection comes back; who was connected to something else must not lose it."""
         self.said = Said()
@@ -106,14 +109,14 @@ class Crowd:
     async def until_live(self, wanted: int | None = None) -> None:
         """Wait until so many subscriptions are live, or all."""
         total = sum(len(person.cursors) for person in self.people) if wanted is None else wanted
-        await self._until(lambda: self.live >= total)
+        await self.until(lambda: self.live >= total)
 
     async def say_everywhere(self, speakers: Mapping[str, "Person"] | None = None) -> None:
         """Have each room hear one message, of one of its own people or of these, and wait for the acks."""
         rooms = list(self.readers)
         for start in range(0, len(rooms), TOGETHER):
             keys = [self._say(room, (speakers or {}).get(room)) for room in rooms[start : start + TOGETHER]]
-            await self._until(lambda keys=keys: all(self._is_acked(key) for key in keys))
+            await self.until(partial(self._are_acked, keys))
 
     async def steady(self, rate: float, seconds: float) -> Said:
         """Say so many messages a second, a room after the other; return what became of them when all are everywhere."""
@@ -128,7 +131,16 @@ class Crowd:
 
     async def settle(self) -> None:
         """Wait until all that was said is acked and everywhere."""
-        await self._until(lambda: not self._flights)
+        await self.until(lambda: not self._flights)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Wait until it is so."""
+        async with asyncio.timeout(WITHIN):
+            while not done() and not self._wrong:
+                self._changed.clear()
+                await self._changed.wait()
+        if self._wrong:
+            raise AssertionError(self._wrong)
 
     async def keep_alive(self) -> None:
         """Ping for everybody, evenly spread over time, until cancelled."""
@@ -197,7 +209,7 @@ class Crowd:
             try:
                 await person.connect()
             except (OSError, WSError):
-                self.refused += 1
+                self.failed += 1
             else:
                 return
 
@@ -212,8 +224,8 @@ class Crowd:
         (speaker or readers[crc32(room.encode()) % len(readers)]).send(json.dumps(frame))
         return key
 
-    def _is_acked(self, key: str) -> bool:
-        return key not in self._flights or self._flights[key].acked
+    def _are_acked(self, keys: Sequence[str]) -> bool:
+        return all(key not in self._flights or self._flights[key].acked for key in keys)
 
     def _complete(self, key: str, flight: _Flight) -> None:
         if not flight.missing:
@@ -221,14 +233,6 @@ class Crowd:
         if flight.acked and flight.missing <= 0:
             del self._flights[key]
         self._changed.set()
-
-    async def _until(self, done: Any) -> None:
-        async with asyncio.timeout(WITHIN):
-            while not done() and not self._wrong:
-                self._changed.clear()
-                await self._changed.wait()
-        if self._wrong:
-            raise AssertionError(self._wrong)
 
 
 class Person(WSListener):
@@ -255,9 +259,8 @@ class Person(WSListener):
         self._transport = transport
         self._behind = dict.fromkeys(self.cursors, 0)
         self.send(json.dumps({"type": "hello", "token": self._token}))
-        for room, cursor in self.cursors.items():
-            since = {} if cursor is None else {"since": cursor, "epoch": self._epochs[room]}
-            self.send(json.dumps({"type": "join", "room": room, **since}))
+        for room in self.cursors:
+            self._join(transport, room)
         if not self.cursors:
             self.there.set()
 
@@ -273,6 +276,10 @@ class Person(WSListener):
                 self._crowd.acked(heard["key"])
             case "joined":
                 self._joined(heard)
+            case "error" if heard["frame"] == "join" and heard["temporary"]:
+                self._crowd.refused += 1
+                wait = random.uniform(0.0, JITTER)
+                asyncio.get_running_loop().call_later(wait, self._join, transport, heard["room"])
             case "error" | "bye":
                 self._crowd.fail(f"{self.user}: {heard}")
 
@@ -293,6 +300,12 @@ class Person(WSListener):
         """Drop the connection."""
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
+
+    def _join(self, transport: WSTransport, room: str) -> None:
+        if transport is self._transport:
+            cursor = self.cursors[room]
+            since = {} if cursor is None else {"since": cursor, "epoch": self._epochs[room]}
+            self.send(json.dumps({"type": "join", "room": room, **since}))
 
     def _joined(self, frame: Mapping[str, Any]) -> None:
         room, cursor = frame["room"], self.cursors[frame["room"]]
