@@ -53,6 +53,8 @@ class PresenceClient:
         self._outgoing = PresencePublisher(self._announcer)
         self._queue = BucketQueue(LIVE, LENGTH, EphemeralMessages(self).take, self._connected, fanout=CONTROL)
         self._rooms: dict[str, _Room] = {}
+        self._unsynced: set[str] = set()
+        """Rooms of which something is known to be missing, and some of which it was."""
         self._presences: dict[Subscriber, ConnectionPresence] = {}
         self._lookups: dict[str, asyncio.Future[p.UserStatus]] = {}
         self.audience: Audience = NoAudience()
@@ -212,7 +214,7 @@ class PresenceClient:
         if room is None:
             room = self._rooms[name] = _Room(PresenceSnapshot(name))
             self._queue.follow(name)
-            self._announcer.ask(name)
+            self._ask(name)
             self._outgoing.changed()
         room.idle = False
         return room
@@ -221,8 +223,13 @@ class PresenceClient:
         """Ask for everything: what came while there was no queue is lost."""
         for name, room in self._rooms.items():
             room.snapshot.synced = False
-            self._announcer.ask(name)
+            self._ask(name)
         self._outgoing.changed()
+
+    def _ask(self, name: str) -> None:
+        """Ask for a room's snapshot until it is here."""
+        self._unsynced.add(name)
+        self._announcer.ask(name)
 
     def _update(self, term: str, frame: p.Presence, body: bytes) -> None:
         room = self._rooms.get(frame.room)
@@ -234,7 +241,7 @@ class PresenceClient:
             self._broadcast(frame.room, Frame(frame.room, body, kind=frame.type) if fits else room.snapshot.whole)
         elif not room.snapshot.synced:
             metrics.PRESENCE_LOST.inc()
-            self._announcer.ask(frame.room)
+            self._ask(frame.room)
             self._outgoing.changed()
         updated, room.updated = room.updated, asyncio.Event()
         updated.set()
@@ -250,8 +257,11 @@ class PresenceClient:
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(ASK_AGAIN)
-            async for name, room in cooperatively(self._rooms.items()):
-                if not room.snapshot.synced:
+            async for name in cooperatively(self._unsynced):
+                room = self._rooms.get(name)
+                if room is None or room.snapshot.synced:
+                    self._unsynced.discard(name)
+                else:
                     self._announcer.ask(name)
             for user in self._lookups:
                 self._announcer.look_up_status(user)

@@ -164,3 +164,31 @@ async def test_after_a_reconnect_nothing_is_known_until_it_is_said_again() -> No
     assert scene.client.known(ROOM) is None
     scene.arrives(state(1, ANN), term="u")
     assert scene.client.known(ROOM) is not None
+
+
+async def test_what_is_missing_is_asked_for_until_it_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "ASK_AGAIN", 0.0)
+    scene, asked = Scene("ann"), list[str]()
+    monkeypatch.setattr(scene.client._announcer, "ask", asked.append)
+    asking = asyncio.create_task(scene.client._ask_again())
+
+    async def rounds() -> int:
+        """Return how often it is asked for in some rounds."""
+        asked.clear()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return len(asked)
+
+    assert await rounds() > 1
+    scene.arrives(state(1, ANN))
+    assert await rounds() == 0
+    assert not scene.client._unsynced
+    scene.arrives(p.Presence(room=ROOM, version=3, diff=[ANN]))  # version 2 is lost
+    assert await rounds() > 1
+    scene.arrives(state(4, ANN))
+    assert await rounds() == 0
+    scene.client._connected()
+    assert await rounds() > 1
+    del scene.client._rooms[ROOM]
+    assert await rounds() == 0
+    asking.cancel()
