@@ -25,6 +25,8 @@ from warren.ops.tracing import configure_tracing
 log = logging.getLogger(__name__)
 
 Wait = Callable[[], Awaitable[None]]
+LOOK_EVERY = 1.0
+"""Seconds between looks at the time, for the date in answers; a signal is noticed at once."""
 SIGNAL_WITHIN = 0.2
 """Seconds after which a second signal is noticed."""
 KEEP_ALIVE = 10
@@ -86,6 +88,8 @@ class _Server(uvicorn.Server):
         self._drain = drain
         self._gone = gone
         self._signals = 0
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._lag = LagProbe()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -97,6 +101,19 @@ class _Server(uvicorn.Server):
         """Take note of a signal."""
         self._signals += 1
         super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop.
+
+        Uvicorn looks ten times a second whether it was, which is much of what a process with nothing to do does.
+        """
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop. What was accepted at the last moment becomes a connection first, to be told like others."""

@@ -1,6 +1,7 @@
 """A process that stood still finds all its deadlines over; what has come meanwhile is read before one is acted upon."""
 
 import asyncio
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -177,7 +178,7 @@ async def test_a_process_that_is_about_to_end_answers_what_has_come(monkeypatch:
     async def scenario(client: Client) -> None:
         client.socket.send(GET)
         assert await client.answer() == OK
-        servers[0].should_exit = True
+        servers[0].handle_exit(signal.SIGTERM, None)
         while servers[0].servers[0].is_serving():  # noqa: ASYNC110
             await asyncio.sleep(0)
         await asyncio.sleep(serve_module.SIGNAL_WITHIN)  # it waits by now for its connections to be let go
