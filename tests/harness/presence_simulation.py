@@ -255,7 +255,7 @@ class Replica:
             self.leases.end(gateway)
             if self.shard:
                 self.shard.end(gateway, now, since)
-        for action in self.shard.tick(now) if self.shard else ():
+        for action in self.shard.tick(now) if self.shard and not self.shard.idle else ():
             match action:
                 case BroadcastFrames(room, frames):
                     self.world.tell(self, room, frames)

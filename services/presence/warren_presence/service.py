@@ -42,7 +42,10 @@ log = logging.getLogger(__name__)
 TICK = 0.05
 """Seconds between two ticks: announcements that come together are gathered for this long."""
 PROBE_EVERY = 1.0
-"""Seconds between ownership probes to every shard: whoever gets one is its active consumer."""
+"""Seconds between ownership probes: whoever gets one is its active consumer."""
+HEARD_WITHIN = 0.9
+"""Seconds since a shard's last message within which its consumer does not probe it: less than PROBE_EVERY, so that a
+probe of its own does not stand for the next one."""
 OWNERSHIP_TIMEOUT = 5.0
 """Seconds without any message, probes included, after which another replica owns the shard."""
 FAILED_PAUSE = 5.0
@@ -203,7 +206,7 @@ class PresenceService:
             for held in list(self._held.values()):
                 if now - held.heard_at > OWNERSHIP_TIMEOUT:
                     self._lost(held.number)
-                else:
+                elif not held.shard.idle:
                     # What is known of a shard is the gateways' to say again: whatever is wrong in it, it is begun anew.
                     with contained("shard", lambda held=held: self._failed(held.number), shard=held.number):  # type: ignore[misc]
                         await self._perform(held, held.shard.tick(now))
@@ -247,9 +250,14 @@ class PresenceService:
     async def _probe_ownership(self) -> None:
         probe = p.OwnershipProbe(replica=self._replica)
         while True:
-            for number in range(SHARDS):
-                await self._publish(PRESENCE, shard_key(number), probe)
+            if keys := [shard_key(number) for number in range(SHARDS) if not self._is_heard(number)]:
+                await self._publish(PRESENCE, keys[0], probe, BCC=keys[1:])  # to the queues of all of them
             await asyncio.sleep(PROBE_EVERY)
+
+    def _is_heard(self, number: int) -> bool:
+        """Whether another's probes, or what is announced, tell that this shard is ours often enough."""
+        held = self._held.get(number)
+        return held is not None and self._clock.now - held.heard_at < HEARD_WITHIN
 
     async def _record_connected(self) -> None:
         while True:
@@ -259,11 +267,11 @@ class PresenceService:
                 for user in held.shard.connected if held else ():
                     self._seen.record(user)
 
-    async def _publish(self, exchange: str, key: str, message: BaseModel, term: str = "") -> None:
+    async def _publish(self, exchange: str, key: str, message: BaseModel, term: str = "", **headers: list[str]) -> None:
         """Publish, or not: what is lost is noticed by whoever misses it."""
         body = message.model_dump_json(exclude_none=True).encode()
         with contextlib.suppress(Unavailable):
-            await self._publisher.publish(exchange, key, body, headers={"term": term})
+            await self._publisher.publish(exchange, key, body, headers={"term": term, **headers})
 
     def measure(self) -> None:
         """Set the gauges."""

@@ -93,6 +93,25 @@ def test_the_first_frame_is_the_state_and_then_come_diffs_of_what_has_changed() 
     assert shard.tick(2.0) == []
 
 
+def test_a_shard_is_idle_when_all_is_told_and_not_while_anything_has_yet_to_be_done() -> None:
+    shard = held(change("ann"))
+    told(shard, 1.0)
+    assert shard.idle
+    for message in (
+        said("g1", 2, change("ann", "gone")), said("g1", 3, ask=[ROOM]), said("g1", 4, sought=["bob"]), said("g1", 6),
+        said("g1", 7, full=True),
+    ):  # fmt: skip
+        shard.announce(message, 2.0)
+        assert not shard.idle, message
+        for tenths in range(20, 20 + 10 * int(GRACE + 2)):
+            shard.tick(tenths / 10)
+    shard.heartbeat("g1", 7, 20.0)
+    assert shard.idle
+    shard.heartbeat("g1", 8, 20.0)
+    assert not shard.idle
+    assert not Shard("t1", ["g1"], 0.0).idle
+
+
 def test_what_changes_back_before_it_is_told_is_not_told() -> None:
     shard = held(change("ann"))
     shard.announce(said("g1", 2, change("ann", "away")), 0.1)

@@ -74,6 +74,11 @@ class _Source:
     patience: float = OVERDUE
     """Seconds before it is asked again: longer each time, so that a queue that lags is not filled up with answers."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is missing, as far as it has said, and nothing is kept of a time when something was."""
+        return self.whole and self.due[0] <= self.seq and self.patience == OVERDUE
+
 
 class Shard:
     """Who is in the rooms of one shard. It says nothing until every gateway in `expected` has announced all it has.
@@ -148,6 +153,12 @@ class Shard:
         source = self._sources.pop(gateway, None)
         for key in source.keys if source else ():
             self._leave(gateway, key, now, now if since is None else since)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a tick would do nothing, whenever it came, until the shard is told something."""
+        work = self._due or self._graces or self._departures or self._status_requests
+        return self.complete and not work and all(source.settled for source in self._sources.values())
 
     def tick(self, now: float) -> list[Action]:
         """Return what is to be done now."""
