@@ -7,7 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from warren_ui import login
-from warren_ui.config import Settings, read_settings
+from warren_ui.config import Settings, check_files_seldom, read_settings
 
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).with_name("app.py")
 def main() -> None:
     """Serve until SIGTERM; what does not depend on the environment is in .streamlit/config.toml."""
     settings = read_settings("ui", Settings)
+    check_files_seldom()
     if settings.cookie_secret is not None:
         # The cookie that remembers a sign-in under way is signed before Streamlit looks at its other secrets.
         os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = settings.cookie_secret.get_secret_value()

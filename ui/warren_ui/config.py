@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from streamlit.watcher import polling_path_watcher
 
+FILES_EVERY = 1.0
+"""Seconds; the process's end waits for as long."""
 CALLBACK = "/oauth2callback"
 """Where Streamlit takes people back from their provider."""
 
@@ -28,6 +31,14 @@ def read_settings(program: str, settings: type[_Settings]) -> _Settings:
             where = "".join(f"WARREN_{str(part).upper()}: " for part in found["loc"][:1])
             print(f"{program}: {where}{found['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         sys.exit(2)
+
+
+def check_files_seldom() -> None:
+    """Have Streamlit look for changes of its settings' files once a second.
+
+    It does five times, in four threads, which is most of what a page takes that nobody looks at; nobody changes them.
+    """
+    polling_path_watcher._POLLING_PERIOD_SECS = FILES_EVERY  # type: ignore[misc]  # which mypy alone holds to be final
 
 
 class Settings(BaseSettings):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from warren_ui.config import read_settings
+from warren_ui.config import check_files_seldom, read_settings
 from warren_ui.operations.config import Settings
 from warren_ui.operations.watch import watch
 
@@ -18,6 +18,7 @@ STARTED = Path(__file__).parents[1] / "__main__.py"
 def main() -> None:
     """Watch from now on, so that the first visitor sees what was before, and serve until SIGTERM."""
     settings = read_settings("operations", Settings)
+    check_files_seldom()
     watch()
     sys.argv = [str(STARTED)]
     config = {"server.address": settings.host, "server.port": settings.port, "logger.level": settings.log_level}

@@ -113,6 +113,7 @@ def _section(watching: Watch, name: str) -> None:
 @st.fragment(run_every=EVERY)
 def _live() -> None:
     watching = watch()
+    watching.visit()
     _headline(watching)
     names = list(SECTIONS)
     chosen = st.segmented_control(

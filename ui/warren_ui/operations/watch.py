@@ -3,6 +3,7 @@
 import functools
 import itertools
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -19,7 +20,11 @@ from warren_ui.operations.rates import Pair, values
 from warren_ui.operations.scrape import NoAnswer, Replica, Samples, Scrape, Target, client, read, replicas
 
 EVERY = 2.0
-"""Seconds between two scrapes."""
+"""Seconds between two scrapes while somebody looks at them …"""
+REST = 8.0
+"""… and while nobody does: each costs every replica some milliseconds. Whoever comes sees what is hardly older."""
+VISIT = 30.0
+"""Seconds for which somebody looks who has looked."""
 WINDOW = 6
 """Looks over which growth is measured."""
 KEPT = 450
@@ -88,6 +93,8 @@ class Watch:
         self._seen: dict[Replica, _Seen] = {}
         self._metrics: frozenset[str] = frozenset()
         self._left_out = 0
+        self._visited = threading.Event()
+        self._last_visit = -math.inf
         self._times: deque[float] = deque(maxlen=KEPT)
         self._lines: dict[Figure, dict[str, deque[float | None]]] = {
             figure: {} for figures in SECTIONS.values() for figure in figures
@@ -96,6 +103,16 @@ class Watch:
     def start(self) -> None:
         """Begin."""
         threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def visit(self) -> None:
+        """Take note that somebody looks at what is known."""
+        self._last_visit = self._clock()
+        self._visited.set()
+
+    @property
+    def pause(self) -> float:
+        """Seconds from the beginning of a scrape to the next one."""
+        return EVERY if self._clock() - self._last_visit < VISIT else REST
 
     @property
     def scraped_at(self) -> float | None:
@@ -132,6 +149,9 @@ class Watch:
                 except Exception:
                     _LOG.exception("a scrape failed")  # the page says that its figures are old
                 time.sleep(max(0.0, EVERY - (time.monotonic() - began)))
+                self._visited.clear()
+                if (rest := self.pause - (time.monotonic() - began)) > 0:
+                    self._visited.wait(rest)
 
     def scrape(self, http: httpx.Client, pool: ThreadPoolExecutor) -> None:
         """Scrape once."""

@@ -14,7 +14,7 @@ from warren_ui.operations import scrape
 from warren_ui.operations.config import Settings
 from warren_ui.operations.figures import SECTIONS, STARTED, Figure
 from warren_ui.operations.scrape import MOST_BYTES, NoAnswer, Replica, Target, addresses, client, read
-from warren_ui.operations.watch import EVERY, KEPT, MOST_LINES, MOST_REPLICAS, WINDOW, State, Watch
+from warren_ui.operations.watch import EVERY, KEPT, MOST_LINES, MOST_REPLICAS, REST, VISIT, WINDOW, State, Watch
 
 FIGURES = {figure.title: figure for figures in SECTIONS.values() for figure in figures}
 FRAMES = FIGURES["Frames"]
@@ -270,3 +270,13 @@ def test_targets_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_targets_that_cannot_be_read_are_refused(targets: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match=r"names nobody|must be service=http://host:port"):
         settings(targets, monkeypatch)
+
+
+def test_while_nobody_looks_it_is_scraped_more_seldom() -> None:
+    now = 1_000.0
+    watch = Watch([], clock=lambda: now)
+    assert watch.pause == REST
+    watch.visit()
+    assert watch.pause == EVERY
+    now += VISIT
+    assert watch.pause == REST
