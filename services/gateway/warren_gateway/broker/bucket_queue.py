@@ -1,5 +1,6 @@
 """A queue of this gateway's own, bound to the buckets of rooms that somebody here follows."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
@@ -37,6 +38,9 @@ class BucketQueue:
         """By bucket, how many rooms of it are followed."""
         self._bound: set[int] = set()
         """The buckets whose messages come."""
+        self._binding = asyncio.Lock()
+        """One bind at a time is on the channel, which carries out one after the other anyhow: what else is asked there,
+        as whether the queue is there, would wait behind those of hundreds of rooms for longer than it may."""
         self.channel: UnderlayChannel | None = None
         """What deliveries are acknowledged on."""
 
@@ -87,13 +91,14 @@ class BucketQueue:
                 await self._unbind(number)
 
     async def _bind(self, number: int) -> None:
-        queue = self._queue
-        if queue is None:
-            raise Unavailable("no queue at the moment")
-        if number not in self._bound:
-            with translated():
-                await queue.bind(self._exchange, bucket_binding(number), timeout=BIND_TIMEOUT)
-            self._bound.add(number)
+        async with self._binding:
+            queue, bound = self._queue, self._bound
+            if queue is None:
+                raise Unavailable("no queue at the moment")
+            if number not in bound:
+                with translated():
+                    await queue.bind(self._exchange, bucket_binding(number), timeout=BIND_TIMEOUT)
+                bound.add(number)
 
     async def _unbind(self, number: int) -> None:
         queue = self._queue
