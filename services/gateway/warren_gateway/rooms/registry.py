@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from warren.broker.rpc_client import QueryDenied, RpcClient
-from warren.contract.queries import Access, Head, Heads, HeadsAnswer
+from warren.contract.queries import Access, Head
 from warren.contract.wire import utc_now
 from warren.supervise import contained, failed
 
@@ -16,6 +16,7 @@ from warren_gateway.delivery.subscriber import Subscriber
 from warren_gateway.presence.client import PresenceClient
 from warren_gateway.rooms.access import may_write
 from warren_gateway.rooms.admission import Admission
+from warren_gateway.rooms.head_lookup import HeadLookup
 from warren_gateway.rooms.heads import HeadComparison
 from warren_gateway.rooms.repair import Repair, retrieve
 from warren_gateway.rooms.replica import ReplayBuffers, RoomReplica
@@ -29,7 +30,6 @@ class RoomRegistry:
     """All rooms of one gateway. `replay_bytes`: what their replay buffers hold together."""
 
     def __init__(self, rpc: RpcClient, presence: PresenceClient, replay_bytes: int) -> None:
-        self._rpc = rpc
         self._presence = presence
         presence.audience = self
         self._rooms: dict[str, Room] = {}
@@ -38,6 +38,7 @@ class RoomRegistry:
         self.events = EventConsumer(self._take, self.heads.doubt, self.heads.doubt_all, self._rooms)
         self._repair = Repair(rpc, self.heads.doubt)
         self._admission = Admission(rpc, self._repair)
+        self._head_lookup = HeadLookup(rpc)
 
     @property
     def replay_bytes(self) -> int:
@@ -167,11 +168,10 @@ class RoomRegistry:
     async def _load(self, room: Room) -> None:
         """Subscribe first, then read the store, then apply what arrived meanwhile."""
         await self.events.queue.bind(room.name)
-        answer = await self._rpc.ask(Heads(rooms=[room.name]), HeadsAnswer)
-        head = answer.heads.get(room.name, Head(head=0, number=0))  # an inbox into which nothing has come yet
+        epoch, head = await self._head_lookup.ask(room.name)
         room.last_revocation = head.head
         with contained("room", lambda: self._give_up(room), room=room.name):
-            room.fan_out(room.replica.load(answer.epoch, head.head, head.number))
+            room.fan_out(room.replica.load(epoch, head.head, head.number))
 
     async def _sweep(self) -> None:
         """Let go of rooms that nobody follows any more."""
