@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -21,6 +22,8 @@ CLAIM_CHARACTERS = 1_000
 """Of a claim that are looked through for those."""
 SKEW = 30.0
 """Seconds by which the issuer's clock may be ahead of ours: for `iat` and `nbf`, never for `exp`."""
+HEADERS = 64
+"""Headers of tokens whose meaning is remembered, half a megabyte at most."""
 LATEST = 2**53
 """Unix seconds: a later expiry counts as this one, which fits wherever it goes."""
 _USER: TypeAdapter[str] = TypeAdapter(UserId)
@@ -84,15 +87,21 @@ def read_header(token: str, rules: Rules) -> tuple[str, str | None]:
         raise TokenRefused("the token is too long", "malformed", f"more than {TOKEN_LIMIT} characters")
     try:
         # The header alone: whatever follows it is not worth decoding yet.
-        header = jwt.get_unverified_header(f"{token.partition('.')[0]}..")
+        algorithm, kid = _parse_header(token.partition(".")[0])
     except (jwt.PyJWTError, UnicodeError) as error:
         raise TokenRefused("this is not a token", "malformed") from error
-    algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in rules.algorithms:
         allowed = ", ".join(sorted(rules.algorithms))
         detail = f"signed with {ascii(algorithm)[:40]}, and allowed is {allowed}"
         raise TokenRefused("the token is signed in a way that is not allowed here", "algorithm", detail)
-    return algorithm, header.get("kid")
+    return algorithm, kid
+
+
+@lru_cache(maxsize=HEADERS)
+def _parse_header(segment: str) -> tuple[Any, str | None]:
+    """Return what it says of algorithm and key id: an issuer's tokens of one key all begin alike."""
+    header = jwt.get_unverified_header(f"{segment}..")
+    return header.get("alg"), header.get("kid")
 
 
 def check(token: str, key: Key, rules: Rules) -> User:
