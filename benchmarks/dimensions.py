@@ -150,7 +150,8 @@ def by_kind(used: Mapping[str, float]) -> dict[str, float]:
     """Return the sums over the replicas of a service."""
     found: defaultdict[str, float] = defaultdict(float)
     for name, spent in used.items():
-        found[{"gateway": "gateways", "persistence": "writers"}.get(name.partition("-")[0], name)] += spent
+        kind = name.partition("-")[0]
+        found[{"gateway": "gateways", "persistence": "writers"}.get(kind, kind)] += spent
     return dict(found)
 
 
