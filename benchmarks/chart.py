@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 420, 300
 """Of a panel."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 64, 46
 """Between the edges of a panel and its axes."""
+EDGE = 24
+"""Where its title and the names of its lines begin: five of them fit."""
 COLOURS = ("#3366aa", "#dd7711", "#228844", "#aa3377", "#666666")
 STYLE = "text{font:12px sans-serif;fill:#333}.title{font-weight:bold}.grid{stroke:#ddd}.axis{stroke:#999}"
 
@@ -48,7 +50,7 @@ def _panel(panel: Panel) -> str:
         share = math.log(max(y, ticks[0]) / ticks[0]) / math.log(ticks[-1] / ticks[0]) if panel.log else y / ticks[-1]
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_text(LEFT, 20, panel.title, "start", "title")]
+    parts = [_text(EDGE, 20, panel.title, "start", "title")]
     for tick in ticks:
         parts.append(_line(LEFT, up(tick), WIDTH - RIGHT, up(tick), "grid"))
         parts.append(_text(LEFT - 6, up(tick) + 4, _number(tick), "end"))
@@ -57,14 +59,14 @@ def _panel(panel: Panel) -> str:
         parts.append(_text(across(x), HEIGHT - BOTTOM + 18, _number(x), "middle"))
     parts.append(_line(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, "axis"))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, panel.x, "middle"))
-    place = float(LEFT)
+    place = float(EDGE)
     for (name, points), colour in zip(panel.lines.items(), COLOURS, strict=False):
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colour}"/>' for x, y in points]
         parts.append(f'<rect x="{place:.0f}" y="34" width="10" height="10" fill="{colour}"/>')
         parts.append(_text(place + 14, 43, name, "start"))
-        place += 26 + 6.6 * len(name)
+        place += 24 + 6.6 * len(name)
     return "".join(parts)
 
 
