@@ -28,8 +28,8 @@ LogPosition = tuple[str, int]
 """A room and a seq: where an event stands."""
 
 PATIENCE = 0.2
-"""Seconds for which a batch waits for its confirms, which keeps batches big and has deliveries acknowledged after the
-events are out. Once: as long as any message is overdue, no other is waited for."""
+"""Seconds for which deliveries wait for the confirms of their events, so that whoever gets them again publishes what is
+lost. Once: as long as any message is overdue, no other is waited for."""
 TRIES = 2
 """Publications of a message whose channel was lost, so that nobody knows whether the broker had it."""
 TRY_WITHIN = 30.0
@@ -47,37 +47,36 @@ class EventPublisher:
         self._publisher = publisher
         self._messages = messages
         self._tasks = Tasks("events")
-        self._unconfirmed = 0
+        self._begun: set[asyncio.Task[None]] = set()
         self._bytes = 0
         self._overdue: set[asyncio.Task[None]] = set()
         self._throttle = LogThrottle()
 
-    def publish(self, sends: Iterable[Run], spans: Mapping[LogPosition, Span]) -> list[asyncio.Task[None]]:
+    def publish(self, sends: Iterable[Run], spans: Mapping[LogPosition, Span]) -> None:
         """Begin to publish these, in order; `spans`: in whose name."""
-        begun = (self._begin(message, spans) for message in self._messages.of(sends))
-        return [task for task in begun if task is not None]
+        for message in self._messages.of(sends):
+            self._begin(message, spans)
 
-    async def confirmed(self, begun: Sequence[asyncio.Task[None]]) -> None:
-        """Wait until the broker has these, but not for long, and not at all while others are overdue."""
-        if begun and not self._overdue:
-            _, overdue = await asyncio.wait(begun, timeout=PATIENCE)
+    async def confirmed(self) -> None:
+        """Wait until the broker has what was published, but not for long, and not at all while any of it is overdue."""
+        if self._begun and not self._overdue:
+            _, overdue = await asyncio.wait(self._begun, timeout=PATIENCE)
             for task in overdue:
                 self._overdue.add(task)
                 task.add_done_callback(self._overdue.discard)
 
-    def _begin(self, message: EventMessage, spans: Mapping[LogPosition, Span]) -> asyncio.Task[None] | None:
-        if self._unconfirmed >= UNCONFIRMED or self._bytes + len(message.body) > UNCONFIRMED_BYTES:
+    def _begin(self, message: EventMessage, spans: Mapping[LogPosition, Span]) -> None:
+        if len(self._begun) >= UNCONFIRMED or self._bytes + len(message.body) > UNCONFIRMED_BYTES:
             self._count("dropped", "too many are not confirmed")
-            return None
+            return
         found = [spans[position] for position in _positions(message) if position in spans] if spans else []
-        self._unconfirmed += 1
         self._bytes += len(message.body)
         task = self._tasks.start(self._publish(message, found))
-        task.add_done_callback(lambda _: self._forget(message))
-        return task
+        self._begun.add(task)
+        task.add_done_callback(lambda _: self._forget(task, message))
 
-    def _forget(self, message: EventMessage) -> None:
-        self._unconfirmed -= 1
+    def _forget(self, task: asyncio.Task[None], message: EventMessage) -> None:
+        self._begun.discard(task)
         self._bytes -= len(message.body)
 
     async def _publish(self, message: EventMessage, spans: Sequence[Span]) -> None:

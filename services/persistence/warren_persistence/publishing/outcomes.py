@@ -42,18 +42,21 @@ class OutcomePublisher:
     async def publish(self, batch: Batch, plan: Plan) -> bool:
         """Publish everything about a stored batch; repeat what must arrive until it has, or the deliveries went back.
 
-        Returns whether the deliveries may be acknowledged.
+        Returns whether the deliveries may be acknowledged, once the events are `confirmed`.
         """
         _count(batch, plan)  # first: whoever has an answer finds it counted
         sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
         answered = _answered(batch, plan)
-        events = self._events.publish(sends, _spans(answered))
+        self._events.publish(sends, _spans(answered))
         if not await self._answer(batch, answered):
             return False
-        await self._events.confirmed(events)
         if log.isEnabledFor(logging.DEBUG):
             _trace(sends)
         return True
+
+    async def confirmed(self) -> None:
+        """Wait until the broker has the published events, but not for long: nothing rests on their arrival."""
+        await self._events.confirmed()
 
     async def _answer(self, batch: Batch, answered: Answered) -> bool:
         for wait in backoff():

@@ -3,12 +3,13 @@
 It is the one place where something becomes part of a room's log.
 
 One loop for all shards that the replica holds, because big batches are everything: take all that waits, judge it,
-store it in one ordered insert with majority concern, publish it, acknowledge, and only then take again. The next
-batch gathers meanwhile. (Publishing one batch while the next is inserted was tried: batches shrink, each message
-costs more CPU, and the throughput halves.) Whoever dies before the acknowledgement leaves the deliveries to the next
-writer, which finds the keys stored and says the same again.
+store it in one ordered insert with majority concern, publish it, and only then take again. The next batch gathers
+meanwhile. Deliveries are acknowledged when the broker has confirmed their events, beside that: waiting for it cost an
+eighth of the throughput. Whoever dies before the acknowledgement leaves the deliveries to the next writer, which finds
+the keys stored and says the same again.
 """
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -18,7 +19,7 @@ from warren.broker.tracing import within
 from warren.contract.codes import Code
 from warren.contract.wire import utc_now
 from warren.ops.mongo import StoreUnavailable
-from warren.supervise import failed
+from warren.supervise import contained, failed
 
 from warren_persistence import metrics
 from warren_persistence.commands.batch import Batch, Trust, decode
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 BATCH_LIMIT = 500
 """Commands in one commit (a delivery is never split, so it may be a few more)."""
+SETTLE_WITHIN = 1.0
+"""Seconds at the end for what was written to be acknowledged."""
 RETRY_CAP = 2.0
 """Seconds between tries while MongoDB is away, at most."""
 
@@ -65,20 +68,34 @@ class Writer:
         self._trust = trust
         self._rooms_limit = rooms_limit
         self._cache = Cache()
+        self._settled: asyncio.Task[None] | None = None
+        """Acknowledges the last batch."""
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            batch = await self._take()
-            spans = batch.spans  # also of what drops out on the way
-            try:
-                await self._write(batch)
-            finally:
-                for span in spans:
-                    span.end()
+        """Write until cancelled; what was written is acknowledged all the same."""
+        try:
+            while True:
+                batch = await self._take()
+                spans = batch.spans  # also of what drops out on the way
+                try:
+                    await self._write(batch)
+                finally:
+                    for span in spans:
+                        span.end()
+        finally:
+            if self._settled is not None:
+                await asyncio.wait({self._settled}, timeout=SETTLE_WITHIN)
 
     async def _write(self, batch: Batch) -> None:
         await self._pass(batch, batch.redelivered())
+        self._settled = asyncio.create_task(self._settle(batch, self._settled))
+
+    async def _settle(self, batch: Batch, before: asyncio.Task[None] | None) -> None:
+        """Acknowledge a batch when its events are out, and after the one before; the next is written meanwhile."""
+        if before is not None:
+            await asyncio.wait({before})
+        with contained("commit"):
+            await self._outcomes.confirmed()
         batch.drop_dead()
         acknowledge(part.delivery for part in batch.parts)
 
