@@ -21,8 +21,8 @@ from warren_ui.operations.scrape import NoAnswer, Replica, Samples, Scrape, Targ
 
 EVERY = 2.0
 """Seconds between two scrapes while somebody looks at them …"""
-REST = 8.0
-"""… and while nobody does: each costs every replica some milliseconds. Whoever comes sees what is hardly older."""
+REST = 15.0
+"""… and while nobody does: each costs every replica some milliseconds. Whoever comes sees what is a little older."""
 VISIT = 30.0
 """Seconds for which somebody looks who has looked."""
 WINDOW = 6
