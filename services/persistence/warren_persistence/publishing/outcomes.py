@@ -1,8 +1,9 @@
 """Tells what became of a batch: answers to who asked, poison to the dead letters; events by `event_publisher`."""
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 
 from opentelemetry.trace import Span
@@ -45,26 +46,25 @@ class OutcomePublisher:
         Returns whether the deliveries may be acknowledged, once the events are `confirmed`.
         """
         _count(batch, plan)  # first: whoever has an answer finds it counted
-        sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
         answered = _answered(batch, plan)
-        self._events.publish(sends, _spans(answered))
-        if not await self._answer(batch, answered):
+        if not await self._repeat(batch, lambda: self._answer(answered)):
             return False
+        await asyncio.sleep(0)  # the answers go out, which somebody waits for, before the events are made
+        sends = runs((*plan.new, *plan.again), RUN_EVENTS, RUN_LIMIT, plan.copies)
+        self._events.publish(sends, _spans(answered))
         if log.isEnabledFor(logging.DEBUG):
             _trace(sends)
-        return True
+        return await self._repeat(batch, lambda: self._dead_letter_poison(batch))
 
     async def confirmed(self) -> None:
         """Wait until the broker has the published events, but not for long: nothing rests on their arrival."""
         await self._events.confirmed()
 
-    async def _answer(self, batch: Batch, answered: Answered) -> bool:
+    async def _repeat(self, batch: Batch, publish: Callable[[], Awaitable[None]]) -> bool:
+        """Publish something until the broker has taken it; False if the deliveries went back meanwhile."""
         for wait in backoff():
             try:
-                for to, replies in _replies(answered).items():
-                    await self.reply(to, replies)
-                for poison, shard in _poison(batch):
-                    await self.dead_letter(poison, shard_queue(shard), COMMANDS, shard_key(shard))
+                await publish()
             except Unavailable as error:
                 log.warning("outcomes not published", extra={"error": str(error)})
                 batch.drop_dead()
@@ -74,6 +74,14 @@ class OutcomePublisher:
             else:
                 break
         return True
+
+    async def _answer(self, answered: Answered) -> None:
+        for to, replies in _replies(answered).items():
+            await self.reply(to, replies)
+
+    async def _dead_letter_poison(self, batch: Batch) -> None:
+        for poison, shard in _poison(batch):
+            await self.dead_letter(poison, shard_queue(shard), COMMANDS, shard_key(shard))
 
     async def reply(self, reply_to: str, replies: Sequence[Accepted | Refused]) -> None:
         """Answer commands. Raises Unavailable."""
