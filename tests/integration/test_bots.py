@@ -455,6 +455,8 @@ async def test_it_reads_no_room_that_is_not_its_to_read(
         {"type": "members", "room": secret, "user": user},
         {"type": "heads", "rooms": [secret], "user": user},
         {"type": "rooms", "user": user},
+        {"type": "room.accesses", "user": user, "queries": [{"room": secret, "user": "ann"}]},
+        {"type": "room.accesses", "user": user, "queries": [{"room": secret, "user": MINE}]},
     ):
         if user == MINE and query["type"] in ("heads", "rooms"):
             continue  # those answer about its own

@@ -211,11 +211,18 @@ async def test_two_bots_that_choose_one_id_get_an_answer_each(world: World) -> N
 
 
 QUERY = st.fixed_dictionaries(
-    {"type": st.sampled_from(["room.access", "events", "history", "rooms", "heads", "members", "people"])},
+    {
+        "type": st.sampled_from(
+            ["room.access", "room.accesses", "events", "history", "rooms", "heads", "members", "people"]
+        )
+    },
     optional={
         "room": st.just(HOSTILE), "user": st.sampled_from(PEOPLE), "limit": st.integers(-1, 1_000),
         "after": st.integers(-1, 2**70) | st.text(max_size=3), "prefix": st.text(max_size=200),
         "rooms": st.lists(st.just(HOSTILE), max_size=3),
+        "queries": st.lists(
+            st.fixed_dictionaries({"room": st.just(HOSTILE), "user": st.sampled_from(PEOPLE)}), max_size=3
+        ),
     },
 )  # fmt: skip
 LIVES = st.fixed_dictionaries(

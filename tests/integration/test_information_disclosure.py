@@ -122,6 +122,9 @@ async def test_every_query_on_the_broker(kind: str, secret: Secrets, broker: Bro
     ):
         asked = [await broker.ask({**query, "room": room, "user": secret.eve.id}) for room in (hidden, "nobodys")]
         assert asked[0] == asked[1] == {"type": "denied", "code": "not_found", "detail": "no such room"}
+    pairs = [{"room": room, "user": secret.eve.id} for room in (hidden, "nobodys")]
+    accesses = await broker.ask({"type": "room.accesses", "queries": pairs})
+    assert accesses["answers"] == [{"type": "denied", "code": "not_found", "detail": "no such room"}] * 2
     heads = await broker.ask({"type": "heads", "rooms": [hidden], "user": secret.eve.id})
     assert heads["heads"] == {}
     whose = secret.bob if kind == "inbox" else secret.ann

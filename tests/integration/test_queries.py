@@ -11,6 +11,7 @@ from harness.broker_client import WITHIN, BrokerClient
 from harness.stack import Stack
 from integration.conftest import Place
 from warren.broker.definitions import UNUSED_FOR, template
+from warren.contract.ids import direct_room, inbox_room, new_id
 from warren.contract.queries import QUERY_TYPES
 from warren.contract.topology import CLASSIC_QUERY_QUEUES, QUERIES, QUERY_KEY
 
@@ -31,6 +32,8 @@ INVALID: dict[str, bytes | dict[str, Any]] = {
     "history of 101": {"type": "history", "room": "a", "user": "ann", "limit": 101},
     "heads of 501 rooms": {"type": "heads", "rooms": [f"r{number}" for number in range(501)]},
     "heads of no list": {"type": "heads", "rooms": "general"},
+    "101 accesses": {"type": "room.accesses", "queries": [{"room": "a", "user": "ann"}] * 101},
+    "accesses one of which is out of syntax": {"type": "room.accesses", "queries": [{"room": "A b", "user": "ann"}]},
     "a directory of 101": {"type": "directory", "limit": 101},
 }
 
@@ -117,6 +120,33 @@ async def test_access_is_judged_by_who_asks(broker: BrokerClient, place: Place, 
     assert (hidden["type"], hidden["code"]) == ("denied", "not_found")
     history = {"type": "history", "room": private.room, "user": private.eve.id}
     assert (await broker.ask(history))["code"] == "not_found"
+
+
+async def test_each_of_many_accesses_is_answered_as_if_it_were_asked_for_alone(
+    broker: BrokerClient, place: Place, private: Place
+) -> None:
+    direct = direct_room(place.ann.id, place.bob.id)
+    asked = [
+        {"type": "room.access", "room": room, "user": user}
+        for room in (place.room, private.room, "no-such-room", direct, inbox_room(place.ann.id))
+        for user in (place.ann.id, private.ann.id, place.bob.id, private.eve.id, place.ann.id)
+    ]
+    await broker.command({
+        "type": "direct.create", "id": new_id(), "key": new_id(), "room": direct, "sender": place.ann.id,
+        "name": place.ann.id, "user": place.bob.id,
+    })  # fmt: skip
+    await broker.answer()
+    alone = [await broker.ask(one) for one in asked]
+    assert await broker.ask({"type": "room.accesses", "queries": asked}) == {"type": "accesses", "answers": alone}
+    assert {answer["type"] for answer in alone} == {"access", "denied"}
+    assert any(answer.get("peer") for answer in alone)
+
+
+async def test_many_accesses_are_answered_to_a_gateway_on_its_own_behalf_alone(
+    broker: BrokerClient, place: Place
+) -> None:
+    asked = {"type": "room.accesses", "user": place.ann.id, "queries": [{"room": place.room, "user": place.ann.id}]}
+    assert (await broker.ask(asked))["code"] == "forbidden"
 
 
 async def test_heads_leave_out_what_does_not_exist(broker: BrokerClient, place: Place) -> None:

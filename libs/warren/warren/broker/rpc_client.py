@@ -93,9 +93,7 @@ class RpcClient:
             del self._pending[correlation]
         answer = _read(body, kind)
         if isinstance(answer, Denied):
-            if answer.code == Code.UNAVAILABLE:
-                raise Unavailable(answer.detail)
-            raise QueryDenied(answer)
+            raise refusal(answer)
         return answer
 
     async def _ask(self, kind: str, body: bytes, correlation: str, future: asyncio.Future[bytes]) -> bytes:
@@ -135,6 +133,11 @@ class RpcClient:
         future = self._pending.get(correlation or "")
         if future is not None and not future.done():
             future.set_result(body)
+
+
+def refusal(denied: Denied) -> QueryDenied | Unavailable:
+    """Return what is raised where this is the answer."""
+    return Unavailable(denied.detail) if denied.code == Code.UNAVAILABLE else QueryDenied(denied)
 
 
 def _read(body: bytes, kind: type[A]) -> A | Denied:

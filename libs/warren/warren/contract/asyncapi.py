@@ -23,7 +23,9 @@ Models = tuple[type[BaseModel], ...]
 _CLIENT: Models = get_args(frames.AnyClientFrame)
 _SERVER: Models = (*get_args(frames.ServerFrame), events.Events)
 _LIVE: Models = (presence.Presence, presence.IsTyping, presence.Partial)
-_BOT_QUERIES: Models = tuple(query for query in get_args(queries.AnyQuery) if query is not queries.Heads)
+_BOT_QUERIES: Models = tuple(
+    query for query in get_args(queries.AnyQuery) if query not in (queries.Heads, queries.RoomAccesses)
+)
 _ANSWERS: Models = get_args(queries.AnyAnswer)
 _AMQP_EVENT_HEADERS = {
     "type": "object",

@@ -1,6 +1,5 @@
 """Puts subscriptions in force: a join with its cursor comes in, `joined` and the missed events go out."""
 
-import asyncio
 import logging
 
 from warren.broker.errors import Unavailable
@@ -11,6 +10,7 @@ from warren.contract.queries import Access, RoomAccess
 
 from warren_gateway import metrics
 from warren_gateway.delivery.batch import cut
+from warren_gateway.rooms.access_lookup import AccessLookup
 from warren_gateway.rooms.repair import Repair, is_over
 from warren_gateway.rooms.replica import RoomReplica
 from warren_gateway.rooms.room import Room
@@ -20,11 +20,6 @@ log = logging.getLogger(__name__)
 
 ACCESS_TRIES = 10
 """Times that an access is judged again because somebody's was revoked meanwhile."""
-ASKING = 256
-"""Questions at the store at once, more than it works on. All others wait here: if thousands come at once, each would
-be answered, for some of them after they have given up, and they would ask again."""
-ASK_WITHIN = 15.0
-"""Seconds to wait for one's turn to ask."""
 REPLAY_BYTES = 256 * 1024
 """What is replayed at once; the rest when the client has read that."""
 
@@ -37,21 +32,12 @@ class Admission:
     """Who may read which room, and from where on."""
 
     def __init__(self, rpc: RpcClient, repair: Repair) -> None:
-        self._rpc = rpc
+        self._lookup = AccessLookup(rpc)
         self._repair = repair
-        self._asking = asyncio.Semaphore(ASKING)
 
     async def ask(self, name: str, user: str) -> Access:
         """Ask the store what somebody is in a room. Raises QueryDenied or Unavailable."""
-        try:
-            async with asyncio.timeout(ASK_WITHIN):
-                await self._asking.acquire()
-        except TimeoutError as error:
-            raise Unavailable("too many come at once") from error
-        try:
-            return await self._rpc.ask(RoomAccess(room=name, user=user), Access)
-        finally:
-            self._asking.release()
+        return await self._lookup.ask(RoomAccess(room=name, user=user))
 
     async def ask_current(self, room: Room, user: str) -> Access:
         """Ask until no revocation has overtaken the answer. Raises QueryDenied or Unavailable."""

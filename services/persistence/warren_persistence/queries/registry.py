@@ -20,6 +20,7 @@ from warren_persistence.queries import (
     my_rooms,
     people,
     room_access,
+    room_accesses,
     shared_room,
     sign_ins,
 )
@@ -30,6 +31,7 @@ Handler = Callable[[QueryContext, Any], Awaitable[BaseModel]]
 
 HANDLERS: dict[type[q.AnyQuery], Handler] = {
     q.RoomAccess: room_access.answer,
+    q.RoomAccesses: room_accesses.answer,
     q.EventRange: event_range.answer,
     q.History: history.answer,
     q.MyRooms: my_rooms.answer,

@@ -3,11 +3,12 @@
 `user` is the asker; None is a gateway on its own behalf, as which nobody else may ask: the broker vouches for who did.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field, TypeAdapter
 
-from warren.contract.queries.limits import NOTES_LIMIT, PAGE_LIMIT, RANGE_LIMIT, SIGN_INS_LIMIT
+from warren.contract.queries.denied import Denied
+from warren.contract.queries.limits import ACCESSES_LIMIT, NOTES_LIMIT, PAGE_LIMIT, RANGE_LIMIT, SIGN_INS_LIMIT
 from warren.contract.queries.log import EventRange, Head, Heads, HeadsAnswer, History, Page, Range, StoredEvent
 from warren.contract.queries.people import (
     Acquaintance,
@@ -21,6 +22,7 @@ from warren.contract.queries.people import (
 )
 from warren.contract.queries.rooms import (
     Access,
+    Accesses,
     Directory,
     DirectoryEntry,
     DirectoryPage,
@@ -30,12 +32,13 @@ from warren.contract.queries.rooms import (
     MemberState,
     MyRooms,
     RoomAccess,
+    RoomAccesses,
     RoomList,
     RoomSummary,
 )
-from warren.contract.wire import Wire
 
 __all__ = [
+    "ACCESSES_LIMIT",
     "ANSWER",
     "NOTES_LIMIT",
     "PAGE_LIMIT",
@@ -44,6 +47,7 @@ __all__ = [
     "RANGE_LIMIT",
     "SIGN_INS_LIMIT",
     "Access",
+    "Accesses",
     "Acquaintance",
     "Acquainted",
     "Answer",
@@ -72,6 +76,7 @@ __all__ = [
     "Query",
     "Range",
     "RoomAccess",
+    "RoomAccesses",
     "RoomList",
     "RoomSummary",
     "SignIns",
@@ -79,25 +84,18 @@ __all__ = [
 ]
 
 
-class Denied(Wire):
-    """The answer to a query that can't be answered to this asker."""
-
-    type: Literal["denied"] = "denied"
-    code: str
-    detail: str
-
-
 AnyQuery = (
-    RoomAccess | EventRange | History | MyRooms | Directory | Heads | Members | People | Acquaintance | Blocks | SignIns
-)
+    RoomAccess | RoomAccesses | EventRange | History | MyRooms | Directory | Heads | Members | People | Acquaintance
+    | Blocks | SignIns
+)  # fmt: skip
 Query = Annotated[AnyQuery, Field(discriminator="type")]
 QUERY: TypeAdapter[AnyQuery] = TypeAdapter(Query)
 QUERY_TYPES = tuple(str(query.model_fields["type"].default) for query in get_args(AnyQuery))
 """The types that persistence answers. Another service's are no part of this union, and are routed to that one."""
 
 AnyAnswer = (
-    Access | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Acquainted | Noted
-    | Denied
+    Access | Accesses | Range | Page | RoomList | DirectoryPage | HeadsAnswer | MemberPage | PeopleAnswer | Acquainted
+    | Noted | Denied
 )  # fmt: skip
 Answer = Annotated[AnyAnswer, Field(discriminator="type")]
 ANSWER: TypeAdapter[AnyAnswer] = TypeAdapter(Answer)

@@ -2,6 +2,8 @@
 
 RANGE_LIMIT = 500
 """The most events that one answer carries."""
+ACCESSES_LIMIT = 100
+"""The most accesses that are asked for together: below 64 KiB however long the ids are."""
 NOTES_LIMIT = 200
 """The most events beside the messages in a page of history."""
 SIGN_INS_LIMIT = 100

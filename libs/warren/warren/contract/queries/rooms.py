@@ -1,12 +1,13 @@
 """Which rooms there are, who is in them, and what one may do there."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from warren.contract.events import Role, RoomKind
 from warren.contract.ids import RoomId, UserId
-from warren.contract.queries.limits import PAGE_LIMIT
+from warren.contract.queries.denied import Denied
+from warren.contract.queries.limits import ACCESSES_LIMIT, PAGE_LIMIT
 from warren.contract.queries.people import Person
 from warren.contract.wire import Timestamp, Wire
 
@@ -38,6 +39,21 @@ class Access(Wire):
     archived: bool = False
     peer: Person | None = None
     """The other one of a direct room."""
+
+
+class RoomAccesses(Wire):
+    """What people may do in rooms, asked by a gateway on its own behalf. A replica of an older version denies it."""
+
+    type: Literal["room.accesses"] = "room.accesses"
+    user: UserId | None = None
+    queries: Annotated[list[RoomAccess], FailFast(), Field(max_length=ACCESSES_LIMIT)]
+
+
+class Accesses(Wire):
+    """The answer to RoomAccesses: to each what it would be answered alone, in the same order."""
+
+    type: Literal["accesses"] = "accesses"
+    answers: list[Annotated[Access | Denied, Field(discriminator="type")]]
 
 
 class MyRooms(Wire):
