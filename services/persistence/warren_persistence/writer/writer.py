@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 
 from warren.broker.backoff import backoff, pause
 from warren.broker.tracing import within
@@ -75,29 +76,27 @@ class Writer:
         """Write until cancelled; what was written is acknowledged all the same."""
         try:
             while True:
-                batch = await self._take()
-                spans = batch.spans  # also of what drops out on the way
-                try:
-                    await self._write(batch)
-                finally:
-                    for span in spans:
-                        span.end()
+                await self._write(await self._take())
         finally:
             if self._settled is not None:
                 await asyncio.wait({self._settled}, timeout=SETTLE_WITHIN)
 
     async def _write(self, batch: Batch) -> None:
-        await self._pass(batch, batch.redelivered())
-        self._settled = asyncio.create_task(self._settle(batch, self._settled))
+        with ExitStack() as ends:
+            for span in batch.spans:  # also of what drops out on the way
+                ends.callback(span.end)
+            await self._pass(batch, batch.redelivered())
+            self._settled = asyncio.create_task(self._settle(batch, self._settled, ends.pop_all()))
 
-    async def _settle(self, batch: Batch, before: asyncio.Task[None] | None) -> None:
+    async def _settle(self, batch: Batch, before: asyncio.Task[None] | None, ends: ExitStack) -> None:
         """Acknowledge a batch when its events are out, and after the one before; the next is written meanwhile."""
-        if before is not None:
-            await asyncio.wait({before})
-        with contained("commit"):
-            await self._outcomes.confirmed()
-        batch.drop_dead()
-        acknowledge(part.delivery for part in batch.parts)
+        with ends:
+            if before is not None:
+                await asyncio.wait({before})
+            with contained("commit"):
+                await self._outcomes.confirmed()
+            batch.drop_dead()
+            acknowledge(part.delivery for part in batch.parts)
 
     async def _pass(self, batch: Batch, doubted: set[str]) -> None:
         """Store and publish, by halves if that fails in a way that nobody foresaw: what fails alone holds nobody up.
