@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import warren_client
+from harness.page_scripts import run_in_page
 from harness.web_site import WebSite
 from playwright.async_api import Browser, Page, Route
 
@@ -29,7 +30,8 @@ async def test_the_stream_parser_takes_chunks_that_end_anywhere(page: Page) -> N
         "data\rdata:x\rdata:  y\r\r:\n\nevent: nothing\n\nid\ndata: z\n\n"
         'unknown: 1\ndata:{"a":1}\n\ndata: never ended\n'
     )
-    found: dict[str, Any] = await page.evaluate(
+    found: dict[str, Any] = await run_in_page(
+        page,
         """async (text) => {
             const { EventStreamParser } = await import("/eventstream.js");
             const bytes = new TextEncoder().encode(text);
@@ -56,20 +58,25 @@ async def test_the_stream_parser_takes_chunks_that_end_anywhere(page: Page) -> N
 
 
 async def test_the_stream_parser_has_a_bound(page: Page) -> None:
-    found = await page.evaluate("""async () => {
+    found = await run_in_page(
+        page,
+        """async () => {
         const { EventStreamParser } = await import("/eventstream.js");
         const parser = new EventStreamParser();
         const comments = new TextEncoder().encode(":\\n\\n".repeat(400_000));
         for (let turn = 0; turn < 20; turn += 1) parser.push(comments); // more than the bound, and none is kept
         const piece = new TextEncoder().encode("data: " + "x".repeat(4_000_000));
         try { for (let turn = 0; turn < 20; turn += 1) parser.push(piece); } catch (error) { return error.message; }
-    }""")
+    }""",
+    )
     assert found == "an event is too long"
 
 
 async def test_each_event_comes_once_and_in_order_whatever_the_connection_does(page: Page) -> None:
     """A room's log of 300, shown by connections that lose, repeat and end; each join is answered from its cursor on."""
-    found: dict[str, Any] = await page.evaluate("""async () => {
+    found: dict[str, Any] = await run_in_page(
+        page,
+        """async () => {
         const { Subscriptions } = await import("/subscriptions.js");
         let seed = 7;
         const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
@@ -100,12 +107,15 @@ async def test_each_event_comes_once_and_in_order_whatever_the_connection_does(p
             if (head === 300) show(299, 300);
         }
         return { seen, expected: log.slice(1).map(({ seq }) => seq) };
-    }""")
+    }""",
+    )
     assert found["seen"] == found["expected"]
 
 
 async def test_rooms_that_can_be_none_are_not_asked_for(page: Page) -> None:
-    found = await page.evaluate("""async () => {
+    found = await run_in_page(
+        page,
+        """async () => {
         const { Subscriptions } = await import("/subscriptions.js");
         const [asked, denied] = [[], []];
         const rooms = new Subscriptions({
@@ -114,12 +124,15 @@ async def test_rooms_that_can_be_none_are_not_asked_for(page: Page) -> None:
         });
         rooms.follow(["@me", "Garden", "garden", "../x"]);
         return { asked, denied, joins: rooms.joins(100).map(({ room }) => room) };
-    }""")
+    }""",
+    )
     assert found == {"asked": ["@me", "garden"], "denied": ["Garden", "../x"], "joins": ["@me", "garden"]}
 
 
 async def test_the_outbox(page: Page) -> None:
-    found: dict[str, Any] = await page.evaluate("""async () => {
+    found: dict[str, Any] = await run_in_page(
+        page,
+        """async () => {
         const { Outbox } = await import("/outbox.js");
         const store = { text: null, getItem: () => store.text, setItem: (_, text) => (store.text = text) };
         const texts = (outbox, user) => outbox.next(user).map(({ text }) => text);
@@ -146,7 +159,8 @@ async def test_the_outbox(page: Page) -> None:
             full = error.name;
         }
         return { kept, next: [next.text, next.replyTo], failed: texts(reloaded, "ann"), other: left, full };
-    }""")
+    }""",
+    )
     assert found["kept"] == {"ann": ["1", "3"], "bob": ["4"], "nobody": []}
     assert found["next"] == ["2", 7]
     assert found["failed"] == ["3"]
@@ -155,7 +169,9 @@ async def test_the_outbox(page: Page) -> None:
 
 async def test_half_a_character_is_sent_as_one_that_cannot_be_shown(page: Page) -> None:
     """Also by browsers that have no `toWellFormed`: gateways refuse what is no UTF-8."""
-    found: dict[str, Any] = await page.evaluate("""async () => {
+    found: dict[str, Any] = await run_in_page(
+        page,
+        """async () => {
         const native = String.prototype.toWellFormed;
         delete String.prototype.toWellFormed;
         const { Outbox } = await import("/outbox.js");
@@ -166,13 +182,16 @@ async def test_half_a_character_is_sent_as_one_that_cannot_be_shown(page: Page) 
         String.prototype.toWellFormed = native;
         const frame = encoded({ type: "send", text: "\\ud83d", about: [{ reason: "\\\\ud83d \\udc07" }], seq: 7 });
         return { kept, frame: JSON.parse(frame) };
-    }""")
+    }""",
+    )
     assert found["kept"] == ["hi \ufffd", "\ufffd\ufffd", "🐇\ufffd🐇"]
     assert found["frame"] == {"type": "send", "text": "\ufffd", "about": [{"reason": "\\ud83d \ufffd"}], "seq": 7}
 
 
 async def test_the_ladder_goes_down_at_once_and_up_now_and_then(page: Page) -> None:
-    found: list[Any] = await page.evaluate("""async () => {
+    found: list[Any] = await run_in_page(
+        page,
+        """async () => {
         const { Fallback } = await import("/fallback.js");
         const fallback = new Fallback(["websocket", "sse", "polling"]);
         const was = [];
@@ -197,7 +216,8 @@ async def test_the_ladder_goes_down_at_once_and_up_now_and_then(page: Page) -> N
         for (let turn = 0; turn < 3; turn += 1) fallback.lost({ soon: true, mute: false });
         note();
         return was;
-    }""")
+    }""",
+    )
     assert found == [
         ["sse", 30, True],
         ["polling", 30, True],
@@ -212,7 +232,9 @@ async def test_the_ladder_goes_down_at_once_and_up_now_and_then(page: Page) -> N
 
 
 async def test_a_token_function_is_asked_once_by_all_and_not_for_ever(page: Page) -> None:
-    found: dict[str, Any] = await page.evaluate("""async () => {
+    found: dict[str, Any] = await run_in_page(
+        page,
+        """async () => {
         const { TokenSource } = await import("/token.js");
         const asked = [];
         const source = new TokenSource(async ({ refresh }) => `token ${asked.push(refresh)}`, () => {});
@@ -224,7 +246,8 @@ async def test_a_token_function_is_asked_once_by_all_and_not_for_ever(page: Page
         const later = source.refused("token 2");
         const given = new TokenSource("mine", () => {});
         return { asked, first, again, second, fresh, later, given: [await given.get(), given.refused("mine")] };
-    }""")
+    }""",
+    )
     assert found == {
         "asked": [False, True],
         "first": ["token 1", "token 1"],
@@ -238,7 +261,8 @@ async def test_a_token_function_is_asked_once_by_all_and_not_for_ever(page: Page
 
 async def test_a_watched_room_shows_history_and_what_came_meanwhile_once_and_in_order(page: Page) -> None:
     """History fails at first; events come while it is loaded, some of them in it already; then the room starts anew."""
-    shown: list[list[int]] = await page.evaluate(
+    shown: list[list[int]] = await run_in_page(
+        page,
         """async () => {
             const { watch } = await import("/watch.js");
             const message = (seq) => ({ seq, type: "message", text: String(seq) });
@@ -274,7 +298,7 @@ async def test_a_watched_room_shows_history_and_what_came_meanwhile_once_and_in_
             tell("events", { events: [message(8)] });
             await Promise.resolve();
             return shown;
-        }"""
+        }""",
     )
     assert shown == [[1, 2, 3], [1, 2, 3, 5], [1, 2, 3, 5, 6], [1]]
 
@@ -296,7 +320,8 @@ async def test_what_is_no_frame_is_told_from_what_a_newer_gateway_says(page: Pag
     bad: tuple[Any, ...] = (None, {}, -1)
     wrong: list[Any] = [None, 5, "x", [], {}, {"type": 5}]
     wrong += [{**frame, name: value} for frame in good for name in frame if name in NEEDED for value in bad]
-    found: dict[str, Any] = await page.evaluate(
+    found: dict[str, Any] = await run_in_page(
+        page,
         """async ({ good, wrong }) => {
             const { isFrame, frameIn } = await import("/frames.js");
             const texts = ["", "{", "\\ufeff{}", JSON.stringify(good[0]), "x".repeat(100_000), "[".repeat(100_000)];
@@ -314,14 +339,17 @@ NEEDED = {"room", "user", "limits", "epoch", "head", "reset", "events", "key", "
 
 async def test_no_server_makes_a_client_wait_for_ever_or_not_at_all(page: Page) -> None:
     """A browser's timer fires at once when it is to wait for longer than 2^31 ms."""
-    found = await page.evaluate("""async () => {
+    found = await run_in_page(
+        page,
+        """async () => {
         const { reasonable } = await import("/backoff.js");
         const { pause } = await import("/subscriptions.js");
         const { pulseOf } = await import("/transport.js");
         const waits = [-1, 0, 250, 1e12, Infinity].map(reasonable);
         const pulses = [0, 1e-9, 25, 1e12, undefined].map(pulseOf);
         return { waits, pulses, longest: pause(0, 1e12) < 2 ** 31 };
-    }""")
+    }""",
+    )
     assert found["waits"] == [0, 0, 250, 600_000, 600_000]
     assert found["pulses"] == [1_000, 1_000, 25_000, 600_000, 15_000]
     assert found["longest"]
@@ -339,15 +367,18 @@ async def test_typing_over_http_does_not_hold_up_messages(page: Page) -> None:
 
     await page.route("**/typing", hold)
     await page.route("**/messages", store)
-    heard = await page.evaluate("""() => new Promise(async (hear) => {
+    heard = await run_in_page(
+        page,
+        """() => new Promise(async (hear) => {
         const { HttpSender } = await import("/httpsender.js");
         const httpSender = globalThis.httpSender = new HttpSender(location.origin, () => "t", hear, () => {});
         globalThis.told = Array.from({ length: 20 }, () => httpSender.typing({ room: "a" }));
         httpSender.send({ room: "a", key: "k", text: "hi" });
-    })""")
+    })""",
+    )
     assert heard == {"type": "ack", "key": "k", "room": "a", "seq": 3, "number": 2}
     (first,) = held
     async with page.expect_request("**/typing"):
         await first.fulfill(status=204)
-        await page.evaluate("async () => { await Promise.all(told); httpSender.typing({ room: 'a' }); }")
+        await run_in_page(page, "async () => { await Promise.all(told); httpSender.typing({ room: 'a' }); }")
     await page.unroute_all()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import warren_client
 import warren_ui.component
+from harness.page_scripts import run_in_page
 from harness.web_site import WebSite
 from playwright.async_api import Browser, Page
 from warren_persistence.projections.folding import folded
@@ -123,7 +124,7 @@ async def test_twice_the_text_costs_twice_the_time(page: Page, name: str) -> Non
 
     Doubling makes four times of what is quadratic, eight times of what is cubic.
     """
-    found = await page.evaluate(GROWTH.replace("const FLOOR_MS", f"{USES}\nconst FLOOR_MS"), [name, *HOSTILE[name]])
+    found = await run_in_page(page, GROWTH.replace("const FLOOR_MS", f"{USES}\nconst FLOOR_MS"), [name, *HOSTILE[name]])
     assert found == []
 
 
@@ -159,7 +160,8 @@ async def test_a_few_emoji_are_large_and_nothing_else_is(page: Page) -> None:
         "❤" * 1_600,
         "❤" * 4_000 + "x",
     ]
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async (texts) => {
             const { rowNode } = await import("/draw.js");
             const about = { seq: 1, type: "message", sender: "a", name: "A", key: "k", at: "2026-01-01T00:00:00Z" };
@@ -177,7 +179,8 @@ async def test_an_end_is_told_with_as_much_of_the_date_as_it_takes(browser: Brow
     await page.clock.set_fixed_time("2026-06-01T12:00:00Z")
     await page.goto(site.url)
     moments = ["2026-06-01T14:30:00Z", "2026-07-06T14:30:00Z", "2027-07-06T14:30:00Z", "9999-12-31T00:00:00Z", "", None]
-    told = await page.evaluate(
+    told = await run_in_page(
+        page,
         """async (moments) => {
             const { untilText } = await import("/wording.js");
             return moments.map(untilText);
@@ -207,7 +210,8 @@ def test_no_expression_of_the_page_repeats_what_repeats() -> None:
 
 
 async def test_history_whose_drawing_fails_is_loaded_all_the_same(page: Page) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { History } = await import("/history.js");
             const client = { isJoined: () => true, history: async () => ({ messages: [], more: false }) };
@@ -220,13 +224,14 @@ async def test_history_whose_drawing_fails_is_loaded_all_the_same(page: Page) ->
             isBroken = false;
             await history.load(timeline);
             return [first, timeline.history];
-        }"""
+        }""",
     )
     assert found == ["loaded", "loaded"]
 
 
 async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(page: Page) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { InboxPanel } = await import("/inboxpanel.js");
             const asked = [];
@@ -247,7 +252,7 @@ async def test_an_inbox_that_could_not_be_read_is_read_with_the_next_connection(
             await inboxPanel.joined(0, 0, false);
             await inboxPanel.joined(0, 0, false);
             return asked;
-        }"""
+        }""",
     )
     assert found == ["@me", "@me"]
 
@@ -256,7 +261,8 @@ async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser
     page = await browser.new_page()
     await page.clock.install()
     await page.goto(site.url)
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { Names } = await import("/names.js");
             let isAway = true;
@@ -264,7 +270,7 @@ async def test_a_name_that_nobody_could_tell_is_asked_for_again(browser: Browser
             window.names = new Names({ people }, () => {});
             window.back = () => { isAway = false; };
             return window.names.of("ann");
-        }"""
+        }""",
     )
     assert found == "ann"
     await page.evaluate("window.back()")
@@ -301,7 +307,8 @@ DIFFERENT = [("Ann", "Ben"), ("Ann", "Anna"), ("Jose", "José"), ("Ali", "All"),
 async def test_of_two_whose_names_look_alike_both_are_shown_with_their_ids(
     page: Page, names: tuple[str, str], is_alike: bool
 ) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async ([one, other]) => {
             const { Timeline } = await import("/timeline.js");
             const { rowNode } = await import("/draw.js");
@@ -334,20 +341,22 @@ async def test_of_two_whose_names_look_alike_both_are_shown_with_their_ids(
 
 
 async def test_a_name_that_is_somebody_elses_id_is_shown_with_its_own(page: Page) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { Lookalikes } = await import("/lookalikes.js");
             const people = new Lookalikes();
             people.meet("ann", "ann");
             const news = [people.meet("eve", "Ann"), people.meet("eve", "Ann"), people.meet("ben", "Ben")];
             return [news, people.idOf("ann", "ann"), people.idOf("eve", "Ann"), people.idOf("ben", "Ben")];
-        }"""
+        }""",
     )
     assert found == [[True, False, False], "", "eve", ""]
 
 
 async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(page: Page) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { Panel } = await import("/panel.js");
             const { Timeline } = await import("/timeline.js");
@@ -364,7 +373,7 @@ async def test_who_looks_like_a_member_that_the_list_names_is_shown_with_the_id(
                 panel.draw(timeline, "me", undefined);
                 panel.open();
             });
-        }"""
+        }""",
     )
     assert found == [{"name": "Ann", "id": ""}, {"name": "Ann", "id": "u1"}]
 
@@ -373,7 +382,8 @@ async def test_rooms_and_people_are_found_by_one_folding(page: Page) -> None:
     """The page's is the persistence service's, for every character. (Of Cherokee the capitals are older.)"""
     every = [chr(code) for code in range(0x20, sys.maxunicode + 1)]
     known = [char for char in every if unicodedata.category(char) not in ("Cn", "Cs", "Co", "Cc")]
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async (texts) => {
             const { folded } = await import("/folding.js");
             return texts.map(folded);
@@ -393,7 +403,8 @@ async def test_rooms_and_people_are_found_by_one_folding(page: Page) -> None:
     ],
 )  # fmt: skip
 async def test_rooms_are_found_as_people_write_them(page: Page, title: str, wanted: str) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async ([title, wanted]) => {
             const { roomLookup } = await import("/lookups.js");
             const rooms = [{ room: "x", kind: "public", title }, { room: "y", kind: "public", title: "Another" }];
@@ -407,7 +418,8 @@ async def test_rooms_are_found_as_people_write_them(page: Page, title: str, want
 
 async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
     """Nor are replies of a bot as they grow; whoever else types still is."""
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { PresenceSync } = await import("/presencesync.js");
             const { Names } = await import("/names.js");
@@ -433,7 +445,7 @@ async def test_whom_one_has_blocked_is_not_seen_typing(page: Page) -> None:
             const found = [before, since, told(), presenceSync.growingIn("garden")];
             presenceSync.stop();
             return found;
-        }"""
+        }""",
     )
     assert found == ["Ben is typing", "", "Cat is typing", []]
 
@@ -473,7 +485,7 @@ async def test_what_was_decided_before_the_inbox_was_joined_is_asked_for(page: P
         answers[0]({ hidden: true });
         return [before, await told()];
     })()"""
-    assert await page.evaluate(CHAT.replace("PLAY", play)) == [["Ben"], []]
+    assert await run_in_page(page, CHAT.replace("PLAY", play)) == [["Ben"], []]
 
 
 async def test_an_older_list_of_rooms_takes_no_newer_ones_place(page: Page) -> None:
@@ -485,7 +497,7 @@ async def test_an_older_list_of_rooms_takes_no_newer_ones_place(page: Page) -> N
         answers[0]({ blocked: false });
         return [newer, await told()];
     })()"""
-    assert await page.evaluate(CHAT.replace("PLAY", play)) == [["Ben blocked"], ["Ben blocked"]]
+    assert await run_in_page(page, CHAT.replace("PLAY", play)) == [["Ben blocked"], ["Ben blocked"]]
 
 
 async def test_what_one_decides_is_not_undone_by_a_list_that_was_asked_for_before(page: Page) -> None:
@@ -496,24 +508,26 @@ async def test_what_one_decides_is_not_undone_by_a_list_that_was_asked_for_befor
         answers[0]({ hidden: false });
         return [answers.length, await told()];
     })()"""
-    assert await page.evaluate(CHAT.replace("PLAY", play)) == [2, []]
+    assert await run_in_page(page, CHAT.replace("PLAY", play)) == [2, []]
 
 
 async def test_a_field_for_looking_has_no_cross_of_the_browsers(page: Page) -> None:
     """One of the type `search` has, right below the one that closes. What it is for is told all the same."""
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { Finder } = await import("/finder.js");
             const { Search } = await import("/search.js");
             const fields = [new Finder(document.createElement("div")).input, new Search({}, {}).input];
             return fields.map((field) => [field.type, field.getAttribute("role")]);
-        }"""
+        }""",
     )
     assert found == [["text", "searchbox"]] * 2
 
 
 async def test_where_no_room_is_open_there_is_no_empty_heading(page: Page) -> None:
-    found = await page.evaluate(
+    found = await run_in_page(
+        page,
         """async () => {
             const { Head } = await import("/head.js");
             const { skeleton } = await import("/page.js");
@@ -521,7 +535,7 @@ async def test_where_no_room_is_open_there_is_no_empty_heading(page: Page) -> No
             const others = { here: undefined, peer: undefined };
             const isHidden = (name) => { head.draw(undefined, { name }, [], others); return head.title.hidden; };
             return ["", "Welcome"].map(isHidden);
-        }"""
+        }""",
     )
     assert found == [True, False]
 

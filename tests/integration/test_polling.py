@@ -18,6 +18,7 @@ from harness.transport import FRAME_BYTES
 from integration.conftest import Person, Place, new_person, new_place, seqs
 from integration.test_conformance_order import LONG
 from integration.test_invalid_requests import assert_problem
+from warren_gateway.rooms.replica import RING_EVENTS
 
 WAIT = 25
 WITHIN = 60.0
@@ -270,7 +271,8 @@ async def test_who_goes_back_to_what_only_the_store_has_pays_for_it(
     strict: str, http: httpx.AsyncClient, place: Place, broker: BrokerClient
 ) -> None:
     """Up to 248 KB are read for each room each time, however well it is known how one stands there."""
-    head = await broker.fill(place.room, place.ann.id, ["before anybody followed the room there"] * 5)
+    texts = ["before anybody followed the room there"] * (RING_EVENTS + 10)  # or the replica would keep what was read
+    head = await broker.fill(place.room, place.ann.id, texts)
 
     async def poll(since: int) -> int:
         body = {"cursors": {place.room: {"since": since}}, "wait": 0}
