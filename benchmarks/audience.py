@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json
@@ -27,16 +28,8 @@ class Audience:
     wrong: str | None = None
     """The first thing that went wrong."""
     moved: asyncio.Event = field(default_factory=asyncio.Event)
-    _parsed: dict[bytes, Frame] = field(default_factory=dict)
-
-    def parse(self, payload: bytes) -> Frame:
-        """Return the frame, parsed once for all who get it."""
-        found = self._parsed.get(payload)
-        if found is None:
-            if len(self._parsed) >= PARSED:
-                self._parsed.clear()
-            found = self._parsed[payload] = from_json(payload)
-        return found
+    parse: Callable[[bytes], Frame] = field(default_factory=lambda: lru_cache(PARSED)(from_json))
+    """Return a frame, parsed once for all who get it."""
 
     def fail(self, why: str) -> None:
         """Take note of what must not happen."""

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from zlib import crc32
 
@@ -75,7 +75,8 @@ class Crowd:
         self.elsewhere: dict[str, str] = {}
         """Where who loses a connection comes back; who was connected to something else must not lose it."""
         self.said = Said()
-        self._parsed: dict[bytes, dict[str, Any]] = {}
+        self.parse: Callable[[bytes], dict[str, Any]] = lru_cache(PARSED)(from_json)
+        """Return a frame, parsed once for all who get it."""
         self._flights: dict[str, _Flight] = {}
         self._serial = itertools.count()
         self._changed = asyncio.Event()
@@ -157,15 +158,6 @@ class Crowd:
             task.cancel()
         for person in self.people:
             person.close()
-
-    def parse(self, payload: bytes) -> dict[str, Any]:
-        """Return the frame, parsed once for all who get it."""
-        found = self._parsed.get(payload)
-        if found is None:
-            if len(self._parsed) >= PARSED:
-                self._parsed.clear()
-            found = self._parsed[payload] = from_json(payload)
-        return found
 
     def heard(self, keys: Iterable[str]) -> None:
         """Take note that somebody was shown these messages."""

@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -166,7 +167,7 @@ class Load:
         self._rooms = list(rooms)
         self._members = members
         self._everyone = (1 << members) - 1
-        self._parsed: dict[bytes, Heard] = {}
+        self._hear = lru_cache(CACHE)(dialect.hear)
         self._flights: dict[str, _Flight] = {}
         self._serial = 0
         self._ready = 0
@@ -239,13 +240,7 @@ class Load:
             self._fail(f"connection of member {line.member} in {line.room} was lost")
 
     def _take(self, line: _Line, payload: bytes) -> None:
-        if payload in self._parsed:
-            heard = self._parsed[payload]
-        else:
-            if len(self._parsed) > CACHE:
-                self._parsed.clear()
-            heard = self._parsed[payload] = self.dialect.hear(payload)
-        match heard:
+        match heard := self._hear(payload):
             case Delivered():
                 self._delivered(line, heard)
             case Acked(key):

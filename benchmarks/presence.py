@@ -9,8 +9,9 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import httpx
 import psutil
@@ -76,16 +77,8 @@ class ClientPool:
     over: bool = False
     wrong: str | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
-    parsed: dict[bytes, dict[str, object]] = field(default_factory=dict)
-
-    def parse(self, payload: bytes) -> dict[str, object]:
-        """Return the frame, parsed once for all who get it."""
-        found = self.parsed.get(payload)
-        if found is None:
-            if len(self.parsed) >= PARSED:
-                self.parsed.clear()
-            found = self.parsed[payload] = from_json(payload)
-        return found
+    parse: Callable[[bytes], dict[str, object]] = field(default_factory=lambda: lru_cache(PARSED)(from_json))
+    """Return a frame, parsed once for all who get it."""
 
     async def until(self, what: str, number: int) -> None:
         """Wait until `joined` or `right` has come to so many."""

@@ -7,6 +7,7 @@ depends on ends the process. What must never be is a part that is dead while hea
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -67,6 +68,11 @@ class Tasks:
         for task in self._running:
             task.cancel()
 
+    @property
+    def running(self) -> AbstractSet[asyncio.Task[None]]:
+        """Those that are not done."""
+        return self._running
+
     async def done(self) -> None:
         """Wait until all that are running now have ended."""
         if self._running:
@@ -75,6 +81,12 @@ class Tasks:
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         with contained(self._what, self._otherwise):
             await work
+
+
+def retrieve(future: asyncio.Future[Any]) -> None:
+    """Take note of how something ended that nobody may wait for, or asyncio says that nobody did."""
+    if not future.cancelled():
+        future.exception()
 
 
 class EndedError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from warren.broker.errors import Unavailable
+from warren.supervise import retrieve
 
 K = TypeVar("K")
 A = TypeVar("A")
@@ -52,7 +53,7 @@ class GatheredLookup(ABC, Generic[K, A]):
                 raise Unavailable("too many come at once")
             loop = asyncio.get_running_loop()
             waiting = self._waiting[key] = _Waiting(loop.create_future(), loop.time() + ASK_WITHIN)
-            waiting.future.add_done_callback(_retrieve)  # they may all have gone who waited for it
+            waiting.future.add_done_callback(retrieve)  # they may all have gone who waited for it
             if len(self._waiting) == 1 and len(self._under_way) < AT_ONCE:
                 loop.call_soon(self._start)  # with whatever else comes in the same moment
         return await asyncio.shield(waiting.future)
@@ -90,8 +91,3 @@ class GatheredLookup(ABC, Generic[K, A]):
         self._under_way.discard(task)
         if not task.cancelled():
             self._start()
-
-
-def _retrieve(future: asyncio.Future[A]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -6,7 +6,7 @@ import logging
 from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.queries import Access, Head
 from warren.contract.wire import utc_now
-from warren.supervise import contained, failed
+from warren.supervise import contained, failed, retrieve
 
 from warren_gateway import metrics
 from warren_gateway.broker.event_consumer import EventConsumer
@@ -18,7 +18,7 @@ from warren_gateway.rooms.access import may_write
 from warren_gateway.rooms.admission import Admission
 from warren_gateway.rooms.head_lookup import HeadLookup
 from warren_gateway.rooms.heads import HeadComparison
-from warren_gateway.rooms.repair import Repair, retrieve
+from warren_gateway.rooms.repair import Repair
 from warren_gateway.rooms.replica import ReplayBuffers, RoomReplica
 from warren_gateway.rooms.room import Room
 from warren_gateway.rooms.subscription import Subscription

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from warren.broker.backoff import backoff, pause
 from warren.broker.errors import Unavailable
 from warren.broker.rpc_client import QueryDenied, RpcClient
 from warren.contract.ids import shown
 from warren.contract.queries import RANGE_LIMIT, EventRange, Range
+from warren.supervise import retrieve
 
 from warren_gateway import metrics
 from warren_gateway.delivery.batch import EventBatch, packs
@@ -106,9 +106,3 @@ class Repair:
 def is_over(task: asyncio.Task[None] | None) -> bool:
     """Whether a task has ended, or never began."""
     return task is None or task.done()
-
-
-def retrieve(task: asyncio.Task[Any]) -> None:
-    """Take note of how a task ended that nobody may wait for."""
-    if not task.cancelled():
-        task.exception()

@@ -47,7 +47,6 @@ class EventPublisher:
         self._publisher = publisher
         self._messages = messages
         self._tasks = Tasks("events")
-        self._begun: set[asyncio.Task[None]] = set()
         self._bytes = 0
         self._overdue: set[asyncio.Task[None]] = set()
         self._throttle = LogThrottle()
@@ -59,24 +58,22 @@ class EventPublisher:
 
     async def confirmed(self) -> None:
         """Wait until the broker has what was published, but not for long, and not at all while any of it is overdue."""
-        if self._begun and not self._overdue:
-            _, overdue = await asyncio.wait(self._begun, timeout=PATIENCE)
+        if self._tasks.running and not self._overdue:
+            _, overdue = await asyncio.wait(self._tasks.running, timeout=PATIENCE)
             for task in overdue:
                 self._overdue.add(task)
                 task.add_done_callback(self._overdue.discard)
 
     def _begin(self, message: EventMessage, spans: Mapping[LogPosition, Span]) -> None:
-        if len(self._begun) >= UNCONFIRMED or self._bytes + len(message.body) > UNCONFIRMED_BYTES:
+        if len(self._tasks.running) >= UNCONFIRMED or self._bytes + len(message.body) > UNCONFIRMED_BYTES:
             self._count("dropped", "too many are not confirmed")
             return
         found = [spans[position] for position in _positions(message) if position in spans] if spans else []
         self._bytes += len(message.body)
         task = self._tasks.start(self._publish(message, found))
-        self._begun.add(task)
-        task.add_done_callback(lambda _: self._forget(task, message))
+        task.add_done_callback(lambda _: self._forget(message))
 
-    def _forget(self, task: asyncio.Task[None], message: EventMessage) -> None:
-        self._begun.discard(task)
+    def _forget(self, message: EventMessage) -> None:
         self._bytes -= len(message.body)
 
     async def _publish(self, message: EventMessage, spans: Sequence[Span]) -> None:
